@@ -1,0 +1,25 @@
+"""Errors that a user can act on: one clear sentence (what, where, what to do)."""
+
+from __future__ import annotations
+
+
+class LeanformerError(Exception):
+    """Base of every error that the command line turns into one sentence and exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(LeanformerError):
+    """The user's data can not be used as it is."""
+
+
+class ModelError(LeanformerError):
+    """The user's model can not be used as it is."""
+
+
+class BudgetError(LeanformerError):
+    """The budget can not be met, or is not a budget."""
+
+
+class RunError(LeanformerError):
+    """The run directory, or the machine under it, does not allow the run."""

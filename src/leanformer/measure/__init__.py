@@ -1,0 +1,1 @@
+"""Clocks, statistics, the bench."""

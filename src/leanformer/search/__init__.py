@@ -1,0 +1,1 @@
+"""Candidates under a budget: space, evaluation ladder, strategies, journal."""

@@ -1,0 +1,1 @@
+"""Units, masks, cost, surgery, repair."""

@@ -1,0 +1,1 @@
+"""Data, heads and metrics: what the user wants the model to do."""

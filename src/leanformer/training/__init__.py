@@ -1,0 +1,1 @@
+"""One trainer, named objectives, schedules."""
