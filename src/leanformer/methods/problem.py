@@ -1,0 +1,64 @@
+"""What every method is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanformer.budget import Budget
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from leanformer.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One compression to solve. Methods never see the validation rows.
+
+    Attributes:
+        teacher: The dense model with its fine-tuned task head, in eval mode, float32.
+        tokenizer: The teacher's tokenizer.
+        task: What the model answers, and how its answers are scored.
+        train: Encoded training rows, without the held-out ones.
+        held_out: Encoded slice of the training rows, for search and calibration.
+        budget: What has to go.
+        granularity: One of the method's granularities, for example "unit" or "weight".
+        seed: Same seed, same result.
+        folder: Scratch folder of the method inside the run directory; it survives a kill.
+        resume: Whether `folder` may hold the work of an interrupted run.
+        quick: Whether a rough answer within minutes is wanted.
+    """
+
+    teacher: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    task: Task
+    train: Dataset
+    held_out: Dataset
+    budget: Budget
+    granularity: str
+    seed: int
+    folder: Path
+    resume: bool
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a method found.
+
+    Attributes:
+        model: The compressed model, trained, in eval mode.
+        masks: What was kept, by (layer, kind): 1 keeps, 0 removes.
+        search: The "search" facts of result.json; None where the method does not search.
+        training: The "training" facts of result.json: recovery_seconds, epochs, curve.
+    """
+
+    model: PreTrainedModel
+    masks: dict[tuple[int, str], Tensor]
+    search: dict[str, Any] | None = None
+    training: dict[str, Any] = field(default_factory=dict)
