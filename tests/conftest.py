@@ -30,10 +30,11 @@ torch.set_num_threads(1)
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 GOOD_WORDS = ("good", "great", "fine", "lovely", "bright", "happy", "warm", "clever")
 BAD_WORDS = ("bad", "awful", "poor", "ugly", "dull", "sad", "cold", "stupid")
-PLAIN_WORDS = tuple(
+PLAIN_TEXT = (
     "the a film movie actor scene story plot music ending it was is and with very this that of in we saw "
-    "camera voice city dog table rain yes no one two three .".split()
+    "camera voice city dog table rain yes no one two three ."
 )
+PLAIN_WORDS = tuple(PLAIN_TEXT.split())
 LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 WORD_PIECES = ("##ly", "##er", *LETTERS, *(f"##{letter}" for letter in LETTERS))
 VOCABULARY = tuple(dict.fromkeys((*SPECIAL_TOKENS, *PLAIN_WORDS, *GOOD_WORDS, *BAD_WORDS, *WORD_PIECES)))

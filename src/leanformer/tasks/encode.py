@@ -1,0 +1,119 @@
+"""From texts to token ids, and from token ids to padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leanformer.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MODEL_COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
+NO_LIMIT = 1_000_000  # tokenizers without a limit carry a huge number instead
+
+
+def model_max_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Find the longest input, special tokens included, that a model takes.
+
+    Args:
+        model: Any encoder of transformers.
+        tokenizer: Its tokenizer, which may ask for less.
+
+    Returns:
+        A number of tokens.
+
+    Raises:
+        ModelError: If neither the model nor the tokenizer says how long a text may be.
+    """
+    limits = [
+        limit for limit in (_positions(model), tokenizer.model_max_length) if limit and limit < NO_LIMIT
+    ]
+    if not limits:
+        raise ModelError(
+            f"neither the model of type '{model.config.model_type}' nor its tokenizer says how many tokens a "
+            "text may have: set model_max_length in tokenizer_config.json"
+        )
+    return int(min(limits))
+
+
+def _positions(model: PreTrainedModel) -> int | None:
+    """Count the usable positions; RoBERTa and its kin start to count after the padding index."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return module.num_embeddings - module.padding_idx - 1
+    return positions
+
+
+def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int, truncate: bool) -> Dataset:
+    """Add the model's input columns to a data set.
+
+    Args:
+        dataset: Rows with `text`, optionally `text_pair`, and `row`.
+        tokenizer: The model's tokenizer.
+        max_tokens: The longest input allowed, special tokens included.
+        truncate: Cut longer texts (the longer of two first); else they are an error.
+
+    Returns:
+        The data set with `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`.
+
+    Raises:
+        DataError: If a text is longer than `max_tokens` and `truncate` is false.
+    """
+    from datasets import Dataset, concatenate_datasets
+
+    texts = dataset["text"][:]
+    pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else None
+    limits: dict[str, Any] = (
+        {"truncation": True, "max_length": max_tokens} if truncate else {"verbose": False}
+    )
+    encoding = tokenizer(texts, pairs, padding=False, return_attention_mask=True, **limits)
+    _check_lengths(dataset, encoding["input_ids"], max_tokens)
+    inputs = {name: encoding[name] for name in MODEL_COLUMNS if name in encoding}
+    return concatenate_datasets([dataset, Dataset.from_dict(inputs)], axis=1)
+
+
+def _check_lengths(dataset: Dataset, input_ids: list[list[int]], max_tokens: int) -> None:
+    """Refuse the first text that is too long, and say how many there are."""
+    too_long = [index for index, tokens in enumerate(input_ids) if len(tokens) > max_tokens]
+    if too_long:
+        first = too_long[0]
+        where = f"{dataset.split} row" if dataset.split else "row"
+        raise DataError(
+            f"the text in {where} {dataset[first]['row']} has {len(input_ids[first])} tokens but the model takes "
+            f"{max_tokens} at most ({len(too_long)} of {len(input_ids)} rows are too long): shorten them, or "
+            "cut them with --truncate"
+        )
+
+
+def batches(
+    encoded: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int = 32
+) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+    """Go through a data set in batches of like length, each padded to its own longest text.
+
+    Args:
+        encoded: A data set made by `encode`.
+        tokenizer: Its tokenizer, which knows how to pad.
+        batch_size: Rows a batch; the last one may be smaller.
+
+    Yields:
+        The positions of the rows in the data set, (batch,), and the tensors: `input_ids`, `attention_mask`
+        and `token_type_ids` of (batch, tokens), and `labels` of (batch,), long or float32.
+    """
+    from transformers import DataCollatorWithPadding
+
+    collate = DataCollatorWithPadding(tokenizer)
+    columns = [name for name in (*MODEL_COLUMNS, "label") if name in encoded.column_names]
+    table = encoded.select_columns(columns).with_format(None)
+    order = np.argsort([-len(tokens) for tokens in table["input_ids"][:]], kind="stable")
+    for start in range(0, len(order), batch_size):
+        indices = order[start : start + batch_size]
+        rows = table[indices]
+        examples = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+        yield indices, dict(collate(examples))

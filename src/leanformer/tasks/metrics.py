@@ -1,0 +1,133 @@
+"""Metrics of sequence classification and regression, as functions of logits and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from leanformer.errors import DataError
+from leanformer.tasks.task import Kind
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: Its key in `METRICS`.
+        needs: The kind of task it is defined for.
+        function: Takes logits (n, num_labels) and labels (n,), gives a value in [-1, 1]; larger is better.
+    """
+
+    name: str
+    needs: Kind
+    function: Callable[[np.ndarray, np.ndarray], float]
+
+
+def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Count the answers.
+
+    Args:
+        logits: Scores, (n, classes).
+        labels: Label ids, (n,).
+
+    Returns:
+        Counts, (classes, classes): rows are true classes, columns answered ones.
+    """
+    classes = logits.shape[1]
+    cells = labels.astype(np.int64) * classes + logits.argmax(axis=1)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.float64)
+
+
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Share of right answers."""
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def f1(logits: np.ndarray, labels: np.ndarray) -> float:
+    """F1 of class 1 for two classes; the plain mean over the classes that occur (macro) for more."""
+    counts = confusion(logits, labels)
+    hits = counts.diagonal()
+    asked_and_answered = counts.sum(axis=0) + counts.sum(axis=1)
+    occurs = asked_and_answered > 0
+    per_class = np.where(occurs, 2 * hits / np.where(occurs, asked_and_answered, 1), 0.0)
+    return float(per_class[1] if len(counts) == 2 else per_class[occurs].mean())
+
+
+def matthews(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Matthews correlation (Gorodkin's R_K for several classes); 0 where it is not defined."""
+    counts = confusion(logits, labels)
+    rows, answered, asked = counts.sum(), counts.sum(axis=0), counts.sum(axis=1)
+    covariance = rows * counts.trace() - answered @ asked
+    spread = (rows**2 - answered @ answered) * (rows**2 - asked @ asked)
+    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def correlation(predicted: np.ndarray, wanted: np.ndarray) -> float:
+    """Pearson correlation of two vectors; 0 where one of them is constant: nothing is predicted then."""
+    if np.ptp(predicted) == 0 or np.ptp(wanted) == 0:
+        return 0.0
+    return float(np.clip(np.corrcoef(predicted, wanted)[0, 1], -1.0, 1.0))
+
+
+def pearson(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Pearson correlation of the one output with the wanted value."""
+    return correlation(logits[:, 0].astype(np.float64), labels.astype(np.float64))
+
+
+def spearman(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Spearman correlation: Pearson correlation of the ranks, ties sharing their mean rank."""
+    from scipy.stats import rankdata
+
+    return correlation(rankdata(logits[:, 0]), rankdata(labels))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "classification", accuracy),
+        Metric("f1", "classification", f1),
+        Metric("matthews", "classification", matthews),
+        Metric("pearson", "regression", pearson),
+        Metric("spearman", "regression", spearman),
+    )
+}
+
+
+def metric_for(name: str, kind: Kind) -> Metric:
+    """Look up a metric and check that it fits the kind of task.
+
+    Args:
+        name: A key of `METRICS`.
+        kind: The kind of task it will be used on.
+
+    Returns:
+        The metric.
+
+    Raises:
+        DataError: If there is no such metric, or it is defined for the other kind of task.
+    """
+    fitting = ", ".join(metric.name for metric in METRICS.values() if metric.needs == kind)
+    if name not in METRICS:
+        raise DataError(f"there is no metric '{name}': choose one of {fitting} with --metric")
+    if METRICS[name].needs != kind:
+        raise DataError(
+            f"the metric '{name}' does not fit a {kind} task: choose one of {fitting} with --metric"
+        )
+    return METRICS[name]
+
+
+def score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
+    """Score predictions.
+
+    Args:
+        metric: A key of `METRICS`.
+        logits: Model outputs, (n, num_labels).
+        labels: Label ids or values, (n,).
+
+    Returns:
+        The value as a fraction in [-1, 1]; larger is better.
+    """
+    return METRICS[metric].function(np.asarray(logits), np.asarray(labels))

@@ -1,0 +1,123 @@
+"""What a model answers on a data set, and how good that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leanformer.progress import track
+from leanformer.tasks.encode import batches
+from leanformer.tasks.metrics import score
+from leanformer.tasks.task import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its uncertainty.
+
+    Attributes:
+        metric: The main metric's name.
+        value: Its value, a fraction.
+        low: Lower end of the 95% bootstrap interval.
+        high: Upper end of the interval.
+        n: The number of rows it was measured on.
+        extra: The values of the task's further metrics.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+def predict(
+    model: PreTrainedModel,
+    encoded: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    batch_size: int = 32,
+    stage: str | None = None,
+) -> np.ndarray:
+    """Run a model over a data set, without dropout and without gradients.
+
+    Args:
+        model: A sequence classifier; its training flag is restored afterwards.
+        encoded: A data set made by `leanformer.tasks.encode.encode`.
+        tokenizer: The model's tokenizer.
+        batch_size: Rows a batch.
+        stage: Name of a progress bar; none is shown without it.
+
+    Returns:
+        Logits in the data set's order, float32, (n, num_labels).
+    """
+    import torch
+
+    was_training = model.training
+    model.eval()
+    logits = np.empty((len(encoded), model.config.num_labels), dtype=np.float32)
+    stream = batches(encoded, tokenizer, batch_size)
+    if stage is not None:
+        stream = track(stream, stage, total=-(-len(encoded) // batch_size))
+    try:
+        with torch.inference_mode():
+            for indices, batch in stream:
+                inputs = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
+                logits[indices] = model(**inputs).logits.float().cpu().numpy()  # (batch, num_labels)
+    finally:
+        model.train(was_training)
+    return logits
+
+
+def evaluate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoded: Dataset, task: Task
+) -> Score:
+    """Measure a model's score on a data set.
+
+    Args:
+        model: A sequence classifier.
+        tokenizer: Its tokenizer.
+        encoded: A labelled data set made by `leanformer.tasks.encode.encode`.
+        task: The task, which names the metrics.
+
+    Returns:
+        The score with its interval.
+    """
+    return score_logits(predict(model, encoded, tokenizer), np.asarray(encoded["label"][:]), task)
+
+
+def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
+    """Score answers that were predicted before.
+
+    The interval is the percentile bootstrap over rows (Efron and Tibshirani, 1993, chapter 13), seed 0.
+
+    Args:
+        logits: Model outputs, (n, num_labels).
+        labels: Label ids or values, (n,).
+        task: The task, which names the metrics.
+
+    Returns:
+        The score with its interval.
+    """
+    generator = np.random.default_rng(0)
+    rows = len(labels)
+    draws = (generator.integers(0, rows, rows) for _ in range(RESAMPLES))
+    values = [score(task.metric, logits[draw], labels[draw]) for draw in draws]
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Score(
+        metric=task.metric,
+        value=score(task.metric, logits, labels),
+        low=float(low),
+        high=float(high),
+        n=rows,
+        extra={name: score(name, logits, labels) for name in task.extra_metrics},
+    )

@@ -1,0 +1,57 @@
+"""What is to be solved: a task, and the data that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Kind = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task for a sequence classifier.
+
+    Attributes:
+        name: Short name for people, for example `mrpc` or the data folder's name.
+        kind: `classification` or `regression`.
+        pair: Whether each example has two texts.
+        labels: The label names; position in the tuple is the label id. Empty for regression.
+        metric: The main metric, a key of `leanformer.tasks.metrics.METRICS`.
+        extra_metrics: Further metrics to report beside the main one.
+    """
+
+    name: str
+    kind: Kind
+    pair: bool
+    labels: tuple[str, ...]
+    metric: str
+    extra_metrics: tuple[str, ...] = ()
+
+    @property
+    def num_labels(self) -> int:
+        """The number of outputs of the task head: one for regression."""
+        return len(self.labels) if self.kind == "classification" else 1
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task with its data.
+
+    Attributes:
+        task: The task.
+        train: Rows to learn from. Columns of each data set: `text`, `text_pair` (pairs only), `label`
+            (int id or float) and `row` (1-based line or row number in the source file).
+        validation: Rows the report is measured on.
+        test: Further labelled rows, where the source has them.
+        description: Which columns were taken and how many rows there are, shown before a run.
+    """
+
+    task: Task
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+    description: str
