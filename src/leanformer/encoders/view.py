@@ -1,0 +1,147 @@
+"""The uniform access to an encoder's layers; nothing outside `encoders/` names a module of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from leanformer.encoders.families import family_of
+
+MATRICES = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
+
+
+class EncoderView:
+    """A view of a transformers encoder model, with any task head or none; it copies nothing.
+
+    Attributes:
+        model: The model.
+        family: The family's table of paths.
+        layers: The layer modules, in order.
+        hidden_size: Size of a token's state.
+        head_size: Size of one head.
+        dense_heads: Heads of each layer before any was removed.
+        dense_width: FFN neurons of each layer before any was removed.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Look at a model.
+
+        Args:
+            model: A transformers `PreTrainedModel` of a supported family.
+
+        Raises:
+            ModelError: The architecture is not supported.
+        """
+        config = model.config
+        self.model = model
+        self.family = family_of(config)
+        self.layers: list[nn.Module] = list(model.base_model.get_submodule(self.family.layers))
+        self.hidden_size: int = config.hidden_size
+        self.dense_heads: int = config.num_attention_heads
+        self.dense_width: int = getattr(config, self.family.width_name)
+        self.head_size = self.hidden_size // self.dense_heads
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers the encoder has."""
+        return len(self.layers)
+
+    def encoder(self) -> nn.Module:
+        """Return the module that holds the list of layers."""
+        path = self.family.layers.rpartition(".")[0]
+        return self.model.base_model.get_submodule(path)
+
+    def _linear(self, layer: int, path: str) -> nn.Linear | None:
+        module = self.layers[layer].get_submodule(path)
+        return module if isinstance(module, nn.Linear) else None
+
+    def attention_out(self, layer: int) -> nn.Linear | None:
+        """Return the linear on the heads' context.
+
+        Args:
+            layer: Index of the layer.
+
+        Returns:
+            The linear whose input is (batch, tokens, heads * head_size); None where the layer has no head.
+        """
+        return self._linear(layer, self.family.attention_out)
+
+    def ffn_out(self, layer: int) -> nn.Linear | None:
+        """Return the linear on the neurons' activation.
+
+        Args:
+            layer: Index of the layer.
+
+        Returns:
+            The linear whose input is (batch, tokens, width); None where the layer has no neuron.
+        """
+        return self._linear(layer, self.family.ffn_out)
+
+    def heads(self, layer: int) -> int:
+        """Return how many heads the layer has now."""
+        linear = self.attention_out(layer)
+        return 0 if linear is None else linear.in_features // self.head_size
+
+    def width(self, layer: int) -> int:
+        """Return how many FFN neurons the layer has now."""
+        linear = self.ffn_out(layer)
+        return 0 if linear is None else linear.in_features
+
+    def kept_heads(self, layer: int) -> list[int]:
+        """Return the columns of the family's shared head table that the layer's heads use; 0..heads-1 else."""
+        attention = self.layers[layer].get_submodule(self.family.attention)
+        return list(getattr(attention, "kept_heads", range(self.heads(layer))))
+
+    def matrices(self, layer: int) -> dict[str, Tensor]:
+        """Return the layer's weight matrices by name, as views that share storage with the parameters.
+
+        Args:
+            layer: Index of the layer.
+
+        Returns:
+            query, key, value: (heads * head_size, hidden); attention_out: (hidden, heads * head_size);
+            ffn_in: (width, hidden), or (2 * width, hidden) in a gated FFN; ffn_out: (hidden, width).
+            Matrices of an empty sub-layer are absent.
+        """
+        found: dict[str, Tensor] = {}
+        if (attention_out := self.attention_out(layer)) is not None:
+            context = attention_out.in_features
+            for index, name in enumerate(MATRICES[:3]):
+                weight: Any = self.layers[layer].get_submodule(getattr(self.family, name)).weight
+                found[name] = weight.detach().narrow(0, index * context if self.family.fused else 0, context)
+            found["attention_out"] = attention_out.weight.detach()
+        if (ffn_out := self.ffn_out(layer)) is not None:
+            ffn_in: Any = self.layers[layer].get_submodule(self.family.ffn_in)
+            found["ffn_in"] = ffn_in.weight.detach()
+            found["ffn_out"] = ffn_out.weight.detach()
+        return found
+
+    def head_weights(self, layer: int) -> Tensor:
+        """Return all weights of each head, (heads, 4 * head_size * hidden): a copy."""
+        heads = self.heads(layer)
+        if heads == 0:
+            return torch.empty(0, 4 * self.head_size * self.hidden_size)
+        matrices = self.matrices(layer)
+        rows = [matrices[name].reshape(heads, -1) for name in ("query", "key", "value")]
+        columns = matrices["attention_out"].t().reshape(heads, -1)  # (heads, head_size * hidden)
+        return torch.cat([*rows, columns], dim=1)
+
+    def neuron_weights(self, layer: int) -> Tensor:
+        """Return all weights of each FFN neuron, (width, 2 * hidden), or 3 * hidden if gated: a copy."""
+        halves = 2 if self.family.gated else 1
+        width = self.width(layer)
+        if width == 0:
+            return torch.empty(0, (halves + 1) * self.hidden_size)
+        matrices = self.matrices(layer)
+        return torch.cat([*matrices["ffn_in"].view(halves, width, -1), matrices["ffn_out"].t()], dim=1)
+
+    def encoder_parameters(self) -> int:
+        """Return the number of parameters inside the layers (embeddings and task head are outside)."""
+        return sum(parameter.numel() for layer in self.layers for parameter in layer.parameters())
+
+    def prunable_weights(self) -> int:
+        """Return the number of weights in the six matrices of all layers."""
+        layers = range(self.n_layers)
+        return sum(matrix.numel() for layer in layers for matrix in self.matrices(layer).values())
