@@ -36,12 +36,17 @@ class LeanMPNetSelfAttention(MPNetSelfAttention):
         self.kept_heads = kept_heads
 
     def forward(
-        self, hidden_states: Any, attention_mask: Any = None, position_bias: Any = None, **kwargs: Any
+        self,
+        hidden_states: Any,
+        attention_mask: Any = None,
+        position_bias: Any = None,
+        output_attentions: Any = False,
+        **kwargs: Any,
     ) -> Any:
         """Attend with the kept heads' share of position_bias (batch, dense heads, tokens, tokens)."""
         if position_bias is not None:
             position_bias = torch.stack([position_bias[:, head] for head in self.kept_heads], dim=1)
-        return super().forward(hidden_states, attention_mask, position_bias, **kwargs)
+        return super().forward(hidden_states, attention_mask, position_bias, output_attentions, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -205,7 +210,7 @@ def shrink_ffn(layer: nn.Module, family: Family, width: int) -> None:
 
 
 class LeanConfig:
-    """Mixin of lean configurations: global sizes are the dense model's, `per_layer_config[i]` has layer i's."""
+    """Mixin of lean configs: global sizes are the dense model's, `per_layer_config[i]` has layer i's."""
 
     def __getattribute__(self, key: str) -> Any:
         # transformers refuses (or warns at) the global value of a size that varies by layer; stock
@@ -243,11 +248,9 @@ def lean_classes(family: Family) -> dict[str, Any]:
     attribute_map = dict(stock_config.attribute_map)
     if family.width_name != "intermediate_size":
         attribute_map["intermediate_size"] = family.width_name
-    suffixes = {"AutoConfig": "Config", **TASKS}
     config_members = {
         "model_type": MODEL_TYPE_PREFIX + family.name,
         "attribute_map": attribute_map,
-        "auto_map": {auto: f"carried.{family.class_name(suffix)}" for auto, suffix in suffixes.items()},
     }
     config_class = type(family.class_name("Config"), (LeanConfig, stock_config), config_members)
     classes: dict[str, Any] = {"AutoConfig": config_class}

@@ -79,6 +79,20 @@ class EncoderView:
         """
         return self._linear(layer, self.family.ffn_out)
 
+    def output_bias(self, layer: int, kind: str) -> nn.Parameter | None:
+        """Return the bias of a sub-layer's output linear, which stays when the sub-layer has no unit left.
+
+        Args:
+            layer: Index of the layer.
+            kind: "head" for attention, "neuron" for the FFN.
+
+        Returns:
+            The parameter (hidden,), or None where the family has no such bias.
+        """
+        path = self.family.attention_out if kind == "head" else self.family.ffn_out
+        bias: Any = self.layers[layer].get_submodule(path).bias
+        return bias
+
     def heads(self, layer: int) -> int:
         """Return how many heads the layer has now."""
         linear = self.attention_out(layer)
@@ -90,7 +104,7 @@ class EncoderView:
         return 0 if linear is None else linear.in_features
 
     def kept_heads(self, layer: int) -> list[int]:
-        """Return the columns of the family's shared head table that the layer's heads use; 0..heads-1 else."""
+        """Return which columns of the family's shared head table the layer's heads use; else 0..heads-1."""
         attention = self.layers[layer].get_submodule(self.family.attention)
         return list(getattr(attention, "kept_heads", range(self.heads(layer))))
 

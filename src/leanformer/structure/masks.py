@@ -122,7 +122,7 @@ def make_permanent(model: Any, masks: Masks) -> None:
     view = EncoderView(model)
     check_masks(view, masks)
     if units := sorted({kind for _, kind in masks} & set(UNITS)):
-        raise ValueError(f"Only matrix masks can be made permanent; remove {units[0]} units with slice_units.")
+        raise ValueError(f"Only matrix masks can be made permanent; slice_units removes {units[0]} units.")
     for (layer, kind), mask in masks.items():
         if mask.numel():
             matrix = view.matrices(layer)[kind]
