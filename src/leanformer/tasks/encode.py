@@ -85,9 +85,10 @@ def _check_lengths(dataset: Dataset, input_ids: list[list[int]], max_tokens: int
     if too_long:
         first = too_long[0]
         where = f"{dataset.split} row" if dataset.split else "row"
+        tokens, row = len(input_ids[first]), dataset[first]["row"]
         raise DataError(
-            f"the text in {where} {dataset[first]['row']} has {len(input_ids[first])} tokens but the model takes "
-            f"{max_tokens} at most ({len(too_long)} of {len(input_ids)} rows are too long): shorten them, or "
+            f"the text in {where} {row} has {tokens} tokens but the model takes {max_tokens} at most "
+            f"({len(too_long)} of {len(input_ids)} rows are too long): shorten them, or "
             "cut them with --truncate"
         )
 

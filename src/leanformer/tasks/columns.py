@@ -1,0 +1,164 @@
+"""Which columns of a table are the text, the second text and the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from leanformer.errors import DataError
+from leanformer.tasks.read import Table
+
+TEXT_PAIR_NAMES = (
+    ("sentence1", "sentence2"),
+    ("sentence_a", "sentence_b"),
+    ("sent1", "sent2"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("text", "text_pair"),
+    ("text_a", "text_b"),
+    ("text1", "text2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("question", "context"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("#1 string", "#2 string"),
+)
+TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "tweet", "message", "document", "body")
+LABEL_NAMES = ("label", "labels", "gold_label")  # taken at once where present, in this order
+LIKELY_LABEL_NAMES = (
+    *("class", "category", "target", "score", "sentiment", "rating", "stars", "similarity", "quality"),
+    *("is_duplicate", "intent", "topic", "emotion", "polarity", "y"),
+)
+FLAGS = "say which with --text, --text-pair and --label"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns taken.
+
+    Attributes:
+        text: The column of the text.
+        text_pair: The column of the second text, if there is one.
+        label: The column of the label.
+    """
+
+    text: str
+    text_pair: str | None
+    label: str
+
+    def __str__(self) -> str:
+        """Name them for a person."""
+        pair = f", text_pair '{self.text_pair}'" if self.text_pair else ""
+        return f"text '{self.text}'{pair}, label '{self.label}'"
+
+
+def choose_columns(table: Table, text: str | None, text_pair: str | None, label: str | None) -> Columns:
+    """Take the named columns and guess the others, by name first and by content then.
+
+    Args:
+        table: The table of training rows.
+        text: The text's column; when it is named, a second text is not guessed.
+        text_pair: The second text's column.
+        label: The label's column.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: If a named column does not exist, or the guess is ambiguous; lists the columns and the flags.
+    """
+    check_columns(table, {"--text": text, "--text-pair": text_pair, "--label": label})
+    label = label or _guess_label(table, exclude={text, text_pair})
+    if text is not None:
+        return Columns(text, text_pair, label)
+    if text_pair is not None:
+        return Columns(_guess_text(table, exclude={label, text_pair}), text_pair, label)
+    pair = _guess_pair(table, exclude=label)
+    return Columns(*pair, label) if pair else Columns(_guess_text(table, exclude={label}), None, label)
+
+
+def check_columns(table: Table, wanted: dict[str, str | None]) -> None:
+    """Check that columns exist.
+
+    Args:
+        table: The table.
+        wanted: What asks for a column (a flag, or what the column is for) -> the column; None asks for nothing.
+
+    Raises:
+        DataError: If the table lacks one of them.
+    """
+    for origin, name in wanted.items():
+        if name is not None and name not in table.columns:
+            raise DataError(
+                f"{table.source} has no column '{name}' (asked by {origin}): it has {_listing(table)}"
+            )
+
+
+def _listing(table: Table) -> str:
+    """List the columns for a message."""
+    return "the columns " + ", ".join(f"'{name}'" for name in table.columns)
+
+
+def _ambiguous(table: Table, what: str, candidates: list[str]) -> DataError:
+    """Say that a column can not be guessed."""
+    found = f"could be {' or '.join(repr(name) for name in candidates)}" if candidates else "was not found"
+    return DataError(
+        f"the {what} of {table.source} {found} among {_listing(table)} (the first line must name them): {FLAGS}"
+    )
+
+
+def _by_name(table: Table) -> dict[str, str]:
+    """Map lower-case names to the real ones."""
+    return {name.strip().lower(): name for name in table.columns}
+
+
+def _guess_pair(table: Table, exclude: str) -> tuple[str, str] | None:
+    """Find two text columns that belong together by their names."""
+    real = {lower: name for lower, name in _by_name(table).items() if name != exclude}
+    found = [(real[one], real[two]) for one, two in TEXT_PAIR_NAMES if one in real and two in real]
+    if len(found) > 1:
+        raise _ambiguous(table, "pair of texts", [f"{one} + {two}" for one, two in found])
+    return found[0] if found else None
+
+
+def _guess_text(table: Table, exclude: set[str | None]) -> str:
+    """Find the one text column, by name or else by looking for sentences."""
+    real = {lower: name for lower, name in _by_name(table).items() if name not in exclude}
+    found = [real[name] for name in TEXT_NAMES if name in real]
+    if not found:
+        found = [name for name in real.values() if _reads_like_text(table.columns[name])]
+    if len(found) != 1:
+        raise _ambiguous(table, "text column", found)
+    return found[0]
+
+
+def _guess_label(table: Table, exclude: set[str | None]) -> str:
+    """Find the one label column, by name or else by looking for few values that repeat."""
+    real = {lower: name for lower, name in _by_name(table).items() if name not in exclude}
+    for name in LABEL_NAMES:
+        if name in real:
+            return real[name]
+    found = [real[name] for name in LIKELY_LABEL_NAMES if name in real]
+    if not found:
+        found = [name for name in real.values() if _reads_like_label(table.columns[name])]
+    if len(found) != 1:
+        raise _ambiguous(table, "label column", found)
+    return found[0]
+
+
+def _reads_like_text(values: list[Any]) -> bool:
+    """Whether the values are mostly different strings of several words."""
+    strings = [value for value in values if isinstance(value, str)]
+    if len(strings) < len(values) / 2 or len(set(strings)) < len(strings) / 2:
+        return False
+    return sum(len(value.split()) for value in strings) >= 2 * len(strings)
+
+
+def _reads_like_label(values: list[Any]) -> bool:
+    """Whether the values are short and each comes about five times or more."""
+    plain = [value for value in values if isinstance(value, str | int | float)]
+    if len(plain) < len(values):
+        return False
+    kinds = set(plain)
+    return 2 <= len(kinds) <= max(2, len(values) // 5) and all(len(str(value)) <= 40 for value in kinds)

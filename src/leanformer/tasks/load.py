@@ -1,0 +1,244 @@
+"""From what the user says about the data to a task with its rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from leanformer.errors import DataError
+from leanformer.tasks.columns import Columns, check_columns, choose_columns
+from leanformer.tasks.labels import (
+    check_present,
+    class_ids,
+    class_names,
+    guess_kind,
+    is_missing,
+    target_values,
+)
+from leanformer.tasks.metrics import metric_for
+from leanformer.tasks.read import Table
+from leanformer.tasks.sources import DataSpec, Source, read_source
+from leanformer.tasks.task import Kind, Task, TaskData
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["DataSpec", "hold_out", "load_data"]
+
+VALIDATION_SHARE = 0.1
+SPLIT_SEED = 0
+FEWEST_ROWS = 20  # a tenth of fewer rows is no validation set
+
+
+def load_data(spec: DataSpec) -> TaskData:
+    """Load a task's data.
+
+    Without validation rows a fixed, stratified tenth of the training rows becomes the validation set.
+
+    Args:
+        spec: What the user says about the data.
+
+    Returns:
+        The task, its rows, and a description for the user.
+
+    Raises:
+        DataError: If the data can not be used; one sentence says what, where and what to do.
+    """
+    source = read_source(spec)
+    train = source.tables["train"]
+    columns = _columns(source, spec)
+    task = _task(source, spec, columns)
+    datasets = {
+        split: _dataset(table, columns, task, split, blank_texts=source.task is not None)
+        for split, table in _labelled(source.tables, columns).items()
+    }
+    notes = list(source.notes)
+    if "test" in source.tables and "test" not in datasets:
+        notes.append("the test rows have no labels and are not used")
+    if "validation" not in datasets:
+        rows = len(datasets["train"])
+        if rows < FEWEST_ROWS:
+            raise DataError(
+                f"{train.source} has {rows} rows, too few to take validation rows from: give them with --validation"
+            )
+        datasets["train"], datasets["validation"] = hold_out(
+            datasets["train"], task, max(round(VALIDATION_SHARE * rows), task.num_labels), SPLIT_SEED
+        )
+        notes.append("validation rows: a fixed stratified tenth of the training rows")
+    if spec.train_rows is not None:
+        datasets["train"] = _first_rows(datasets["train"], task, spec.train_rows)
+        notes.append(f"only the first {len(datasets['train'])} training rows are used")
+    guessed = source.columns is None and None in (spec.text, spec.label)
+    description = _describe(task, columns, datasets, notes, guessed)
+    return TaskData(task, datasets["train"], datasets["validation"], datasets.get("test"), description)
+
+
+def _columns(source: Source, spec: DataSpec) -> Columns:
+    """Settle the columns: the user's word first, then the source's, then a guess."""
+    train = source.tables["train"]
+    if source.columns is None or spec.text or spec.text_pair or spec.label:
+        columns = choose_columns(train, spec.text, spec.text_pair, spec.label)
+    else:
+        columns = source.columns
+    wanted = {"text": columns.text, "text_pair": columns.text_pair, "label": columns.label}
+    for split, table in source.tables.items():
+        is_test = split == "test"  # its labels may lack
+        check_columns(table, {use: name for use, name in wanted.items() if not (is_test and use == "label")})
+    return columns
+
+
+def _labelled(tables: dict[str, Table], columns: Columns) -> dict[str, Table]:
+    """Leave out test rows without labels (absent, or -1 throughout as the hub has them)."""
+    test = tables.get("test")
+    if test is None:
+        return tables
+    labels = test.columns.get(columns.label, [])
+    if all(is_missing(label) or str(label) == "-1" for label in labels):
+        return {split: table for split, table in tables.items() if split != "test"}
+    return tables
+
+
+def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
+    """Settle the task: kind, labels and metrics."""
+    train = source.tables["train"]
+    check_present(train, columns.label)
+    settled = (
+        source.task
+        if source.columns == columns and spec.kind in (None, source.task and source.task.kind)
+        else None
+    )
+    if settled is None:
+        kind = _kind(train, spec, columns)
+        labels = class_names(train, columns.label) if kind == "classification" else ()
+        classification = kind == "classification"
+        metric, extra = ("accuracy", ()) if classification else ("spearman", ("pearson",))
+        settled = Task(source.name, kind, columns.text_pair is not None, labels, metric, extra)
+    if spec.metric is None:
+        return settled
+    metric_for(spec.metric, settled.kind)
+    extra = tuple(name for name in (settled.metric, *settled.extra_metrics) if name != spec.metric)
+    return replace(settled, metric=spec.metric, extra_metrics=extra)
+
+
+def _kind(train: Table, spec: DataSpec, columns: Columns) -> Kind:
+    """Settle the kind of task."""
+    if spec.kind is None:
+        return guess_kind(train, columns.label)
+    if spec.kind not in ("classification", "regression"):
+        raise DataError(
+            f"there is no kind of task '{spec.kind}': choose --kind classification or --kind regression"
+        )
+    return cast(Kind, spec.kind)
+
+
+def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts: bool) -> Dataset:
+    """Bring a table into the form of TaskData."""
+    from datasets import Dataset, Features, Value
+
+    check_present(table, columns.label)
+    data: dict[str, list] = {"text": _texts(table, columns.text, blank_texts)}
+    if columns.text_pair is not None:
+        data["text_pair"] = _texts(table, columns.text_pair, blank_texts)
+    if task.kind == "classification":
+        data["label"] = class_ids(table, columns.label, task.labels)
+    else:
+        data["label"] = target_values(table, columns.label)
+        _check_varied(table, columns.label, data["label"], split)
+    data["row"] = table.rows
+    types = {"label": "int64" if task.kind == "classification" else "float64", "row": "int64"}
+    features = Features({name: Value(types.get(name, "string")) for name in data})
+    return Dataset.from_dict(data, features=features, split=split)
+
+
+def _check_varied(table: Table, column: str, values: list[float], split: str) -> None:
+    """Refuse training values that are all the same."""
+    if split == "train" and min(values) == max(values):
+        raise DataError(
+            f"every row of {table.source} has the same label {values[0]:g} in '{column}': there is nothing to learn"
+        )
+
+
+def _texts(table: Table, column: str, blank_texts: bool) -> list[str]:
+    """Take a column of texts; official data may hold blank ones, users' data may not."""
+    texts = table.columns[column]
+    for index, text in enumerate(texts):
+        if text is None or (not blank_texts and is_missing(text)):
+            raise DataError(f"{table.where(index)} has no text in '{column}': fill it in, or drop the row")
+        if not isinstance(text, str):
+            raise DataError(
+                f"{table.where(index)} has {text!r} in '{column}', which is not text: choose the column with --text"
+            )
+    return texts
+
+
+def _first_rows(train: Dataset, task: Task, rows: int) -> Dataset:
+    """Take the first training rows and check that there is something left to learn."""
+    if rows < 1:
+        raise DataError(f"--train-rows {rows} leaves no training rows: give a positive number")
+    first = train.select(range(min(rows, len(train))))
+    if len(set(first["label"][:])) < 2:
+        raise DataError(f"the first {rows} training rows all have the same label: raise --train-rows")
+    return first
+
+
+def hold_out(dataset: Dataset, task: Task, rows: int, seed: int) -> tuple[Dataset, Dataset]:
+    """Split a slice off, with the same shares of the classes.
+
+    Args:
+        dataset: Rows with `label`.
+        task: The task.
+        rows: The size of the slice.
+        seed: Seed of the draw.
+
+    Returns:
+        The remaining rows and the slice, both in the order of the data set.
+
+    Raises:
+        DataError: If there are too few rows to leave any.
+    """
+    if not 0 < rows < len(dataset):
+        raise DataError(
+            f"{rows} rows can not be held out of {len(dataset)} training rows: give more training rows"
+        )
+    generator = np.random.default_rng(seed)
+    labels = np.asarray(dataset["label"][:])
+    if task.kind == "regression":
+        labels = np.zeros(len(labels), dtype=np.int64)
+    order = generator.permutation(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    taken = [
+        order[labels[order] == label][:share]
+        for label, share in zip(classes, _shares(counts, rows), strict=True)
+    ]
+    held = np.zeros(len(labels), dtype=bool)
+    held[np.concatenate(taken)] = True
+    return dataset.select(np.flatnonzero(~held)), dataset.select(np.flatnonzero(held))
+
+
+def _shares(counts: np.ndarray, rows: int) -> np.ndarray:
+    """Divide rows among classes in proportion to their counts, by the largest remainder."""
+    exact = counts * rows / counts.sum()
+    shares = np.floor(exact).astype(np.int64)
+    largest = np.argsort(shares - exact, kind="stable")[: rows - shares.sum()]
+    shares[largest] += 1
+    return shares
+
+
+def _describe(
+    task: Task, columns: Columns, datasets: dict[str, Dataset], notes: list[str], guessed: bool
+) -> str:
+    """Say what was understood, for the user to check."""
+    labels = f", {task.num_labels} labels ({', '.join(task.labels[:8])})" if task.labels else ""
+    origin = " (guessed: change with --text, --text-pair, --label)" if guessed else ""
+    sizes = ", ".join(f"{split} {len(dataset)}" for split, dataset in datasets.items())
+    return "\n".join(
+        [
+            f"{task.name}: {task.kind} of {'text pairs' if task.pair else 'texts'}{labels}",
+            f"metric: {', '.join((task.metric, *task.extra_metrics))}",
+            f"columns: {columns}{origin}",
+            f"rows: {sizes}",
+            *notes,
+        ]
+    )
