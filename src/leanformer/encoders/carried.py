@@ -58,7 +58,9 @@ class Family:
         prefix: What the names of the stock classes begin with.
         layers: Path from the base model to the list of layers.
         attention: The module that computes the heads.
-        query, key, value: The projections into heads; one and the same path where the family fuses them.
+        query: The projection into queries.
+        key: The projection into keys; the same path as `query` where the family fuses the three.
+        value: The projection into values.
         attention_out: The linear whose input is the heads' context.
         ffn_in: The linear into the neurons (both halves of them where the FFN is gated).
         ffn_out: The linear whose input is the neurons' activation.

@@ -77,7 +77,7 @@ def config_for(model_class: Any, config: Any, **changes: Any) -> Any:
     Args:
         model_class: A lean or a stock model class.
         config: The configuration to take the values from.
-        changes: Values to set, such as `intermediate_size`.
+        **changes: Values to set, such as `intermediate_size`.
 
     Returns:
         The new configuration.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leanformer.encoders.families import family_of
+from leanformer.encoders.families import Family, family_of
 
 MATRICES = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
 
@@ -23,24 +23,27 @@ class EncoderView:
         head_size: Size of one head.
         dense_heads: Heads of each layer before any was removed.
         dense_width: FFN neurons of each layer before any was removed.
+
+    Args:
+        model: A transformers `PreTrainedModel` of a supported family; else a ModelError is raised.
     """
 
+    model: Any
+    family: Family
+    layers: list[nn.Module]
+    hidden_size: int
+    head_size: int
+    dense_heads: int
+    dense_width: int
+
     def __init__(self, model: Any) -> None:
-        """Look at a model.
-
-        Args:
-            model: A transformers `PreTrainedModel` of a supported family.
-
-        Raises:
-            ModelError: The architecture is not supported.
-        """
         config = model.config
         self.model = model
         self.family = family_of(config)
-        self.layers: list[nn.Module] = list(model.base_model.get_submodule(self.family.layers))
-        self.hidden_size: int = config.hidden_size
-        self.dense_heads: int = config.num_attention_heads
-        self.dense_width: int = getattr(config, self.family.width_name)
+        self.layers = list(model.base_model.get_submodule(self.family.layers))
+        self.hidden_size = config.hidden_size
+        self.dense_heads = config.num_attention_heads
+        self.dense_width = getattr(config, self.family.width_name)
         self.head_size = self.hidden_size // self.dense_heads
 
     @property

@@ -99,7 +99,7 @@ def slice_units(model: Any, masks: Masks) -> Any:
         masks: 0/1 masks of heads and neurons, in the model's present sizes; layers without one are kept whole.
 
     Returns:
-        A lean model (see `encoders.carried`) in the mode and on the device of the model, sharing no weights.
+        A lean model, in the mode and on the device of the given one; it shares no weights with it.
 
     Raises:
         ModelError: The architecture or the task head is not supported.
