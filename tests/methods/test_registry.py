@@ -15,7 +15,9 @@ def test_names_are_the_keys():
 
 
 def test_listing_needs_no_torch():
-    code = "import leanformer.methods.registry, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = (
+        "import leanformer.methods.registry, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,0 +1,196 @@
+"""The job: everything that decides a run, and its file job.toml, which repeats it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from leanformer import __version__
+from leanformer.budget import Budget
+from leanformer.errors import RunError
+from leanformer.tasks.load import DataSpec
+
+RUNTIME_FOLDERS = ("onnx", "openvino")
+_PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
+_NO_FLAG = ("model", "data", "budget", "exports")
+_HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
+
+
+def available_threads() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides a run; the defaults work.
+
+    Attributes:
+        model: A Hugging Face folder or hub id.
+        data: The task data.
+        budget: What has to go.
+        method: A name that `leanformer methods` lists.
+        granularity: What is removed: "unit" (heads and FFN neurons) or "weight".
+        seed: Same seed, same result.
+        threads: Processor threads for training and for every measured runtime.
+        finetune: Fine-tune the dense model first, even when it has a head that matches the data.
+        truncate: Cut texts that are longer than `max_tokens` instead of refusing them.
+        max_tokens: Longest input in tokens; None takes what the model takes.
+        quick: A rough answer within minutes: fewer epochs and candidates.
+        exports: Which of "onnx" and "openvino" to write.
+        trust_remote_code: Run code that comes with the model.
+    """
+
+    model: str
+    data: DataSpec
+    budget: Budget = field(default_factory=Budget)
+    method: str = "ae-bert"
+    granularity: str = "unit"
+    seed: int = 0
+    threads: int = field(default_factory=available_threads)
+    finetune: bool = False
+    truncate: bool = False
+    max_tokens: int | None = None
+    quick: bool = False
+    exports: tuple[str, ...] = RUNTIME_FOLDERS
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use."""
+        if self.threads < 1:
+            raise RunError(f"{self.threads} threads can not work: give --threads 1 or more")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise RunError(f"--max-tokens {self.max_tokens} leaves no text: give 1 or more")
+        if unknown := set(self.exports) - set(RUNTIME_FOLDERS):
+            raise RunError(f"no export is called '{min(unknown)}': choose from {', '.join(RUNTIME_FOLDERS)}")
+
+    def resolved(self) -> Job:
+        """Return the job with absolute paths, so that it can be repeated from any folder."""
+        names = [
+            name for name in _PATHS_OF_DATA if not (name == "source" and self.data.data_dir)
+        ]  # a GLUE name
+        paths = {name: _absolute(getattr(self.data, name)) for name in names}
+        return replace(self, model=_absolute(self.model), data=replace(self.data, **paths))
+
+    def to_toml(self) -> str:
+        """Return the text of job.toml; settings that are None are left out."""
+        plain = {name: value for name, value in asdict(self).items() if not isinstance(value, Mapping)}
+        tables = {name: value for name, value in asdict(self).items() if isinstance(value, Mapping)}
+        parts = [_HEADER, _toml_lines(plain)]
+        parts += [f"\n[{name}]\n{_toml_lines(table)}" for name, table in tables.items()]
+        return "".join(parts)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Job:
+        """Read a job.toml.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The job.
+
+        Raises:
+            RunError: If the file is missing, is not TOML, or holds a setting that is unknown or of another type.
+        """
+        try:
+            settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"the job file {path} can not be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RunError(f"the job file {path} is not TOML: {error}") from error
+        budget = _build(Budget, settings.pop("budget", {}), path)
+        data = _build(DataSpec, settings.pop("data", {}), path)
+        if isinstance(settings.get("exports"), list):
+            settings["exports"] = tuple(settings["exports"])
+        job: Job = _build(cls, {**settings, "data": data, "budget": budget}, path)
+        return job
+
+    def command(self, out: str | Path) -> str:
+        """Return the command line that repeats the job into a folder.
+
+        Args:
+            out: The folder.
+
+        Returns:
+            A line for the shell; settings at their defaults are left out, the seed and the ratio are not.
+        """
+        parts = ["leanformer", "compress", self.model]
+        for name, value in asdict(self.data).items():
+            parts += _flag("data" if name == "source" else name, value)
+        parts += _flag("pruning_ratio", f"{self.budget.pruning_ratio:g}")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):
+                parts += _flag(item.name, value)
+        parts += [] if self.exports else ["--no-export"]
+        return shlex.join([*parts, "--out", str(out)])
+
+    def differences(self, other: Job) -> list[str]:
+        """Return the settings in which another job differs, as "seed (0, now 1)"."""
+        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        names = [name for name in mine if mine[name] != theirs[name]]
+        return [f"{name} ({_shown(mine[name])}, now {_shown(theirs[name])})" for name in names]
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    """Return an option as the command line takes it; None and False are not given at all."""
+    flag = "--" + name.replace("_", "-")
+    return [] if value is None or value is False else [flag] if value is True else [flag, str(value)]
+
+
+def _absolute(text: str | None) -> Any:
+    """Return an existing path as an absolute one; anything else (a hub id, a task name) as it is."""
+    return str(Path(text).resolve()) if text and Path(text).exists() else text
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else None
+        flat.update({name: value} if inner is None else inner)
+    return flat
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _toml_lines(table: Mapping[str, Any]) -> str:
+    return "".join(f"{name} = {_toml_value(value)}\n" for name, value in table.items() if value is not None)
+
+
+def _toml_value(value: Any) -> str:
+    # JSON's strings, numbers, booleans and lists are TOML too, but for the one control character below.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _build(kind: type, settings: Mapping[str, Any], path: Path) -> Any:
+    """Build a dataclass from the settings of a job file."""
+    if not isinstance(settings, Mapping):
+        raise RunError(f"{path}: [{kind.__name__.lower()}] has to be a table")
+    known = {item.name: item for item in fields(kind)}
+    for name, value in settings.items():
+        if name not in known:
+            raise RunError(f"{path}: unknown setting '{name}'; known are {', '.join(known)}")
+        if not _fits(value, str(known[name].type)):
+            raise RunError(
+                f"{path}: '{name}' has to be of type {known[name].type}, not {type(value).__name__}"
+            )
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        raise RunError(f"{path}: {kind.__name__.lower()} lacks a setting: {error}") from error
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    """Whether a value read from TOML fits a field's annotation, for example "str | None"."""
+    wanted = {part.strip().split("[")[0] for part in annotation.split("|")}
+    name = type(value).__name__
+    return name in wanted or (name == "int" and "float" in wanted)

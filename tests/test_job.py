@@ -1,0 +1,95 @@
+"""The job and its file."""
+
+from dataclasses import replace
+
+import pytest
+
+from leanformer.budget import Budget
+from leanformer.errors import BudgetError, RunError
+from leanformer.job import Job
+from leanformer.tasks.load import DataSpec
+
+ODD_TEXT = 'a "quoted" \\ path\twith\x7f ümlauts and 🎬'
+
+
+def written(job, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(job.to_toml(), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        Job("bert", DataSpec("reviews")),
+        Job("bert", DataSpec("sst2", data_dir="glue", train_rows=10_000), Budget(0.7), seed=3, threads=2),
+        Job(
+            ODD_TEXT, DataSpec(ODD_TEXT, text=ODD_TEXT), exports=(), max_tokens=64, quick=True, finetune=True
+        ),
+    ],
+)
+def test_file_gives_the_same_job_back(job, tmp_path):
+    assert Job.from_toml(written(job, tmp_path)) == job
+
+
+def test_resolved_paths_are_absolute_and_ids_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews").mkdir()
+    job = Job("someone/some-model", DataSpec("reviews")).resolved()
+    assert job.data.source == str(tmp_path / "reviews")
+    assert job.model == "someone/some-model"
+
+
+def test_differences_name_the_setting_and_both_values():
+    job = Job("bert", DataSpec("reviews"), threads=2)
+    assert job.differences(job) == []
+    other = replace(job, seed=1, max_tokens=64, budget=Budget(0.7))
+    assert job.differences(other) == [
+        "budget.pruning_ratio (0.5, now 0.7)",
+        "seed (0, now 1)",
+        "max_tokens (not set, now 64)",
+    ]
+
+
+def test_command_repeats_the_job():
+    job = Job("my bert", DataSpec("sst2", data_dir="glue"), Budget(0.7), seed=3, threads=2, exports=())
+    command = job.command("small")
+    assert command.startswith("leanformer compress 'my bert' --data sst2 --data-dir glue --pruning-ratio 0.7")
+    assert "--seed 3" in command
+    assert "--no-export" in command
+    assert command.endswith("--out small")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = ", "is not TOML"),
+        ('model = "bert"\nspeed = 3\n[data]\nsource = "x"', "unknown setting 'speed'"),
+        ('model = "bert"\nseed = "one"\n[data]\nsource = "x"', "'seed' has to be of type int"),
+        ('model = "bert"', "lacks a setting"),
+        ('model = "bert"\ndata = 3', "has to be a table"),
+    ],
+)
+def test_bad_file_is_refused_in_one_sentence(text, message, tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text(text)
+    with pytest.raises(RunError, match=message):
+        Job.from_toml(path)
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(RunError, match="can not be read"):
+        Job.from_toml(tmp_path / "none.toml")
+
+
+def test_bad_ratio_in_a_file_is_refused(tmp_path):
+    path = written(Job("bert", DataSpec("reviews")), tmp_path)
+    path.write_text(path.read_text().replace("0.5", "1.5"))
+    with pytest.raises(BudgetError, match="outside"):
+        Job.from_toml(path)
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"max_tokens": 0}, {"exports": ("tflite",)}])
+def test_impossible_setting_is_refused(wrong):
+    with pytest.raises(RunError):
+        Job("bert", DataSpec("reviews"), **wrong)
