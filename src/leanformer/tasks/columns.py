@@ -30,7 +30,7 @@ LIKELY_LABEL_NAMES = (
     *("class", "category", "target", "score", "sentiment", "rating", "stars", "similarity", "quality"),
     *("is_duplicate", "intent", "topic", "emotion", "polarity", "y"),
 )
-FLAGS = "say which with --text, --text-pair and --label"
+FLAGS = "say which with --text, --text-pair and --label (the first line of csv and tsv must name the columns)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def choose_columns(table: Table, text: str | None, text_pair: str | None, label:
         The columns.
 
     Raises:
-        DataError: If a named column does not exist, or the guess is ambiguous; lists the columns and the flags.
+        DataError: If a named column does not exist, or the guess is ambiguous; lists columns and flags.
     """
     check_columns(table, {"--text": text, "--text-pair": text_pair, "--label": label})
     label = label or _guess_label(table, exclude={text, text_pair})
@@ -83,7 +83,7 @@ def check_columns(table: Table, wanted: dict[str, str | None]) -> None:
 
     Args:
         table: The table.
-        wanted: What asks for a column (a flag, or what the column is for) -> the column; None asks for nothing.
+        wanted: Who asks for a column (a flag, or the column's use) -> the column; None asks for nothing.
 
     Raises:
         DataError: If the table lacks one of them.
@@ -103,9 +103,7 @@ def _listing(table: Table) -> str:
 def _ambiguous(table: Table, what: str, candidates: list[str]) -> DataError:
     """Say that a column can not be guessed."""
     found = f"could be {' or '.join(repr(name) for name in candidates)}" if candidates else "was not found"
-    return DataError(
-        f"the {what} of {table.source} {found} among {_listing(table)} (the first line must name them): {FLAGS}"
-    )
+    return DataError(f"the {what} of {table.source} {found} among {_listing(table)}: {FLAGS}")
 
 
 def _by_name(table: Table) -> dict[str, str]:
@@ -127,7 +125,7 @@ def _guess_text(table: Table, exclude: set[str | None]) -> str:
     real = {lower: name for lower, name in _by_name(table).items() if name not in exclude}
     found = [real[name] for name in TEXT_NAMES if name in real]
     if not found:
-        found = [name for name in real.values() if _reads_like_text(table.columns[name])]
+        found = [name for name in real.values() if len(real) == 1 or _reads_like_text(table.columns[name])]
     if len(found) != 1:
         raise _ambiguous(table, "text column", found)
     return found[0]
@@ -148,11 +146,12 @@ def _guess_label(table: Table, exclude: set[str | None]) -> str:
 
 
 def _reads_like_text(values: list[Any]) -> bool:
-    """Whether the values are mostly different strings of several words."""
+    """Whether the values are mostly different strings, of several words or as long as that (Chinese)."""
     strings = [value for value in values if isinstance(value, str)]
     if len(strings) < len(values) / 2 or len(set(strings)) < len(strings) / 2:
         return False
-    return sum(len(value.split()) for value in strings) >= 2 * len(strings)
+    words, letters = sum(len(value.split()) for value in strings), sum(map(len, strings))
+    return words >= 2 * len(strings) or letters >= 15 * len(strings)
 
 
 def _reads_like_label(values: list[Any]) -> bool:

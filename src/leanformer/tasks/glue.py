@@ -1,8 +1,8 @@
 """The nine tasks of GLUE in their official TSV layout (Wang et al., 2019), with their official metrics.
 
 The quirks: no quoting anywhere; CoLA has no header; MNLI is validated on its matched half and carries five
-annotators' labels before the gold one; QQP holds a few broken lines; labels are words in some tasks and numbers in
-others. The official test files carry no labels and are not read; MRPC and STS-B have labelled ones elsewhere.
+annotators' labels before the gold one; QQP holds a few broken lines; labels are words in some tasks and numbers
+in others. The official test files carry no labels and are not read; MRPC and STS-B have labelled ones elsewhere.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def read_glue(glue: GlueTask, path: Path) -> tuple[Table, int]:
         path: The file.
 
     Returns:
-        The table with the label names of the task in its label column, and the number of broken lines dropped.
+        The table, its label column in the task's label names, and the number of broken lines dropped.
 
     Raises:
         DataError: If the file is missing, empty or not in the official layout; names the line.

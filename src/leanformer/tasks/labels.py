@@ -84,8 +84,8 @@ def _check_few_names(table: Table, column: str, distinct: set[str]) -> None:
     rows = len(table.rows)
     if len(distinct) > 2 and len(distinct) * ROWS_PER_CLASS > rows:
         raise DataError(
-            f"the label column '{column}' of {table.source} holds {len(distinct)} different values in {rows} rows, "
-            "too many for classes: choose the column with --label"
+            f"the label column '{column}' of {table.source} holds {len(distinct)} different values in {rows} "
+            "rows, too many for classes: choose the column with --label"
         )
 
 
@@ -152,8 +152,8 @@ def class_ids(table: Table, column: str, labels: tuple[str, ...]) -> list[int]:
         if name not in ids:
             shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
             raise DataError(
-                f"{table.where(index)} has the label '{name}' in '{column}', which the training rows do not have "
-                f"({shown}): correct the label, or add training rows of that class"
+                f"{table.where(index)} has the label '{name}' in '{column}', which the training rows do not "
+                f"have ({shown}): correct the label, or add training rows of that class"
             )
     return [ids[name] for name in names]
 
@@ -176,8 +176,8 @@ def target_values(table: Table, column: str) -> list[float]:
         number = _number(value)
         if number is None:
             raise DataError(
-                f"{table.where(index)} has the label {value!r} in '{column}', which is not a number as regression "
-                "needs: correct it, or ask for --kind classification"
+                f"{table.where(index)} has the label {value!r} in '{column}', which is not a number as "
+                "regression needs: correct it, or ask for --kind classification"
             )
         values.append(number)
     return values

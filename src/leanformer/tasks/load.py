@@ -61,7 +61,8 @@ def load_data(spec: DataSpec) -> TaskData:
         rows = len(datasets["train"])
         if rows < FEWEST_ROWS:
             raise DataError(
-                f"{train.source} has {rows} rows, too few to take validation rows from: give them with --validation"
+                f"{train.source} has {rows} rows, too few to take validation rows from: "
+                "give them with --validation"
             )
         datasets["train"], datasets["validation"] = hold_out(
             datasets["train"], task, max(round(VALIDATION_SHARE * rows), task.num_labels), SPLIT_SEED
@@ -112,9 +113,8 @@ def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
     if settled is None:
         kind = _kind(train, spec, columns)
         labels = class_names(train, columns.label) if kind == "classification" else ()
-        classification = kind == "classification"
-        metric, extra = ("accuracy", ()) if classification else ("spearman", ("pearson",))
-        settled = Task(source.name, kind, columns.text_pair is not None, labels, metric, extra)
+        metrics = ("accuracy",) if kind == "classification" else ("spearman", "pearson")
+        settled = Task(source.name, kind, columns.text_pair is not None, labels, metrics[0], metrics[1:])
     if spec.metric is None:
         return settled
     metric_for(spec.metric, settled.kind)
@@ -156,7 +156,8 @@ def _check_varied(table: Table, column: str, values: list[float], split: str) ->
     """Refuse training values that are all the same."""
     if split == "train" and min(values) == max(values):
         raise DataError(
-            f"every row of {table.source} has the same label {values[0]:g} in '{column}': there is nothing to learn"
+            f"every row of {table.source} has the same label {values[0]:g} in '{column}': "
+            "there is nothing to learn"
         )
 
 
@@ -168,7 +169,8 @@ def _texts(table: Table, column: str, blank_texts: bool) -> list[str]:
             raise DataError(f"{table.where(index)} has no text in '{column}': fill it in, or drop the row")
         if not isinstance(text, str):
             raise DataError(
-                f"{table.where(index)} has {text!r} in '{column}', which is not text: choose the column with --text"
+                f"{table.where(index)} has {text!r} in '{column}', which is not text: "
+                "choose the column with --text"
             )
     return texts
 

@@ -64,7 +64,7 @@ def predict(
 
     was_training = model.training
     model.eval()
-    logits = np.empty((len(encoded), int(model.num_labels)), dtype=np.float32)
+    logits = np.empty((len(encoded), int(model.config.num_labels or 0)), dtype=np.float32)
     stream = batches(encoded, tokenizer, batch_size)
     if stage is not None:
         stream = track(stream, stage, total=-(-len(encoded) // batch_size))

@@ -21,7 +21,7 @@ class Table:
 
     Attributes:
         source: The file (or hub data set and split) for messages.
-        columns: Column name -> its values; all columns have the same length. Values of csv and tsv are strings.
+        columns: Column name -> its values, all of the same length; values of csv and tsv are strings.
         rows: The place of each row in the source, counted from 1.
         unit: What `rows` counts: `line` or `row`.
         label_names: Names of the classes for columns that carry them (parquet and hub data sets do).
@@ -146,7 +146,7 @@ def separated_table(
         if len(record) != len(header):
             raise DataError(
                 f"{path} line {line} can not be decoded: it has {len(record)} fields and the header has "
-                f"{len(header)}; correct the line (a text that holds the separator must stand in double quotes)"
+                f"{len(header)}; correct the line (in csv a text that holds the separator needs double quotes)"
             )
     columns = [list(values) for values in zip(*records, strict=True)] or [[] for _ in header]
     return Table(str(path), dict(zip(header, columns, strict=True)), lines)
@@ -170,10 +170,12 @@ def parse_separated(path: Path, text: str, delimiter: str, quoted: bool) -> tupl
     csv.field_size_limit(
         sys.maxsize
     )  # the module's own limit of 131,072 characters is less than long documents
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     # split at \n alone: a form feed or U+2028 inside a text does not end the line
     source = (line + "\n" for line in text.split("\n"))
-    reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=quoted)
+    if quoted:
+        reader = csv.reader(source, delimiter=delimiter, strict=True)
+    else:
+        reader = csv.reader(source, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     records, lines, before = [], [], 0
     try:
         for record in reader:
@@ -183,7 +185,7 @@ def parse_separated(path: Path, text: str, delimiter: str, quoted: bool) -> tupl
             before = reader.line_num
     except csv.Error as error:
         raise DataError(
-            f"{path} line {before + 1} can not be decoded ({error}): correct the quotes of the record that starts there"
+            f"{path} line {before + 1} can not be decoded ({error}): correct the quotes of its record"
         ) from error
     return records, lines
 

@@ -83,7 +83,8 @@ def read_source(spec: DataSpec) -> Source:
     if spec.data_dir is not None:
         if glue is None:
             raise DataError(
-                f"--data-dir goes with the name of a GLUE task ({', '.join(GLUE)}), and '{spec.source}' is none"
+                f"--data-dir goes with the name of a GLUE task ({', '.join(GLUE)}) and '{spec.source}' is none: "
+                "give folders and files without it"
             )
         source = _read_glue_source(glue, glue_folder(glue, spec.data_dir))
     elif path.is_dir():
@@ -161,8 +162,8 @@ def _read_hub(spec: DataSpec) -> Source:
     ) as error:  # the hub, the network, the cache and the data set's files each have their own errors
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataError(
-            f"'{spec.source}' is no file, folder or GLUE task here ({', '.join(GLUE)}), and can not be loaded as a "
-            f"hub data set ({reason}): check the name, the configuration (--config) and the connection"
+            f"'{spec.source}' is no file, folder or GLUE task here ({', '.join(GLUE)}), and can not be loaded as "
+            f"a hub data set ({reason}): check the name, the configuration (--config) and the connection"
         ) from error
     splits = dict(loaded) if isinstance(loaded, DatasetDict) else {"train": loaded}
     tables = {}
