@@ -1,0 +1,265 @@
+"""Loading an encoder with a head that fits the task: the checkpoint's own, or a fresh one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanformer.errors import ModelError
+from leanformer.progress import say
+from leanformer.tasks.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+HEAD_SEED = 0
+SAFE_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+PICKLE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "tokenizer*.py")
+NAMELESS = re.compile(r"(label_)?\d+")  # LABEL_0 or 0: a name that says nothing but its place
+PROBLEM_TYPES = {"classification": "single_label_classification", "regression": "regression"}
+
+
+def load_model(
+    path_or_id: str, task: Task, finetune: bool, trust_remote_code: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, bool]:
+    """Load an encoder with a task head, in float32, from safetensors only.
+
+    A head that fits the task is used as it is; where its classes bear the task's names in another order, its rows
+    are put into the task's order. Otherwise the head starts from new weights, the same ones every time.
+
+    Args:
+        path_or_id: A Hugging Face folder or hub id; compressed folders load too.
+        task: The task, which decides the head's size and label names.
+        finetune: Whether the model will be trained on the task, so that a head that does not fit is no error.
+        trust_remote_code: Whether code that the checkpoint carries may run.
+
+    Returns:
+        The model in eval mode, its tokenizer, and whether the checkpoint had a head that fits.
+
+    Raises:
+        ModelError: If the folder is not a usable model, its architecture is not supported, or its head does not
+            match the data and is not to be trained.
+    """
+    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
+    from leanformer.encoders.families import family_of
+
+    _check_folder(path_or_id)
+    config = _load_config(path_or_id, trust_remote_code)
+    family_of(config)
+    has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    mismatch = _mismatch(config, task) if has_head else None
+    if mismatch and not finetune:
+        raise ModelError(
+            f"the head of {path_or_id} does not match the data: {mismatch}; train a new one with --finetune, "
+            "or choose another model"
+        )
+    order = _label_order(config, task) if has_head and not mismatch else None
+    _set_labels(config, task)
+    tokenizer = _load_tokenizer(path_or_id, config, trust_remote_code)
+    model = _load_weights(path_or_id, config, has_head and not mismatch, trust_remote_code)
+    if order is not None:
+        _reorder_head(model, order)
+        say(f"the head of {path_or_id} was put into the label order of the data ({', '.join(task.labels)})")
+    return model.eval(), tokenizer, has_head and not mismatch
+
+
+def _check_folder(path_or_id: str) -> None:
+    """Check what can be checked without opening files, for folders on this machine."""
+    folder = Path(path_or_id).expanduser()
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file: give the folder that holds config.json and model.safetensors")
+    if not folder.is_dir():
+        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path_or_id) and not path_or_id.startswith("."):
+            return  # may be a hub id
+        raise ModelError(f"there is no model folder {folder}: check the path")
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} has no config.json: give a Hugging Face model folder")
+    if not _has(folder, SAFE_WEIGHTS):
+        if _has(folder, PICKLE_WEIGHTS):
+            raise ModelError(
+                f"{folder} has pickle weights only, which can run code when opened: convert them where you trust "
+                "them, with AutoModel.from_pretrained(folder).save_pretrained(new_folder), and give the new folder"
+            )
+        raise ModelError(f"{folder} has no weights: it needs model.safetensors")
+    if not _has(folder, TOKENIZER_FILES):
+        raise ModelError(f"{folder} has no tokenizer: save the model's tokenizer into it (tokenizer.json)")
+
+
+def _has(folder: Path, patterns: tuple[str, ...]) -> bool:
+    """Whether a folder holds a file of one of the patterns."""
+    return any(True for pattern in patterns for _ in folder.glob(pattern))
+
+
+def _first_line(error: Exception) -> str:
+    """Shorten a library's error to its first line."""
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+
+
+def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
+    """Read the configuration."""
+    from transformers import AutoConfig
+
+    from leanformer.encoders.families import supported
+
+    try:
+        return AutoConfig.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
+    except OSError as error:
+        place = (
+            "its config.json can not be read" if Path(path_or_id).is_dir() else "no such folder is here, and"
+        )
+        reach = "" if Path(path_or_id).is_dir() else " it can not be fetched from the hub"
+        raise ModelError(
+            f"{path_or_id} can not be loaded: {place}{reach} ({_first_line(error)}); check the name and the connection"
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise ModelError(
+            f"{path_or_id} is of an architecture that is not supported ({_first_line(error)}): "
+            f"use one of {', '.join(supported())}"
+        ) from error
+
+
+def _load_tokenizer(
+    path_or_id: str, config: PreTrainedConfig, trust_remote_code: bool
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer and check that its ids fit the model."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
+    except Exception as error:  # tokenizers raise plain Exception for a broken file
+        raise ModelError(
+            f"the tokenizer of {path_or_id} can not be loaded ({_first_line(error)}): save it into the folder again"
+        ) from error
+    if tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {path_or_id} has no padding token: set pad_token and save it again"
+        )
+    if len(tokenizer) > config.vocab_size:
+        raise ModelError(
+            f"the tokenizer of {path_or_id} has {len(tokenizer)} pieces and the model knows {config.vocab_size}: "
+            "use the tokenizer that the model was trained with"
+        )
+    return tokenizer
+
+
+def _mismatch(config: PreTrainedConfig, task: Task) -> str | None:
+    """Say how a checkpoint's head differs from what the task needs, or None."""
+    if config.num_labels != task.num_labels:
+        return f"it has {config.num_labels} outputs and the task '{task.name}' needs {task.num_labels}"
+    wanted = PROBLEM_TYPES[task.kind]
+    if config.problem_type not in (None, wanted):
+        return f"it was made for {config.problem_type} and the task '{task.name}' is {wanted}"
+    names, labels = _plain_names(config), [_plain(label) for label in task.labels]
+    if task.kind == "classification" and _speak(names) and _speak(labels) and set(names) != set(labels):
+        own = ", ".join(config.id2label[index] for index in range(config.num_labels))
+        return f"its labels are {own} and the labels of '{task.name}' are {', '.join(task.labels)}"
+    return None
+
+
+def _plain(name: Any) -> str:
+    """Write a label name plainly, so that NOT_ENTAILMENT and not-entailment are one."""
+    return re.sub(r"[\s_-]+", "_", str(name).strip().lower())
+
+
+def _plain_names(config: PreTrainedConfig) -> list[str]:
+    """List the head's label names by output."""
+    return [_plain(config.id2label[index]) for index in range(config.num_labels)]
+
+
+def _speak(names: list[str]) -> bool:
+    """Whether label names are words rather than numbers; numbers are trusted to be in order."""
+    return not all(NAMELESS.fullmatch(name) for name in names)
+
+
+def _label_order(config: PreTrainedConfig, task: Task) -> list[int] | None:
+    """Find which output of the head stands for each label; None if they are in order already."""
+    names, labels = _plain_names(config), [_plain(label) for label in task.labels]
+    if names == labels or set(names) != set(labels):
+        return None
+    return [names.index(label) for label in labels]
+
+
+def _set_labels(config: PreTrainedConfig, task: Task) -> None:
+    """Write the task's labels and problem type into the configuration."""
+    config.num_labels = task.num_labels
+    if task.labels:
+        config.id2label = dict(enumerate(task.labels))
+        config.label2id = {label: index for index, label in enumerate(task.labels)}
+    config.problem_type = PROBLEM_TYPES[task.kind]
+
+
+def _load_weights(
+    path_or_id: str, config: PreTrainedConfig, head_fits: bool, trust_remote_code: bool
+) -> PreTrainedModel:
+    """Load the weights; what the checkpoint lacks starts from seeded new ones, which only the head may need."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with torch.random.fork_rng(), _silence():
+            torch.manual_seed(HEAD_SEED)
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                path_or_id,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=trust_remote_code,
+                ignore_mismatched_sizes=True,  # the sizes are checked below: transformers would load noise silently
+                output_loading_info=True,
+            )
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the weights of {path_or_id} can not be loaded ({_first_line(error)}): it needs a whole model.safetensors"
+        ) from error
+    _check_loaded(path_or_id, model, report, head_fits)
+    return model
+
+
+def _check_loaded(path_or_id: str, model: PreTrainedModel, report: dict[str, Any], head_fits: bool) -> None:
+    """Refuse a model whose encoder did not come from the checkpoint, and tell what else starts anew."""
+    misfits = {key[0] if isinstance(key, tuple) else key for key in report["mismatched_keys"]}
+    new = sorted(misfits | set(report["missing_keys"]))
+    prefix = f"{model.base_model_prefix}."
+    lost = [key for key in new if head_fits or key.startswith(prefix)]
+    lost = [key for key in lost if ".pooler." not in key]  # many encoders come without a trained pooler
+    if lost:
+        raise ModelError(
+            f"the weights of {path_or_id} do not fit its config.json: {len(lost)} are absent or of another shape, "
+            f"such as {lost[0]}; give the checkpoint's own config.json"
+        )
+    if new:
+        say(
+            f"{path_or_id} has no trained weights for {', '.join(new)}: they start from new ones (seed {HEAD_SEED})"
+        )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep transformers' loading report and bars off the screen; what matters of it is checked and said by us."""
+    from transformers.utils import logging
+
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()
+
+
+def _reorder_head(model: PreTrainedModel, order: list[int]) -> None:
+    """Put the rows of the last linear layer, one a label, into another order."""
+    import torch
+
+    last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.copy_(last.weight[order].clone())
+        if last.bias is not None:
+            last.bias.copy_(last.bias[order].clone())
