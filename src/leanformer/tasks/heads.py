@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from leanformer.errors import ModelError
 from leanformer.progress import say
-from leanformer.tasks.task import Task
+from leanformer.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -20,7 +20,10 @@ SAFE_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 PICKLE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "tokenizer*.py")
 NAMELESS = re.compile(r"(label_)?\d+")  # LABEL_0 or 0: a name that says nothing but its place
-PROBLEM_TYPES = {"classification": "single_label_classification", "regression": "regression"}
+PROBLEM_TYPES: dict[Kind, Literal["regression", "single_label_classification"]] = {
+    "classification": "single_label_classification",
+    "regression": "regression",
+}
 
 
 def load_model(
@@ -108,12 +111,13 @@ def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
     try:
         return AutoConfig.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
     except OSError as error:
-        place = (
-            "its config.json can not be read" if Path(path_or_id).is_dir() else "no such folder is here, and"
-        )
-        reach = "" if Path(path_or_id).is_dir() else " it can not be fetched from the hub"
+        if Path(path_or_id).is_dir():
+            raise ModelError(
+                f"the config.json of {path_or_id} can not be read ({_first_line(error)}): fetch the model again"
+            ) from error
         raise ModelError(
-            f"{path_or_id} can not be loaded: {place}{reach} ({_first_line(error)}); check the name and the connection"
+            f"{path_or_id} is no folder here and can not be fetched from the hub ({_first_line(error)}): "
+            "check the name and the connection"
         ) from error
     except (ValueError, KeyError) as error:
         raise ModelError(
@@ -155,8 +159,9 @@ def _mismatch(config: PreTrainedConfig, task: Task) -> str | None:
         return f"it was made for {config.problem_type} and the task '{task.name}' is {wanted}"
     names, labels = _plain_names(config), [_plain(label) for label in task.labels]
     if task.kind == "classification" and _speak(names) and _speak(labels) and set(names) != set(labels):
-        own = ", ".join(config.id2label[index] for index in range(config.num_labels))
-        return f"its labels are {own} and the labels of '{task.name}' are {', '.join(task.labels)}"
+        return (
+            f"its labels are {', '.join(names)} and the labels of '{task.name}' are {', '.join(task.labels)}"
+        )
     return None
 
 
@@ -167,7 +172,7 @@ def _plain(name: Any) -> str:
 
 def _plain_names(config: PreTrainedConfig) -> list[str]:
     """List the head's label names by output."""
-    return [_plain(config.id2label[index]) for index in range(config.num_labels)]
+    return [_plain(name) for _, name in sorted((config.id2label or {}).items())]
 
 
 def _speak(names: list[str]) -> bool:
@@ -209,12 +214,13 @@ def _load_weights(
                 dtype=torch.float32,
                 use_safetensors=True,
                 trust_remote_code=trust_remote_code,
-                ignore_mismatched_sizes=True,  # the sizes are checked below: transformers would load noise silently
+                ignore_mismatched_sizes=True,  # checked below: transformers would put noise there silently
                 output_loading_info=True,
             )
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"the weights of {path_or_id} can not be loaded ({_first_line(error)}): it needs a whole model.safetensors"
+            f"the weights of {path_or_id} can not be loaded ({_first_line(error)}): "
+            "it needs a whole model.safetensors"
         ) from error
     _check_loaded(path_or_id, model, report, head_fits)
     return model
