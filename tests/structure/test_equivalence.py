@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from leanformer.encoders.families import supported
 from leanformer.encoders.saving import save_model
@@ -230,10 +230,3 @@ def test_base_model_is_sliced_and_loads_under_a_head(tiny_model, tmp_path):
         save_model(small, None, tmp_path)
         found = AutoModel.from_pretrained(tmp_path)(**batch()).last_hidden_state
     torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
-
-
-def test_tokenizer_of_a_lean_folder_loads(tiny_model, tiny_tokenizer, tmp_path):
-    small = slice_units(tiny_model("bert", layers=LAYERS, width=WIDTH), unit_masks("both"))
-    save_model(small, tiny_tokenizer, tmp_path)
-    text = "a good film with a bad plot"
-    assert AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"] == tiny_tokenizer(text)["input_ids"]

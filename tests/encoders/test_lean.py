@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import transformers
+
+from leanformer.encoders.carried import FAMILIES, TASKS, LeanModel
+from leanformer.encoders.lean import lean_class_for, stock_class_for
+from leanformer.errors import ModelError
+from leanformer.structure.surgery import slice_units
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("auto", TASKS)
+def test_every_head_has_a_lean_class_that_transformers_knows(family, auto):
+    auto_class = getattr(transformers, auto)
+    stock = auto_class._model_mapping[type(transformers.AutoConfig.for_model(family))]
+    lean_config = transformers.AutoConfig.for_model(f"leanformer-{family}", per_layer_config={})
+    lean = auto_class._model_mapping[type(lean_config)]
+    assert issubclass(lean, LeanModel)
+    assert issubclass(lean, stock)
+
+
+def test_classes_are_found_from_stock_and_from_lean_models(tiny_model):
+    model = tiny_model("electra")
+    small = slice_units(model, {(0, "head"): torch.tensor([1.0, 0, 1, 0])})
+    assert lean_class_for(model) is lean_class_for(small) is type(small)
+    assert stock_class_for(model) is stock_class_for(small) is transformers.ElectraForSequenceClassification
+
+
+def test_a_head_without_a_lean_class_is_refused(tiny_model):
+    model = transformers.AutoModelForMultipleChoice.from_config(tiny_model("roberta").config)
+    with pytest.raises(ModelError, match="RobertaForMultipleChoice"):
+        lean_class_for(model)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from leanformer.encoders.saving import save_model
+from leanformer.encoders.view import EncoderView
+from leanformer.structure.cost import encoder_weights, head_cost, neuron_cost, pruning_ratio, size_mb
+from leanformer.structure.surgery import slice_units
+
+FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "modernbert")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_costs_of_units_add_up_to_the_matrices(tiny_model, family):
+    view = EncoderView(tiny_model(family))
+    assert head_cost(view) == 4 * 32 * 8
+    assert neuron_cost(view) == (96 if family == "modernbert" else 64)
+    assert encoder_weights(view) == view.prunable_weights() == 2 * (4 * head_cost(view) + 64 * neuron_cost(view))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_ratio_is_what_slicing_removes(tiny_model, family):
+    model = tiny_model(family)
+    masks = {(0, "head"): torch.tensor([1.0, 0, 0, 1]), (1, "neuron"): torch.tensor([0.0] * 40 + [1.0] * 24)}
+    view, small = EncoderView(model), EncoderView(slice_units(model, masks))
+    assert small.prunable_weights() == encoder_weights(small)
+    removed = view.prunable_weights() - small.prunable_weights()
+    assert removed == 2 * head_cost(view) + 40 * neuron_cost(view)
+    assert pruning_ratio(view, masks) == pytest.approx(removed / view.prunable_weights())
+
+
+def test_the_ratio_of_matrix_masks(tiny_model):
+    view = EncoderView(tiny_model("bert"))
+    mask = torch.ones(32, 32)
+    mask[:, :16] = 0
+    assert pruning_ratio(view, {(0, "key"): mask}) == pytest.approx(512 / view.prunable_weights())
+    everything = {(n, name): torch.zeros(matrix.shape) for n in (0, 1) for name, matrix in view.matrices(n).items()}
+    assert pruning_ratio(view, everything) == 1.0
+    assert pruning_ratio(view, {}) == 0.0
+
+
+def test_sizes_in_megabytes(tiny_model, tmp_path):
+    model = tiny_model("bert")
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert size_mb(model) == pytest.approx(4 * parameters / 1e6)
+    save_model(model, None, tmp_path)
+    assert size_mb(tmp_path) == pytest.approx((tmp_path / "model.safetensors").stat().st_size / 1e6)
+    assert size_mb(str(tmp_path)) == pytest.approx(size_mb(model), rel=0.05)
+
+
+def test_a_folder_without_weights_has_no_size(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No weight file"):
+        size_mb(tmp_path)
