@@ -50,7 +50,7 @@ def load_model(
     import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
     from leanformer.encoders.families import family_of
 
-    _check_folder(path_or_id)
+    path_or_id = _checked(path_or_id)
     config = _load_config(path_or_id, trust_remote_code)
     family_of(config)
     has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
@@ -70,14 +70,14 @@ def load_model(
     return model.eval(), tokenizer, has_head and not mismatch
 
 
-def _check_folder(path_or_id: str) -> None:
-    """Check what can be checked without opening files, for folders on this machine."""
+def _checked(path_or_id: str) -> str:
+    """Check what can be checked without opening files, for folders on this machine; `~` becomes the home folder."""
     folder = Path(path_or_id).expanduser()
     if folder.is_file():
         raise ModelError(f"{folder} is a file: give the folder that holds config.json and model.safetensors")
     if not folder.is_dir():
         if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path_or_id) and not path_or_id.startswith("."):
-            return  # may be a hub id
+            return path_or_id  # may be a hub id
         raise ModelError(f"there is no model folder {folder}: check the path")
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} has no config.json: give a Hugging Face model folder")
@@ -90,6 +90,7 @@ def _check_folder(path_or_id: str) -> None:
         raise ModelError(f"{folder} has no weights: it needs model.safetensors")
     if not _has(folder, TOKENIZER_FILES):
         raise ModelError(f"{folder} has no tokenizer: save the model's tokenizer into it (tokenizer.json)")
+    return str(folder)
 
 
 def _has(folder: Path, patterns: tuple[str, ...]) -> bool:

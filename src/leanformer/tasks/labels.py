@@ -13,6 +13,24 @@ MANY_INTEGERS = 100  # more different whole numbers than this are rather amounts
 ROWS_PER_CLASS = 2  # fewer rows a class than this on average: rather free text than class names
 
 
+def check_varied(table: Table, column: str) -> None:
+    """Refuse training rows whose labels are all the same.
+
+    Args:
+        table: The table of training rows.
+        column: Its label column.
+
+    Raises:
+        DataError: If there is one class, or one value, only.
+    """
+    values = table.columns[column]
+    if len(set(values)) < 2:
+        raise DataError(
+            f"every row of {table.source} has the same label {values[0]!r} in '{column}', so there is nothing to "
+            "learn: give rows of at least two classes, or choose another column with --label"
+        )
+
+
 def check_present(table: Table, column: str) -> None:
     """Refuse missing labels.
 
@@ -105,24 +123,13 @@ def class_names(table: Table, column: str) -> tuple[str, ...]:
         column: Its label column.
 
     Returns:
-        The names: as the data set orders them, or else sorted, whole numbers by value.
-
-    Raises:
-        DataError: If there is one class only.
+        The names: as the data set orders them, or else sorted, numbers by value.
     """
     if column in table.label_names:
-        names = table.label_names[column]
-        occurring = set(table.columns[column])
-    else:
-        occurring = {class_name(value) for value in table.columns[column]}
-        numeric = all(_number(name) is not None for name in occurring)
-        names = tuple(sorted(occurring, key=float) if numeric else sorted(occurring))
-    if len(occurring) < 2:
-        raise DataError(
-            f"every row of {table.source} has the same label {table.columns[column][0]!r} in '{column}': "
-            "a classifier needs at least two classes"
-        )
-    return names
+        return table.label_names[column]
+    names = {class_name(value) for value in table.columns[column]}
+    numeric = all(_number(name) is not None for name in names)
+    return tuple(sorted(names, key=float) if numeric else sorted(names))
 
 
 def class_ids(table: Table, column: str, labels: tuple[str, ...]) -> list[int]:

@@ -11,6 +11,7 @@ from leanformer.errors import DataError
 from leanformer.tasks.columns import Columns, check_columns, choose_columns
 from leanformer.tasks.labels import (
     check_present,
+    check_varied,
     class_ids,
     class_names,
     guess_kind,
@@ -51,7 +52,7 @@ def load_data(spec: DataSpec) -> TaskData:
     columns = _columns(source, spec)
     task = _task(source, spec, columns)
     datasets = {
-        split: _dataset(table, columns, task, split, blank_texts=source.task is not None)
+        split: _dataset(table, columns, task, split, blank_texts=source.glue is not None)
         for split, table in _labelled(source.tables, columns).items()
     }
     notes = list(source.notes)
@@ -70,8 +71,10 @@ def load_data(spec: DataSpec) -> TaskData:
         notes.append("validation rows: a fixed stratified tenth of the training rows")
     if spec.train_rows is not None:
         datasets["train"] = _first_rows(datasets["train"], task, spec.train_rows)
-        notes.append(f"only the first {len(datasets['train'])} training rows are used")
-    guessed = source.columns is None and None in (spec.text, spec.label)
+        notes.append(
+            f"of the training rows only the first {spec.train_rows} are used, or all if they are fewer"
+        )
+    guessed = source.glue is None and None in (spec.text, spec.label)
     description = _describe(task, columns, datasets, notes, guessed)
     return TaskData(task, datasets["train"], datasets["validation"], datasets.get("test"), description)
 
@@ -79,10 +82,10 @@ def load_data(spec: DataSpec) -> TaskData:
 def _columns(source: Source, spec: DataSpec) -> Columns:
     """Settle the columns: the user's word first, then the source's, then a guess."""
     train = source.tables["train"]
-    if source.columns is None or spec.text or spec.text_pair or spec.label:
+    if source.glue is None or spec.text or spec.text_pair or spec.label:
         columns = choose_columns(train, spec.text, spec.text_pair, spec.label)
     else:
-        columns = source.columns
+        columns = source.glue.columns
     wanted = {"text": columns.text, "text_pair": columns.text_pair, "label": columns.label}
     for split, table in source.tables.items():
         is_test = split == "test"  # its labels may lack
@@ -105,11 +108,14 @@ def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
     """Settle the task: kind, labels and metrics."""
     train = source.tables["train"]
     check_present(train, columns.label)
-    settled = (
-        source.task
-        if source.columns == columns and spec.kind in (None, source.task and source.task.kind)
-        else None
-    )
+    check_varied(train, columns.label)
+    settled = None
+    if (
+        source.glue is not None
+        and source.glue.columns == columns
+        and spec.kind in (None, source.glue.task.kind)
+    ):
+        settled = source.glue.task
     if settled is None:
         kind = _kind(train, spec, columns)
         labels = class_names(train, columns.label) if kind == "classification" else ()
@@ -145,20 +151,10 @@ def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts
         data["label"] = class_ids(table, columns.label, task.labels)
     else:
         data["label"] = target_values(table, columns.label)
-        _check_varied(table, columns.label, data["label"], split)
     data["row"] = table.rows
     types = {"label": "int64" if task.kind == "classification" else "float64", "row": "int64"}
     features = Features({name: Value(types.get(name, "string")) for name in data})
     return Dataset.from_dict(data, features=features, split=split)
-
-
-def _check_varied(table: Table, column: str, values: list[float], split: str) -> None:
-    """Refuse training values that are all the same."""
-    if split == "train" and min(values) == max(values):
-        raise DataError(
-            f"every row of {table.source} has the same label {values[0]:g} in '{column}': "
-            "there is nothing to learn"
-        )
 
 
 def _texts(table: Table, column: str, blank_texts: bool) -> list[str]:
@@ -232,7 +228,8 @@ def _describe(
     task: Task, columns: Columns, datasets: dict[str, Dataset], notes: list[str], guessed: bool
 ) -> str:
     """Say what was understood, for the user to check."""
-    labels = f", {task.num_labels} labels ({', '.join(task.labels[:8])})" if task.labels else ""
+    names = ", ".join(task.labels[:8]) + (", ..." if len(task.labels) > 8 else "")
+    labels = f", {task.num_labels} labels ({names})" if task.labels else ""
     origin = " (guessed: change with --text, --text-pair, --label)" if guessed else ""
     sizes = ", ".join(f"{split} {len(dataset)}" for split, dataset in datasets.items())
     return "\n".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,9 @@ def _read_separated(path: Path) -> Table:
     try:
         return separated_table(path, text, "\t", quoted=False)
     except DataError:
-        if '"' not in text:
-            raise
-        return separated_table(path, text, "\t", quoted=True)
+        with suppress(DataError):  # if quotes do not help either, the first error is the one to show
+            return separated_table(path, text, "\t", quoted=True)
+        raise
 
 
 def separated_table(

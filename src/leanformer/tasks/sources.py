@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leanformer.errors import DataError
-from leanformer.tasks.columns import Columns
 from leanformer.tasks.glue import GLUE, GlueTask, glue_folder, glue_task, read_glue
 from leanformer.tasks.read import SUFFIXES, Table, dataset_table, read_table
-from leanformer.tasks.task import Task
 
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 SHARD = re.compile(r"-\d+-of-\d+$")  # train-00000-of-00001.parquet, as `datasets` writes them
@@ -55,15 +53,13 @@ class Source:
     Attributes:
         name: Short name for people.
         tables: Split -> table; `train` is always there.
-        task: The task, where the source settles it (GLUE).
-        columns: The columns, where the source settles them (GLUE).
+        glue: The GLUE task, which settles columns, labels and metrics.
         notes: Remarks for the description.
     """
 
     name: str
     tables: dict[str, Table]
-    task: Task | None = None
-    columns: Columns | None = None
+    glue: GlueTask | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -105,8 +101,12 @@ def read_source(spec: DataSpec) -> Source:
 def _with_explicit_files(source: Source, spec: DataSpec) -> Source:
     """Replace splits by the files that the user names."""
     named = {"validation": spec.validation, "test": spec.test}
-    tables = {split: read_table(Path(file).expanduser()) for split, file in named.items() if file is not None}
-    return Source(source.name, {**source.tables, **tables}, source.task, source.columns, source.notes)
+    paths = {split: Path(file).expanduser() for split, file in named.items() if file is not None}
+    if source.glue is None:
+        tables = {split: read_table(path) for split, path in paths.items()}
+    else:
+        tables = {split: read_glue(source.glue, path)[0] for split, path in paths.items()}
+    return replace(source, tables={**source.tables, **tables})
 
 
 def _read_glue_source(glue: GlueTask, folder: Path) -> Source:
@@ -120,9 +120,7 @@ def _read_glue_source(glue: GlueTask, folder: Path) -> Source:
         for split, (_, dropped) in read.items()
         if dropped
     )
-    return Source(
-        glue.task.name, {split: table for split, (table, _) in read.items()}, glue.task, glue.columns, notes
-    )
+    return Source(glue.task.name, {split: table for split, (table, _) in read.items()}, glue, notes)
 
 
 def _read_folder(folder: Path) -> Source:
