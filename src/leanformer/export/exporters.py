@@ -1,0 +1,167 @@
+"""Models as ONNX and OpenVINO files, through `transformers.exporters`: the only file that touches that API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanformer.errors import LeanformerError, ModelError
+from leanformer.export.extras import require
+from leanformer.export.layout import artefact, artefact_mb, staged, write_companions
+from leanformer.export.loading import load_classifier
+from leanformer.export.parity import check_parity, sample_texts
+from leanformer.export.quiet import quietly
+from leanformer.export.runtimes import load_runner
+from leanformer.tasks.encode import batches
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TRACED_ROWS = 2
+LARGEST_ONNX_MB = 1500  # protobuf ends at 2 GB; larger weights go into a file of their own
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model written for a runtime.
+
+    Attributes:
+        runtime: "onnxruntime" or "openvino".
+        precision: "fp32" or "int8".
+        path: The file.
+        size_mb: Its size with its weights.
+        max_difference: The largest absolute difference of a logit from PyTorch in float32, on real texts.
+    """
+
+    runtime: str
+    precision: str
+    path: Path
+    size_mb: float
+    max_difference: float
+
+
+def export_onnx(model_folder: str | Path, out: Path, encoded: Dataset | None = None) -> Exported:
+    """Write a model as ONNX, with batch and length left open, and prove that it computes the same.
+
+    Args:
+        model_folder: A Hugging Face folder of a sequence classifier, dense or compressed.
+        out: The folder in which `onnx/model.onnx` is written, with config.json and the tokenizer beside it.
+        encoded: Texts for the proof; a few English sentences by default.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ModelError: If the model can not be loaded or exported, or computes something else afterwards.
+        LeanformerError: If the packages are not installed.
+    """
+    require("onnx")
+    return _export(model_folder, out, "onnxruntime", encoded, _write_onnx)
+
+
+def export_openvino(model_folder: str | Path, out: Path, encoded: Dataset | None = None) -> Exported:
+    """Write a model for OpenVINO, with batch and length left open, and prove that it computes the same.
+
+    Args:
+        model_folder: A Hugging Face folder of a sequence classifier, dense or compressed.
+        out: The folder in which `openvino/openvino_model.xml` and `.bin` are written, with config.json and the
+            tokenizer beside them.
+        encoded: Texts for the proof; a few English sentences by default.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ModelError: If the model can not be loaded or exported, or computes something else afterwards.
+        LeanformerError: If the packages are not installed.
+    """
+    require("openvino", "openvino")
+    return _export(model_folder, out, "openvino", encoded, _write_openvino)
+
+
+def _export(
+    model_folder: str | Path,
+    out: Path,
+    runtime: str,
+    encoded: Dataset | None,
+    write: Callable[[PreTrainedModel, dict[str, Any], Path], None],
+) -> Exported:
+    """Load, write into a scratch folder, compare, move into place."""
+    model, tokenizer = load_classifier(model_folder)
+    target = artefact(out, runtime, "fp32")
+    texts = sample_texts(model, tokenizer)
+    with staged(target.parent, last=target.name) as scratch:
+        try:
+            with quietly(f"the export of {model_folder} for {runtime}"):
+                write(model, _traced_inputs(model, tokenizer, texts), scratch / target.name)
+        except LeanformerError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelError(f"{model_folder} can not be exported for {runtime}: {reason}") from error
+        runner = load_runner(scratch / target.name, runtime, "fp32")
+        difference = check_parity(model, runner, texts if encoded is None else encoded, tokenizer)
+        del runner  # it may hold the file open
+        write_companions(model, tokenizer, scratch)
+        remove_int8(out, runtime)
+    return Exported(runtime, "fp32", target, artefact_mb(target), difference)
+
+
+def remove_int8(out: Path, runtime: str) -> None:
+    """Remove an older int8 file: it belongs to the model that is being replaced.
+
+    Args:
+        out: The folder that holds `onnx/` and `openvino/`.
+        runtime: "onnxruntime" or "openvino".
+    """
+    stale = artefact(out, runtime, "int8")
+    for path in (stale, stale.with_suffix(".bin"), stale.with_name(stale.name + ".data")):
+        path.unlink(missing_ok=True)
+
+
+def _traced_inputs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Dataset
+) -> dict[str, Tensor]:
+    """Return a padded batch (2, tokens) of the inputs that both tokenizer and model know."""
+    known = signature(model.forward).parameters
+    rows = [len(texts) - 1, len(texts) // 2]
+    _, batch = next(batches(texts.select(rows), tokenizer, TRACED_ROWS))
+    return {name: tensor for name, tensor in batch.items() if name in known and name != "labels"}
+
+
+def _shapes(inputs: dict[str, Tensor]) -> dict[str, dict[int, Any]]:
+    """Leave batch and length of every input open; torch.export raises where the model would fix one of them."""
+    from torch.export import Dim
+
+    return {name: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for name in inputs}
+
+
+def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> None:
+    """Trace with PyTorch's fused attention, left unfused in the file: faster than ONNX Runtime's own fusions here."""
+    import onnx_ir
+    from transformers.exporters import OnnxConfig, OnnxExporter
+
+    program = OnnxExporter().export(model, inputs, OnnxConfig(dynamic_shapes=_shapes(inputs))).program
+    for port in program.graph.inputs:
+        port.shape = onnx_ir.Shape(["batch", "tokens"])
+    for port in program.graph.outputs:
+        port.shape = onnx_ir.Shape(["batch", *port.shape[1:]])
+    for node in program.graph.all_nodes():  # the traces of Python's stack are larger than a small graph
+        node.metadata_props.clear()
+        node.doc_string = None
+    weights_mb = sum(parameter.numel() * 4 for parameter in model.parameters()) / 1e6
+    onnx_ir.save(program, path, external_data=f"{path.name}.data" if weights_mb > LARGEST_ONNX_MB else None)
+
+
+def _write_openvino(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> None:
+    """Write .xml and .bin with float32 weights."""
+    import openvino
+    from transformers.exporters import OpenVINOConfig, OpenVINOExporter
+
+    program = OpenVINOExporter().export(model, inputs, OpenVINOConfig(dynamic_shapes=_shapes(inputs))).program
+    openvino.save_model(program, str(path), compress_to_fp16=False)

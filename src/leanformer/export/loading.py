@@ -1,0 +1,59 @@
+"""Loading a finished classifier without its data: the head says what the task is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanformer.errors import ModelError
+from leanformer.tasks.heads import load_model
+from leanformer.tasks.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+METRICS = {"classification": "accuracy", "regression": "spearman"}  # no score is taken here
+
+
+def task_of_head(config: Any) -> Task:
+    """Describe the task that a saved head answers.
+
+    Args:
+        config: A transformers configuration.
+
+    Returns:
+        A task with the head's own labels.
+    """
+    regression = config.problem_type == "regression" or config.num_labels == 1
+    names = tuple(str(name) for _, name in sorted(config.id2label.items()))
+    kind: Any = "regression" if regression else "classification"
+    return Task("model", kind, pair=False, labels=() if regression else names, metric=METRICS[kind])
+
+
+def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a saved sequence classifier in float32, dense or compressed, with its own head.
+
+    Args:
+        source: A Hugging Face folder or a hub id.
+
+    Returns:
+        The model, in eval mode, and its tokenizer.
+
+    Raises:
+        ModelError: If it can not be loaded, is of an unsupported architecture, or has no task head.
+    """
+    from transformers import AutoConfig
+
+    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
+
+    try:
+        task = task_of_head(AutoConfig.from_pretrained(str(source)))
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{source} is no model folder that can be loaded: {reason}") from error
+    model, tokenizer, has_head = load_model(str(source), task, finetune=False)
+    if not has_head:
+        raise ModelError(
+            f"{source} has no task head, so it gives no answers yet: compress or fine-tune it first"
+        )
+    return model, tokenizer

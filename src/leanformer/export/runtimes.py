@@ -1,0 +1,187 @@
+"""One way to call a model, whichever runtime computes it, with the same number of threads for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from leanformer.errors import ModelError
+from leanformer.export.cpu import usable_threads
+from leanformer.export.extras import require
+from leanformer.export.layout import find_artefact
+from leanformer.export.loading import load_classifier
+from leanformer.tasks.encode import batches
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+RUNTIMES = ("torch", "onnxruntime", "openvino")
+PRECISIONS = ("fp32", "int8")
+VARIANTS = (
+    ("torch", "fp32"),
+    ("onnxruntime", "fp32"),
+    ("onnxruntime", "int8"),
+    ("openvino", "fp32"),
+    ("openvino", "int8"),
+)
+
+
+class Runner(Protocol):
+    """A model that is ready to answer.
+
+    Attributes:
+        name: "torch", "onnxruntime" or "openvino".
+        precision: "fp32" or "int8".
+    """
+
+    name: str
+    precision: str
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Map token ids, (batch, tokens) each and int64, to float32 logits of (batch, num_labels)."""
+        ...
+
+
+class TorchRunner:
+    """Eager PyTorch in float32, with its own fused attention."""
+
+    name = "torch"
+
+    def __init__(self, model: PreTrainedModel, threads: int) -> None:
+        """Take a loaded model; the thread count is PyTorch's own and holds for the whole process."""
+        import torch
+
+        torch.set_num_threads(threads)
+        self.precision = "fp32"
+        self.model = model.eval()
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Answer a batch."""
+        import torch
+
+        with torch.inference_mode():
+            return self.model(**{name: torch.from_numpy(ids) for name, ids in batch.items()}).logits.numpy()
+
+
+class OnnxRunner:
+    """ONNX Runtime on the processor."""
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, precision: str, threads: int) -> None:
+        """Open an ONNX file."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors only
+        self.precision = precision
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.inputs = [port.name for port in self.session.get_inputs()]
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Answer a batch."""
+        return self.session.run(["logits"], {name: batch[name] for name in self.inputs})[0]
+
+
+class OpenVinoRunner:
+    """OpenVINO on the processor, tuned for the time of one call."""
+
+    name = "openvino"
+
+    def __init__(self, path: Path, precision: str, threads: int) -> None:
+        """Compile an OpenVINO file; what is not int8 is computed in float32, never silently in bfloat16."""
+        import openvino
+
+        properties = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+        }
+        self.precision = precision
+        compiled = openvino.Core().compile_model(str(path), "CPU", properties)
+        self.inputs = [port.get_any_name() for port in compiled.inputs]
+        self.request = compiled.create_infer_request()
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Answer a batch."""
+        self.request.infer({name: batch[name] for name in self.inputs}, share_inputs=True)
+        return self.request.get_output_tensor(0).data.copy()  # the next call uses its memory again
+
+
+def load_runner(
+    source: str | Path | PreTrainedModel, runtime: str, precision: str = "fp32", threads: int | None = None
+) -> Runner:
+    """Make a model ready to answer.
+
+    Args:
+        source: For torch a model, its folder or a hub id; else an exported file, its folder, or the folder that
+            holds `onnx/` and `openvino/`.
+        runtime: "torch", "onnxruntime" or "openvino".
+        precision: "fp32" or "int8" (not for torch).
+        threads: Threads for one call; by default as many as this process may use.
+
+    Returns:
+        The runner.
+
+    Raises:
+        ModelError: If there is no such variant, or its file is missing.
+        LeanformerError: If the runtime is not installed.
+    """
+    if (runtime, precision) not in VARIANTS:
+        known = ", ".join(f"{name} {kind}" for name, kind in VARIANTS)
+        raise ModelError(f"the runtime '{runtime}' has no precision '{precision}': choose one of {known}")
+    threads = usable_threads() if threads is None else threads
+    if runtime == "torch":
+        model = load_classifier(source)[0] if isinstance(source, (str, Path)) else source
+        return TorchRunner(model, threads)
+    if not isinstance(source, (str, Path)):
+        raise ModelError(f"{runtime} needs an exported file or its folder, not a model in memory")
+    if runtime == "onnxruntime":
+        require("onnx", "onnxruntime")
+        return OnnxRunner(find_artefact(Path(source), runtime, precision), precision, threads)
+    require("openvino", "openvino")
+    return OpenVinoRunner(find_artefact(Path(source), runtime, precision), precision, threads)
+
+
+def arrays(batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Turn a batch of tensors into what a runner takes: int64 arrays, without the labels."""
+    return {
+        name: np.ascontiguousarray(tensor.numpy(), dtype=np.int64)
+        for name, tensor in batch.items()
+        if name != "labels"
+    }
+
+
+def predict_with(
+    runner: Runner, encoded: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int = 32
+) -> np.ndarray:
+    """Run a runner over a data set, as `leanformer.tasks.predict.predict` does with a PyTorch model.
+
+    Args:
+        runner: The model.
+        encoded: A data set made by `leanformer.tasks.encode.encode`.
+        tokenizer: The model's tokenizer.
+        batch_size: Rows a batch.
+
+    Returns:
+        Logits in the data set's order, float32, (n, num_labels).
+
+    Raises:
+        ModelError: If the data set is empty.
+    """
+    logits: np.ndarray | None = None
+    for indices, batch in batches(encoded, tokenizer, batch_size):
+        answer = runner(arrays(batch))  # (batch, num_labels)
+        if logits is None:
+            logits = np.empty((len(encoded), answer.shape[1]), dtype=np.float32)
+        logits[indices] = answer
+    if logits is None:
+        raise ModelError("there are no rows to predict")
+    return logits

@@ -1,0 +1,58 @@
+"""Every runnable form of a model, made when it is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leanformer.errors import DataError
+from leanformer.export.exporters import export_onnx, export_openvino
+from leanformer.export.layout import artefact
+from leanformer.export.quantise import quantise_onnx, quantise_openvino
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+
+def ensure_artefact(
+    model_folder: str | Path,
+    out: Path,
+    runtime: str,
+    precision: str,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Dataset | None = None,
+    calibration: Dataset | None = None,
+) -> Path:
+    """Return the exported file of a runtime and precision; make it (and what it is made of) when it is missing.
+
+    Args:
+        model_folder: The model's Hugging Face folder.
+        out: The folder that holds, or will hold, `onnx/` and `openvino/` of this model.
+        runtime: "onnxruntime" or "openvino".
+        precision: "fp32" or "int8".
+        tokenizer: The model's tokenizer.
+        texts: Encoded texts to prove a fresh export on.
+        calibration: Encoded training texts; needed for int8 on OpenVINO.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: If int8 on OpenVINO has to be made without calibration texts.
+    """
+    path = artefact(out, runtime, precision)
+    if path.is_file():
+        return path
+    if precision == "int8":
+        ensure_artefact(model_folder, out, runtime, "fp32", tokenizer, texts)
+        if runtime == "onnxruntime":
+            return quantise_onnx(out).path
+        if calibration is None:
+            raise DataError(
+                f"int8 for OpenVINO is calibrated on training texts: give training data, or export {model_folder} "
+                "with --int8 first"
+            )
+        return quantise_openvino(out, calibration, tokenizer).path
+    export = export_onnx if runtime == "onnxruntime" else export_openvino
+    return export(model_folder, out, texts).path
