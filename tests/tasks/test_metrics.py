@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from leanformer.errors import DataError
+from leanformer.tasks.metrics import METRICS, metric_for, score
+
+
+def draw(classes: int, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, rows)
+    logits = generator.normal(size=(rows, classes)) + 1.5 * np.eye(classes)[labels]
+    return logits.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_classification_agrees_with_scikit_learn(classes, seed):
+    logits, labels = draw(classes, 60, seed)
+    answers = logits.argmax(axis=1)
+    average = "binary" if classes == 2 else "macro"
+    assert score("accuracy", logits, labels) == pytest.approx(accuracy_score(labels, answers))
+    assert score("f1", logits, labels) == pytest.approx(f1_score(labels, answers, average=average))
+    assert score("matthews", logits, labels) == pytest.approx(matthews_corrcoef(labels, answers))
+
+
+def test_macro_f1_leaves_out_classes_that_do_not_occur():
+    logits, labels = np.eye(4)[[0, 1, 1, 0]], np.array([0, 1, 0, 0])
+    wanted = f1_score(labels, logits.argmax(axis=1), average="macro")
+    assert score("f1", logits, labels) == pytest.approx(wanted)
+
+
+def test_regression_agrees_with_scipy():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 6, 80).astype(float)  # with ties
+    logits = (labels + generator.normal(size=80))[:, None].astype(np.float32)
+    assert score("pearson", logits, labels) == pytest.approx(
+        pearsonr(logits[:, 0], labels).statistic, abs=1e-6
+    )
+    assert score("spearman", logits, labels) == pytest.approx(spearmanr(logits[:, 0], labels).statistic)
+
+
+def test_answers_that_never_change_score_zero():
+    labels = np.array([0, 1, 0, 1])
+    constant = np.tile([1.0, 0.0], (4, 1))
+    assert score("matthews", constant, labels) == 0.0
+    assert score("f1", constant, labels) == 0.0
+    assert score("pearson", constant[:, :1], labels) == 0.0
+    assert score("spearman", constant[:, :1], labels) == 0.0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_perfect_answers_score_one(name):
+    labels = np.array([0, 1, 1, 0, 1])
+    logits = np.eye(2)[labels] if METRICS[name].needs == "classification" else labels[:, None].astype(float)
+    assert score(name, logits, labels) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("f1", "regression"), ("pearson", "classification"), ("bleu", "regression")]
+)
+def test_metric_that_does_not_fit(name, kind):
+    with pytest.raises(DataError, match=f"'{name}'.*--metric"):
+        metric_for(name, kind)
