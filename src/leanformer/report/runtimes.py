@@ -1,0 +1,81 @@
+"""What the benchmark's rows say: which variants lost their score, and which is the fastest that did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from leanformer.report import numbers
+
+if TYPE_CHECKING:
+    from leanformer.report.words import Tone
+
+FALLEN_POINTS = 1.0
+
+
+def lost_points(
+    row: dict[str, Any], rows: list[dict[str, Any]], fallback: float | None = None
+) -> float | None:
+    """Return how far a variant's score lies under its own model's fp32 score, in points.
+
+    Args:
+        row: A BenchRow as a dict.
+        rows: All rows of the benchmark.
+        fallback: The fp32 score where the rows hold none for this model.
+
+    Returns:
+        The lost points when they are more than FALLEN_POINTS, None otherwise (or when there is no score).
+    """
+    if row.get("score") is None:
+        return None
+    own = [
+        other["score"] for other in rows if other["model"] == row["model"] and other["precision"] == "fp32"
+    ]
+    reference = next((score for score in own if score is not None), fallback)
+    if reference is None:
+        return None
+    lost = 100 * (reference - row["score"])
+    return lost if lost > FALLEN_POINTS else None
+
+
+def variant(row: dict[str, Any]) -> str:
+    """Name a row's runtime and precision: "OpenVINO int8"."""
+    return f"{numbers.runtime_name(row['runtime'])} {row['precision']}"
+
+
+def _fastest(rows: list[dict[str, Any]], model: str, fallback: float) -> dict[str, Any] | None:
+    sound = [
+        row
+        for row in rows
+        if row["model"] == model and row.get("ratio") and lost_points(row, rows, fallback) is None
+    ]
+    return max(sound, key=lambda row: float(row["ratio"]), default=None)
+
+
+def runtime_note(rows: list[dict[str, Any]], compressed_score: float) -> tuple[str, Tone]:
+    """Compare the fastest sound variant of the compressed model with the fastest one of the original.
+
+    Args:
+        rows: The benchmark's rows; those of the smallest batch are compared.
+        compressed_score: The compressed model's fp32 score in [-1, 1].
+
+    Returns:
+        One sentence ("" when only one runtime and precision was measured) and its tone: "mixed" when the
+        original alone does as well in a better runtime.
+    """
+    if len({(row["runtime"], row["precision"]) for row in rows}) < 2:
+        return "", "good"
+    batch = min(row["batch"] for row in rows)
+    here = [row for row in rows if row["batch"] == batch]
+    dense, compressed = (_fastest(here, model, compressed_score) for model in ("dense", "compressed"))
+    if dense is None or compressed is None:
+        return "", "good"
+    speeds = (
+        f"At batch {batch}, the original in its fastest runtime that keeps the score ({variant(dense)}) reaches "
+        f"{numbers.times(dense['ratio'])} times the speed of PyTorch fp32, the compressed model in its own "
+        f"({variant(compressed)}) {numbers.times(compressed['ratio'])} times"
+    )
+    if dense["ratio"] > compressed["ratio"]:
+        return f"{speeds}: for speed alone, the original in {variant(dense)} is the better choice.", "mixed"
+    if (dense.get("ratio_high") or dense["ratio"]) >= (compressed.get("ratio_low") or compressed["ratio"]):
+        return f"{speeds}: between these two the clock finds no clear winner.", "mixed"
+    return f"{speeds}.", "good"
