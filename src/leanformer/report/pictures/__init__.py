@@ -1,0 +1,1 @@
+"""The pictures of the report: inline SVG, one file per idea."""

@@ -1,0 +1,52 @@
+"""What the search did, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leanformer.report import numbers
+from leanformer.report.pictures.search import rungs_used, score_at
+
+
+def measure_name(kind: str) -> str:
+    """Return what the search's scores are."""
+    return "distance to the original" if kind == "regression" else "KL to the original"
+
+
+def search_words(search: dict[str, Any], kind: str) -> str:
+    """Say how many candidates climbed how far, at what cost, and how the chosen one compares with the seeds.
+
+    Args:
+        search: The `search` of result.json.
+        kind: The task's kind.
+
+    Returns:
+        A few sentences.
+    """
+    candidates, rungs = search["candidates"], rungs_used(search)
+    climbed = [
+        f"{sum(score_at(candidate, rung) is not None for candidate in candidates)} {rung}" for rung in rungs
+    ]
+    ratios = [candidate["ratio"] for candidate in candidates]
+    words = f"{len(candidates)} candidates with pruning ratios {min(ratios):.3f} to {max(ratios):.3f}; "
+    words += f"scored at each rung: {', '.join(climbed)}. "
+    words += f"The search took {numbers.seconds(search['seconds'])}"
+    if search.get("evaluation_rows"):
+        rows = numbers.count(search["evaluation_rows"])
+        words += f" and read {rows} rows held out of the training data"
+    return f"{words}. {_chosen_words(candidates, rungs, kind)}".strip()
+
+
+def _chosen_words(candidates: list[dict[str, Any]], rungs: list[str], kind: str) -> str:
+    chosen = next((candidate for candidate in candidates if candidate["chosen"]), None)
+    if chosen is None:
+        return ""
+    words = f"The chosen one is number {chosen['id']} ({chosen['origin']})"
+    seeds = [one for one in candidates if one["origin"] in ("uniform", "global") and one is not chosen]
+    compared = []
+    for seed in seeds:
+        shared = [rung for rung in rungs if None not in (score_at(chosen, rung), score_at(seed, rung))]
+        if shared:
+            own, other = score_at(chosen, shared[-1]), score_at(seed, shared[-1])
+            compared.append(f"{own:.3g} against {other:.3g} for {seed['origin']} at {shared[-1]}")
+    return f"{words}: {measure_name(kind)} {', '.join(compared)}." if compared else f"{words}."
