@@ -1,0 +1,101 @@
+"""The texts whose answer changed, made ready for people to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from leanformer.report.numbers import percent
+
+CHANGES = {"worse": "got worse", "better": "got better", "wrong": "both wrong"}
+
+
+@dataclass(frozen=True)
+class FlipView:
+    """One changed answer, in words.
+
+    Attributes:
+        row: Row number in the source file.
+        text: The first text.
+        text_pair: The second text of a pair, or None.
+        label: The true answer.
+        before: The original model's answer.
+        after: The compressed model's answer.
+        before_sure: Its probability as a percentage, "" where there is none.
+        after_sure: The same for the compressed model.
+        surest: The larger of both probabilities (for a regression: the size of the change), to sort by.
+        change: "worse", "better" or "wrong" (both wrong).
+    """
+
+    row: int
+    text: str
+    text_pair: str | None
+    label: str
+    before: str
+    after: str
+    before_sure: str
+    after_sure: str
+    surest: float
+    change: str
+
+    @property
+    def change_words(self) -> str:
+        """Return the change as shown on its tag."""
+        return CHANGES[self.change]
+
+
+def flip_views(flips: list[dict[str, Any]], task: dict[str, Any]) -> list[FlipView]:
+    """Turn the flips of result.json into words.
+
+    Args:
+        flips: Flip dicts; answers are label ids, label names, or numbers (regression).
+        task: The `task` of result.json.
+
+    Returns:
+        One view a flip, in the same order.
+    """
+    return [_view(flip, task) for flip in flips]
+
+
+def _view(flip: dict[str, Any], task: dict[str, Any]) -> FlipView:
+    before, after = flip.get("dense_probability"), flip.get("lean_probability")
+    is_regression = task["kind"] == "regression"
+    if is_regression:
+        surest = abs(float(flip["lean_answer"]) - float(flip["dense_answer"]))
+    else:
+        surest = max(before or 0.0, after or 0.0)
+    return FlipView(
+        row=flip["row"],
+        text=flip["text"],
+        text_pair=flip.get("text_pair"),
+        label=answer_words(flip["label"], task),
+        before=answer_words(flip["dense_answer"], task),
+        after=answer_words(flip["lean_answer"], task),
+        before_sure="" if is_regression or before is None else percent(before),
+        after_sure="" if is_regression or after is None else percent(after),
+        surest=surest,
+        change=_regression_change(flip) if is_regression else _change(flip, task),
+    )
+
+
+def answer_words(answer: Any, task: dict[str, Any]) -> str:
+    """Write an answer: a label's name for an id, two decimals for a regression."""
+    if task["kind"] == "regression":
+        return f"{float(answer):.2f}"
+    labels = task.get("labels") or []
+    if isinstance(answer, int) and 0 <= answer < len(labels):
+        return str(labels[answer])
+    return str(answer)
+
+
+def _change(flip: dict[str, Any], task: dict[str, Any]) -> str:
+    label, before, after = (answer_words(flip[key], task) for key in ("label", "dense_answer", "lean_answer"))
+    if before == label:
+        return "worse"
+    return "better" if after == label else "wrong"
+
+
+def _regression_change(flip: dict[str, Any]) -> str:
+    label = float(flip["label"])
+    is_worse = abs(float(flip["lean_answer"]) - label) > abs(float(flip["dense_answer"]) - label)
+    return "worse" if is_worse else "better"

@@ -1,0 +1,110 @@
+"""How to load the result: code for each door that this run's model has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Door:
+    """One way to load the model.
+
+    Attributes:
+        name: What it needs, in words.
+        code: Python to copy.
+    """
+
+    name: str
+    code: str
+
+
+def is_plain(result: dict[str, Any]) -> bool:
+    """Whether stock transformers classes hold the model's shapes (the rule of encoders.saving).
+
+    True where the weights stay in place as zeros, or all heads stay and all layers have one FFN width.
+    """
+    layers = result["layers"]
+    if result["granularity"] == "weight":
+        return True
+    all_heads = all(layer["heads"] == layer["dense_heads"] for layer in layers)
+    return all_heads and len({layer["neurons"] for layer in layers}) == 1 and layers[0]["neurons"] > 0
+
+
+def doors(result: dict[str, Any], model: str) -> list[Door]:
+    """Return the doors of the model folder.
+
+    Args:
+        result: The content of result.json.
+        model: The model folder (or hub id) as written in the code.
+
+    Returns:
+        One door where plain transformers suffices, two where the shapes differ from layer to layer.
+    """
+    ask = '("A text to classify.")'
+    if result["task"]["pair"]:
+        ask = '({"text": "One text.", "text_pair": "The other."})'
+    make = f'pipeline("text-classification", "{model}"'
+    if is_plain(result):
+        return [
+            Door(
+                "plain transformers",
+                f"from transformers import pipeline\n\nclassify = {make})\nclassify{ask}",
+            )
+        ]
+    return [
+        Door(
+            "with leanformer installed",
+            f"import leanformer.encoders.lean  # registers the classes\nfrom transformers import pipeline\n\n"
+            f"classify = {make})\nclassify{ask}",
+        ),
+        Door(
+            "without leanformer: the code carried in the folder",
+            f"from transformers import pipeline\n\nclassify = {make}, trust_remote_code=True)\nclassify{ask}",
+        ),
+    ]
+
+
+def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
+    """Return one door for each runtime that was exported to: its smallest variant.
+
+    Args:
+        result: The content of result.json.
+        folder: The run folder as written in the code.
+
+    Returns:
+        The doors; none when nothing was exported.
+    """
+    smallest: dict[str, dict[str, Any]] = {}
+    for export in sorted(result.get("exports") or [], key=lambda one: -float(one.get("size_mb") or 0)):
+        smallest[export["runtime"]] = export
+    texts = '["One text."], ["The other."]' if result["task"]["pair"] else '["A text to classify."]'
+    return [_export_door(export, folder, texts) for export in smallest.values() if export["runtime"] in _RUN]
+
+
+_TOKENS = (
+    "from transformers import AutoTokenizer\n\n"
+    'tokenizer = AutoTokenizer.from_pretrained("{folder}/model")\n'
+    'batch = dict(tokenizer({texts}, return_tensors="np"))\n'
+)
+_RUN = {
+    "onnxruntime": (
+        "ONNX Runtime",
+        "import onnxruntime\n" + _TOKENS + 'session = onnxruntime.InferenceSession("{folder}/{path}")\n'
+        "wanted = [entry.name for entry in session.get_inputs()]\n"
+        "logits = session.run(None, {{name: batch[name] for name in wanted}})[0]",
+    ),
+    "openvino": (
+        "OpenVINO",
+        "import openvino\n" + _TOKENS + 'model = openvino.Core().compile_model("{folder}/{path}", "CPU")\n'
+        "wanted = [entry.get_any_name() for entry in model.inputs]\n"
+        "logits = model({{name: batch[name] for name in wanted}})[0]",
+    ),
+}
+
+
+def _export_door(export: dict[str, Any], folder: str, texts: str) -> Door:
+    name, code = _RUN[export["runtime"]]
+    return Door(
+        f"{name}, {export['precision']}", code.format(folder=folder, path=export["path"], texts=texts)
+    )

@@ -1,0 +1,161 @@
+"""The page: result.json in, one self-contained report.html out."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from leanformer.errors import RunError
+from leanformer.report import numbers
+from leanformer.report.cards import cards
+from leanformer.report.flips import CHANGES, flip_views
+from leanformer.report.loading import doors, export_doors
+from leanformer.report.method import method_words
+from leanformer.report.pictures.curve import curve_picture
+from leanformer.report.pictures.layers import layers_picture, units_kept
+from leanformer.report.pictures.search import search_picture
+from leanformer.report.pictures.speed import speed_picture
+from leanformer.report.runtimes import FALLEN_POINTS, lost_points
+from leanformer.report.search_words import measure_name, search_words
+from leanformer.report.words import verdict
+
+
+def write_report(run_folder: Path) -> Path:
+    """Write report.html into a run folder, from its result.json alone.
+
+    Args:
+        run_folder: The run directory.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        RunError: If result.json is missing, is not JSON, or lacks a required figure.
+    """
+    result = read_result(run_folder)
+    try:
+        page = render(result)
+    except KeyError as missing:
+        raise RunError(
+            f"{run_folder / 'result.json'} lacks {missing}: run the compression again to write it anew"
+        ) from missing
+    target, partial = run_folder / "report.html", run_folder / f".report.html.{os.getpid()}"
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def read_result(run_folder: Path) -> dict[str, Any]:
+    """Read a run's result.json.
+
+    Args:
+        run_folder: The run directory.
+
+    Returns:
+        Its content.
+
+    Raises:
+        RunError: If the file is missing or is not one JSON object.
+    """
+    path = run_folder / "result.json"
+    if not path.is_file():
+        raise RunError(f"{path} does not exist: finish the run first, with leanformer compress --resume")
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is not readable as JSON ({error}): run the compression again") from error
+    if not isinstance(result, dict):
+        raise RunError(f"{path} does not hold one JSON object: run the compression again")
+    return result
+
+
+def render(result: dict[str, Any]) -> str:
+    """Return the whole page.
+
+    Args:
+        result: The content of result.json.
+
+    Returns:
+        HTML that loads nothing from outside itself.
+    """
+    environment = Environment(
+        loader=PackageLoader("leanformer.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["numbers"] = numbers
+    return environment.get_template("report.html.j2").render(_context(result))
+
+
+def _context(result: dict[str, Any]) -> dict[str, Any]:
+    run = str(result["run"]).rstrip("/")
+    task, bench, flips = result["task"], result.get("bench") or [], result.get("flips") or []
+    curve = (result.get("training") or {}).get("curve") or []
+    return {
+        "result": result,
+        "style": _asset("report.css"),
+        "script": _asset("report.js"),
+        "verdict": verdict(result),
+        "cards": cards(result),
+        "layers": layers_picture(result["layers"], result["granularity"]) if result.get("layers") else None,
+        "layers_words": units_kept(result["layers"]) if result["granularity"] == "unit" else "",
+        "search": _search(result),
+        "speed": speed_picture(bench) if bench else None,
+        "bench": [(row, lost_points(row, bench)) for row in bench],
+        "exports": [
+            (row, lost_points(row, [], result["compressed"]["score"])) for row in result.get("exports") or []
+        ],
+        "fallen_points": FALLEN_POINTS,
+        "flips": flip_views(flips, task),
+        "changes": CHANGES,
+        "curve": curve_picture(curve) if len(curve) > 1 else None,
+        "stages": _stages(result.get("stages") or []),
+        "doors": doors(result, f"{run}/model") + export_doors(result, run),
+        "method": method_words(result),
+        "machine": _facts(result.get("machine") or {}),
+    }
+
+
+def _asset(name: str) -> Markup:
+    return Markup(files("leanformer.report").joinpath("templates", name).read_text(encoding="utf-8"))
+
+
+def _search(result: dict[str, Any]) -> dict[str, Any] | None:
+    search = result.get("search")
+    if not search or not search.get("candidates"):
+        return None
+    picture = search_picture(search, measure_name(result["task"]["kind"]))
+    return {"picture": picture, "words": search_words(search, result["task"]["kind"])}
+
+
+def _stages(stages: list[dict[str, Any]]) -> list[tuple[str, str, float]]:
+    longest = max((float(stage["seconds"]) for stage in stages), default=0.0) or 1.0
+    return [
+        (stage["name"], numbers.seconds(stage["seconds"]), 100 * stage["seconds"] / longest)
+        for stage in stages
+    ]
+
+
+def _facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Flatten the machine's facts into rows of a name and a value."""
+    rows: list[tuple[str, str]] = []
+    for key, value in facts.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        if isinstance(value, dict):
+            rows += _facts(value, "" if key == "versions" else f"{name}: ")
+        elif isinstance(value, list):
+            rows.append((name, ", ".join(str(one) for one in value)))
+        elif value is not None:
+            rows.append((name, f"{value:g}" if isinstance(value, float) else str(value)))
+    return rows

@@ -1,0 +1,154 @@
+"""The page is whole, self-contained and escaped, and leaves out what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_example import example_result
+
+from leanformer.errors import RunError
+from leanformer.report.flips import flip_views
+from leanformer.report.loading import doors, is_plain
+from leanformer.report.page import render, write_report
+
+SECTIONS = {"layers", "search", "speed", "flips", "exports", "training", "load", "repeat"}
+
+
+class Loads(HTMLParser):
+    """Collects what a browser would fetch, and the ids of the sections."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.scripts_with_source = 0
+        self.sections: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.loads += [
+            value for key in ("src", "href", "srcset", "data") if (value := given.get(key)) is not None
+        ]
+        self.scripts_with_source += tag == "script" and "src" in given
+        if tag == "section" and given.get("id"):
+            self.sections.add(str(given["id"]))
+
+
+def parsed(page: str) -> Loads:
+    loads = Loads()
+    loads.feed(page)
+    return loads
+
+
+def write(folder: Path, result: dict[str, Any]) -> Path:
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return write_report(folder)
+
+
+def test_the_report_is_one_file_that_loads_nothing(tmp_path: Path, result: dict[str, Any]) -> None:
+    path = write(tmp_path, result)
+    page = path.read_text(encoding="utf-8")
+    assert path == tmp_path / "report.html"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["report.html", "result.json"]
+    loads = parsed(page)
+    assert loads.loads == ["data:,"]
+    assert loads.scripts_with_source == 0
+    assert not re.search(r"https?://|@import|url\(", page)
+    assert loads.sections == SECTIONS
+
+
+def test_missing_parts_are_left_out(bare_result: dict[str, Any]) -> None:
+    page = render(bare_result)
+    assert parsed(page).sections == {"layers", "load", "repeat"}
+    assert "<h2>speed</h2>" not in page
+    assert "None" not in page
+
+
+@pytest.mark.parametrize("key", ["test", "search", "training", "bench", "flips", "exports", "stages"])
+def test_each_optional_part_may_be_null(key: str, result: dict[str, Any]) -> None:
+    assert "How to load it" in render(result | {key: None})
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"granularity": "weight"}, {"kind": "regression", "pair": True, "layers": 24}]
+)
+def test_other_runs_are_rendered(kwargs: dict[str, Any]) -> None:
+    page = render(example_result(**kwargs))
+    assert parsed(page).sections == SECTIONS
+
+
+def test_texts_are_shown_as_text(result: dict[str, Any]) -> None:
+    evil = "<script>alert('x')</script><img src=x onerror=alert(1)>"
+    result["flips"][0].update(text=evil, text_pair=evil)
+    result["task"].update(name=evil, labels=[evil, "other"])
+    result["command"] = evil
+    result["machine"]["cpu"] = evil
+    result["search"]["candidates"][0]["origin"] = evil
+    page = render(result)
+    assert evil not in page
+    assert "<img" not in page
+    assert page.count("<script>") == 1
+    assert page.count("&lt;script&gt;") > 5
+
+
+def test_a_run_without_result_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"result\.json does not exist: finish the run first"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[1, 2]", "\xff"])
+def test_a_broken_result_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "result.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(RunError, match=r"result\.json .* run the compression again"):
+        write_report(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_result_that_lacks_a_figure_names_it(tmp_path: Path, result: dict[str, Any]) -> None:
+    del result["drop_points"]
+    with pytest.raises(RunError, match="lacks 'drop_points'"):
+        write(tmp_path, result)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_flips_say_who_was_right(result: dict[str, Any]) -> None:
+    base = {"row": 1, "text": "t", "text_pair": None, "dense_probability": 0.9, "lean_probability": 0.6}
+    task = {"kind": "classification", "labels": ["no", "yes", "maybe"]}
+    flips = [base | {"label": label, "dense_answer": 0, "lean_answer": 1} for label in (0, 1, 2)]
+    views = flip_views(flips, task)
+    assert [view.change for view in views] == ["worse", "better", "wrong"]
+    assert (views[0].before, views[0].after, views[2].label) == ("no", "yes", "maybe")
+    assert (views[0].before_sure, views[0].after_sure) == ("90%", "60%")
+    named = flip_views([base | {"label": "yes", "dense_answer": "no", "lean_answer": "yes"}], task)
+    assert named[0].change == "better"
+
+
+def test_flips_of_a_regression_compare_distances() -> None:
+    flip = {"row": 1, "text": "t", "text_pair": "u", "label": 3.0, "dense_answer": 3.5, "lean_answer": 1.0}
+    (view,) = flip_views([flip], {"kind": "regression", "labels": []})
+    assert (view.change, view.before, view.after, view.before_sure) == ("worse", "3.50", "1.00", "")
+    assert view.surest == 2.5
+
+
+def test_the_doors_follow_the_shapes(result: dict[str, Any]) -> None:
+    assert len(doors(result, "model")) == 2
+    assert "trust_remote_code=True" in doors(result, "model")[1].code
+    even = [layer | {"heads": layer["dense_heads"], "neurons": 600} for layer in result["layers"]]
+    assert is_plain(result | {"layers": even})
+    assert [door.name for door in doors(result | {"layers": even}, "model")] == ["plain transformers"]
+    assert is_plain(example_result(granularity="weight"))
+
+
+def test_the_code_to_load_compiles(result: dict[str, Any]) -> None:
+    from leanformer.report.loading import export_doors
+
+    for run in (result, example_result(kind="regression", pair=True)):
+        made = doors(run, "runs/x/model") + export_doors(run, "runs/x")
+        assert len(made) == 4
+        for door in made:
+            compile(door.code, door.name, "exec")
+        assert "runs/x/onnx/model_int8.onnx" in made[2].code or "runs/x/onnx/model_int8.onnx" in made[3].code
