@@ -1,0 +1,102 @@
+"""The tables of the terminal: dense against compressed, and the benchmark's rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from leanformer.report import numbers
+from leanformer.report.runtimes import lost_points
+
+
+def summary_table(result: dict[str, Any]) -> Table:
+    """Set the dense and the compressed model side by side.
+
+    Args:
+        result: The content of result.json.
+
+    Returns:
+        A table of score, encoder parameters, size and speed; what was not measured is left out.
+    """
+    table = Table(title=Text(f"{result['task']['name']}, {result['method']}, seed {result['seed']}"))
+    table.add_column("")
+    for name in ("dense", "compressed", "change"):
+        table.add_column(name, justify="right")
+    dense, compressed = result["dense"], result["compressed"]
+    table.add_row(
+        f"{numbers.metric_name(result['metric'])}, n = {numbers.count(result['n'])}",
+        _score_cell(dense),
+        _score_cell(compressed),
+        f"{_signed_change(-result['drop_points'])} points "
+        f"({numbers.drop_interval([-end for end in reversed(result['drop_interval'])])})",
+    )
+    test = result.get("test")
+    if test:
+        table.add_row(
+            f"on test, n = {numbers.count(test['n'])}",
+            numbers.points(test["dense"]),
+            numbers.points(test["compressed"]),
+            f"{_signed_change(100 * (test['compressed'] - test['dense']))} points",
+        )
+    for name, key, write in (
+        ("encoder parameters", "encoder_parameters", numbers.short_count),
+        ("size on disk", "size_mb", numbers.megabytes),
+    ):
+        share = numbers.signed(100 * (compressed[key] / dense[key] - 1), 0)
+        table.add_row(name, write(dense[key]), write(compressed[key]), f"{share}%")
+    for batch in sorted(result.get("speedup") or {}, key=int):
+        table.add_row(f"speed at batch {batch}, PyTorch fp32", "1.00×", _speed_cell(result, batch), "")
+    return table
+
+
+def bench_table(rows: list[dict[str, Any]]) -> Table:
+    """Show the benchmark's rows, those whose score fell marked.
+
+    Args:
+        rows: BenchRow objects as dicts.
+
+    Returns:
+        The table.
+    """
+    table = Table(title="speed against the dense model in PyTorch fp32, 95% intervals")
+    for name in ("model", "runtime", "precision"):
+        table.add_column(name, no_wrap=True)
+    for name in ("batch", "ms", "speed", "interval", "score", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for index, row in enumerate(rows):
+        lost = lost_points(row, rows)
+        score = "" if row.get("score") is None else numbers.points(row["score"])
+        interval = (
+            ""
+            if row.get("ratio_low") is None
+            else numbers.times_interval(row["ratio_low"], row["ratio_high"])
+        )
+        table.add_row(
+            Text(str(row["model"])),
+            numbers.runtime_name(row["runtime"]),
+            row["precision"],
+            str(row["batch"]),
+            numbers.milliseconds(row["latency_ms"]),
+            f"{numbers.times_exact(row['ratio'])}×",
+            interval,
+            Text(score) if lost is None else Text(f"{score} ▼{lost:.1f}", style="red"),
+            "" if row.get("size_mb") is None else f"{row['size_mb']:.3g}",
+            end_section=index + 1 < len(rows) and rows[index + 1]["batch"] != row["batch"],
+        )
+    return table
+
+
+def _score_cell(one: dict[str, Any]) -> str:
+    return f"{numbers.points(one['score'])} ({numbers.points_interval(one['low'], one['high'])})"
+
+
+def _signed_change(points: float) -> str:
+    return f"{'+' if round(points, 1) > 0 else ''}{numbers.signed(points)}"
+
+
+def _speed_cell(result: dict[str, Any], batch: str) -> str:
+    interval = (result.get("speedup_interval") or {}).get(batch)
+    within = f" ({numbers.times_interval(*interval)})" if interval else ""
+    return f"{numbers.times_exact(result['speedup'][batch])}×{within}"

@@ -1,0 +1,50 @@
+"""The tables of the terminal show what was measured, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from leanformer.report.table import bench_table, summary_table
+
+
+def printed(table: Table) -> str:
+    console = Console(width=140, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().replace("\u00a0", " ")
+
+
+def test_the_summary_sets_both_models_side_by_side(result: dict[str, Any]) -> None:
+    text = printed(summary_table(result))
+    for words in (
+        "80.1 (76.2 to 83.8)",
+        "79.4 (75.5 to 83.1)",
+        "−0.7 points (−2.0 to 0.5)",
+        "10.6 M",
+        "69.6 MB",
+        "1.86× (1.79 to 1.94)",
+        "on test, n = 1,725",
+    ):
+        assert words in text
+
+
+def test_the_summary_leaves_out_what_was_not_measured(bare_result: dict[str, Any]) -> None:
+    text = printed(summary_table(bare_result))
+    assert "speed" not in text
+    assert "on test" not in text
+
+
+def test_the_bench_marks_a_fallen_score(result: dict[str, Any]) -> None:
+    text = printed(bench_table(result["bench"]))
+    assert text.count("▼3.1") == 2
+    assert text.count("ONNX Runtime") == 8
+
+
+def test_markup_in_names_is_not_interpreted(result: dict[str, Any]) -> None:
+    result["task"]["name"] = "[bold]task[/bold]"
+    rows = [row | {"model": "[red]x"} for row in result["bench"]]
+    assert "[bold]task[/bold]" in printed(summary_table(result))
+    assert "[red]x" in printed(bench_table(rows))
