@@ -16,8 +16,8 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
 
     Args:
         name: The element's name.
-        children: Markup is kept, plain text is escaped.
-        attributes: `class_` is written `class`, `stroke_width` is written `stroke-width`.
+        *children: Markup is kept, plain text is escaped.
+        **attributes: `class_` is written `class`, `stroke_width` is written `stroke-width`.
 
     Returns:
         The element.
