@@ -54,13 +54,13 @@ def load_model(
     config = _load_config(path_or_id, trust_remote_code)
     family_of(config)
     has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
-    mismatch = _mismatch(config, task) if has_head else None
+    mismatch = head_mismatch(config, task) if has_head else None
     if mismatch and not finetune:
         raise ModelError(
             f"the head of {path_or_id} does not match the data: {mismatch}; train a new one with --finetune, "
             "or choose another model"
         )
-    order = _label_order(config, task) if has_head and not mismatch else None
+    order = label_order(config, task) if has_head and not mismatch else None
     _set_labels(config, task)
     tokenizer = _load_tokenizer(path_or_id, config, trust_remote_code)
     model = _load_weights(path_or_id, config, has_head and not mismatch, trust_remote_code)
@@ -151,8 +151,16 @@ def _load_tokenizer(
     return tokenizer
 
 
-def _mismatch(config: PreTrainedConfig, task: Task) -> str | None:
-    """Say how a checkpoint's head differs from what the task needs, or None."""
+def head_mismatch(config: PreTrainedConfig, task: Task) -> str | None:
+    """Say how a checkpoint's head differs from what the task needs.
+
+    Args:
+        config: The checkpoint's configuration.
+        task: The task.
+
+    Returns:
+        A clause for a message, or None where the head fits.
+    """
     if config.num_labels != task.num_labels:
         return f"it has {config.num_labels} outputs and the task '{task.name}' needs {task.num_labels}"
     wanted = PROBLEM_TYPES[task.kind]
@@ -181,8 +189,16 @@ def _speak(names: list[str]) -> bool:
     return not all(NAMELESS.fullmatch(name) for name in names)
 
 
-def _label_order(config: PreTrainedConfig, task: Task) -> list[int] | None:
-    """Find which output of the head stands for each label; None if they are in order already."""
+def label_order(config: PreTrainedConfig, task: Task) -> list[int] | None:
+    """Find which output of a head stands for each label of a task.
+
+    Args:
+        config: The checkpoint's configuration.
+        task: The task.
+
+    Returns:
+        The output's index for each label, or None if they are in order already.
+    """
     names, labels = _plain_names(config), [_plain(label) for label in task.labels]
     if names == labels or set(names) != set(labels):
         return None
