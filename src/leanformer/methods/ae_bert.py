@@ -1,0 +1,161 @@
+"""AE-BERT: automatic and efficient BERT pruning (Huang et al., ISQED 2022, arXiv 2206.10461).
+
+What the paper states (abstract): under an overall pruning ratio, candidate sub-networks are generated, an efficient
+evaluation selects a good one, which is then fine-tuned; no hand-crafted per-layer ratios. No code was published and
+only the abstract could be read, so what follows is our reconstruction:
+
+1. a candidate is a vector of ratios, over the six matrices of each layer (granularity `weight`) or over the heads and
+   FFN neurons of each layer (granularity `unit`);
+2. candidates are random under the constraint (`ae-bert-random`), or evolve by budget-invariant swaps (`ae-bert`,
+   after EvoPress); the pool always holds the uniform, the global-magnitude and the reconstruction allocation;
+3. the evaluation is the divergence from the dense model on held-out training rows, climbing a ladder from cheap to
+   dear: after a closed-form repair on few rows, then on all;
+4. the winner is repaired, sliced and distilled from the dense model.
+
+Ours: at `unit`, the units of a group leave in the order of structured optimal brain surgeon, not of magnitude.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from leanformer.encoders.view import EncoderView
+from leanformer.methods.magnitude import global_allocation
+from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.steps import build_space, magnitude_scores, recovered
+from leanformer.search.evaluate import REPAIRED, Judge
+from leanformer.search.journal import Journal
+from leanformer.search.knapsack import cheapest_allocation
+from leanformer.search.realise import Realiser
+from leanformer.search.space import Space
+from leanformer.search.strategies import Outcome, Proposal, Rung, Search
+from leanformer.structure.activations import second_moments
+from leanformer.structure.importance import RemovalOrder, Scores, removal_orders
+from leanformer.tasks.encode import batches
+
+CANDIDATES = 64
+CALIBRATION_ROWS = 256
+LADDER = (Rung(REPAIRED, 128, keep=12), Rung(REPAIRED, 512, keep=1))
+
+
+def run(problem: Problem) -> Compressed:
+    """AE-BERT with candidates that evolve.
+
+    Args:
+        problem: What to compress, and how far.
+
+    Returns:
+        The compressed model.
+    """
+    return _ae_bert(problem, evolved=True)
+
+
+def run_random(problem: Problem) -> Compressed:
+    """AE-BERT with random candidates, as in the paper.
+
+    Args:
+        problem: What to compress, and how far.
+
+    Returns:
+        The compressed model.
+    """
+    return _ae_bert(problem, evolved=False)
+
+
+def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
+    started = time.perf_counter()
+    judge, seeds = prepare(problem)
+    prepared_seconds = time.perf_counter() - started
+    search = Search(judge, judge.realiser.space, LADDER, problem.seed)
+    count = CANDIDATES // 4 if problem.quick else CANDIDATES
+    outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
+    model = judge.realiser.build(outcome.winner.candidate, repaired=True)
+    found = recovered(problem, model, judge.realiser.masks(outcome.winner.candidate))
+    return replace(found, search=record(outcome, judge, prepared_seconds))
+
+
+def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
+    """Build what a search needs: space, second moments, orders of removal, the judge and the seeds.
+
+    Args:
+        problem: What to compress, and how far.
+
+    Returns:
+        The judge, and the allocations that every search starts from.
+    """
+    view = EncoderView(problem.teacher)
+    space = build_space(view, problem)
+    magnitudes = magnitude_scores(view, problem.granularity)
+    calibration = problem.train.select(range(min(CALIBRATION_ROWS, len(problem.train))))
+    plan = [batch for _, batch in batches(calibration, problem.tokenizer, batch_size=32)]
+    moments = second_moments(problem.teacher, plan, problem.seed, "Calibration")
+    seeds = [
+        Proposal(space.uniform(), "uniform"),
+        Proposal(global_allocation(space, magnitudes), "global"),
+    ]
+    scores: Scores = magnitudes
+    if problem.granularity == "unit":
+        orders = removal_orders(view, moments)
+        scores = {key: order.scores for key, order in orders.items()}
+        seeds.append(Proposal(reconstruction_allocation(space, orders), "reconstruction"))
+    journal = Journal(
+        problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
+    )
+    realiser = Realiser(problem.teacher, space, scores, moments)
+    return Judge(realiser, problem.tokenizer, problem.held_out, calibration, journal), seeds
+
+
+def reconstruction_allocation(
+    space: Space, orders: Mapping[tuple[int, str], RemovalOrder]
+) -> tuple[int, ...]:
+    """Return the allocation that minimises the sum of the layers' own reconstruction errors (SPDY's idea, [R]).
+
+    Args:
+        space: The space of units.
+        orders: Errors of each group after each removal.
+
+    Returns:
+        Levels kept, one a group.
+    """
+    errors = []
+    for group in space.groups:
+        removed = [group.units - group.kept(level) for level in range(group.levels + 1)]
+        errors.append(orders[group.layer, group.kind].errors[removed].double().numpy())
+    return cheapest_allocation(space, errors)
+
+
+def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str, Any]:
+    """Return the "search" facts of a run.
+
+    Args:
+        outcome: What the search found.
+        judge: Who measured.
+        prepared_seconds: What calibration and orders cost before the first measurement.
+
+    Returns:
+        A dictionary for result.json.
+    """
+    space = judge.realiser.space
+    candidates = [
+        {
+            "id": number,
+            "origin": proposal.origin,
+            "generation": proposal.generation,
+            "ratio": space.ratio(proposal.candidate),
+            "scores": outcome.scores.get(proposal.candidate, {}),
+            "chosen": proposal == outcome.winner,
+            "kept": np.round(space.shares(proposal.candidate), 4).tolist(),
+        }
+        for number, proposal in enumerate(outcome.proposals)
+    ]
+    return {
+        "candidates": candidates,
+        "seconds": prepared_seconds + judge.journal.seconds,
+        "rungs": [rung.name for rung in LADDER],
+        "evaluation_rows": len(judge.held_out),
+    }

@@ -1,0 +1,122 @@
+"""The ladder of fidelities: how far a candidate's answers are from the dense model's, judged cheaply first.
+
+BERT has no batch normalisation whose statistics could be re-estimated as EagleEye (arXiv 2007.02491) does, and
+AE-BERT's abstract does not say what its "efficient evaluation" is. These are the three ways that it can be meant
+(our reconstruction), and a fourth, later one: zero-shot; LayerNorm statistics and biases recalibrated; a short
+training; and zero-shot after a closed-form repair. All are scored by the divergence from the dense model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.special import log_softmax
+
+from leanformer.search.journal import Journal
+from leanformer.search.realise import Realiser
+from leanformer.search.space import Candidate
+from leanformer.structure.recalibrate import recalibrate_norms
+from leanformer.tasks.encode import batches
+from leanformer.tasks.predict import predict
+from leanformer.training.teacher import autocast
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ZERO_SHOT, RECALIBRATED, REPAIRED, SHORT_TRAINING = "zero-shot", "recalibrated", "repaired", "short-training"
+FIDELITIES = (ZERO_SHOT, RECALIBRATED, REPAIRED, SHORT_TRAINING)
+
+Training = Callable[["PreTrainedModel"], None]
+
+
+def divergence(dense_logits: np.ndarray, logits: np.ndarray) -> float:
+    """Return how far answers are from the dense model's.
+
+    Args:
+        dense_logits: (rows, classes), or (rows, 1) for regression.
+        logits: The same shape.
+
+    Returns:
+        Mean KL(dense || candidate) in nats; for regression the mean squared error over the variance of the
+        dense answers.
+    """
+    if dense_logits.shape[1] == 1:
+        spread = max(float(dense_logits.var()), 1e-12)
+        return float(np.square(dense_logits - logits).mean()) / spread
+    wanted, given = log_softmax(dense_logits, axis=1), log_softmax(logits, axis=1)
+    return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())
+
+
+@dataclass
+class Judge:
+    """Measures candidates at a fidelity, once each: what the journal knows is not measured again.
+
+    Attributes:
+        realiser: Builds the candidates' models.
+        tokenizer: Pads the batches.
+        held_out: Encoded rows of train that nothing is fitted on.
+        calibration: Encoded rows of train that recalibration reads.
+        journal: Where measurements are kept.
+        short_training: Trains a model for a few steps, for the dearest fidelity.
+    """
+
+    realiser: Realiser
+    tokenizer: PreTrainedTokenizerBase
+    held_out: Dataset
+    calibration: Dataset
+    journal: Journal
+    short_training: Training | None = None
+    _dense_logits: np.ndarray | None = field(default=None, repr=False)
+
+    def measure(self, candidate: Candidate, fidelity: str, rows: int) -> float:
+        """Return the divergence of a candidate from the dense model.
+
+        Args:
+            candidate: Levels kept, one a group.
+            fidelity: One of `FIDELITIES`.
+            rows: How many held-out rows to read; at most all.
+
+        Returns:
+            The divergence; less is better.
+
+        Raises:
+            ValueError: If the fidelity is unknown, or needs a training that was not given.
+        """
+        rows = min(rows, len(self.held_out))
+        known = self.journal.get((candidate, fidelity, rows))
+        if known is not None:
+            return float(known["value"])
+        started = time.perf_counter()
+        model = self._prepared(candidate, fidelity)
+        value = divergence(self.dense_logits()[:rows], self._answers(model, rows))
+        self.journal.record((candidate, fidelity, rows), value, time.perf_counter() - started)
+        return value
+
+    def dense_logits(self) -> np.ndarray:
+        """Return the dense model's answers on the held-out rows, (rows, classes)."""
+        if self._dense_logits is None:
+            self._dense_logits = self._answers(self.realiser.dense, len(self.held_out))
+        return self._dense_logits
+
+    def _prepared(self, candidate: Candidate, fidelity: str) -> PreTrainedModel:
+        model = self.realiser.build(candidate, repaired=fidelity in (REPAIRED, SHORT_TRAINING))
+        if fidelity == RECALIBRATED:
+            batch = next(iter(batches(self.calibration, self.tokenizer, batch_size=len(self.calibration))))[1]
+            recalibrate_norms(self.realiser.dense, model, batch)
+        elif fidelity == SHORT_TRAINING:
+            if self.short_training is None:
+                raise ValueError("this judge was given no short training")
+            self.short_training(model)
+        elif fidelity not in FIDELITIES:
+            raise ValueError(f"'{fidelity}' is not one of {', '.join(FIDELITIES)}")
+        return model
+
+    def _answers(self, model: PreTrainedModel, rows: int) -> np.ndarray:
+        with autocast("cuda" if torch.cuda.is_available() else "cpu"):
+            return predict(model, self.held_out.select(range(rows)), self.tokenizer, batch_size=64)

@@ -1,0 +1,145 @@
+"""From a model to its space of candidates, and from a candidate to masks and to a smaller model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from leanformer.encoders.view import EncoderView
+from leanformer.search.space import Candidate, Group, Space
+from leanformer.structure.activations import Moments
+from leanformer.structure.cost import head_cost, neuron_cost
+from leanformer.structure.importance import Scores
+from leanformer.structure.masks import Masks, make_permanent
+from leanformer.structure.repair import repair_units, repair_weights
+from leanformer.structure.surgery import slice_units
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NEURON_LEVELS = 48
+"""FFN widths are searched in steps of 1/48: multiples of 32 for MiniLM, of 64 for BERT-base."""
+
+WEIGHT_LEVELS = 64
+
+
+def unit_space(view: EncoderView, pruning_ratio: float) -> Space:
+    """Return the space of heads and FFN neurons per layer.
+
+    Args:
+        view: The dense encoder.
+        pruning_ratio: Share of the encoder's weights to remove.
+
+    Returns:
+        Two groups a layer.
+
+    Raises:
+        BudgetError: If no candidate meets the ratio.
+    """
+    groups = []
+    for layer in range(view.n_layers):
+        heads, width = view.heads(layer), view.width(layer)
+        if heads:
+            groups.append(Group(layer, "head", heads, heads, head_cost(view)))
+        if width:
+            levels = NEURON_LEVELS if width % NEURON_LEVELS == 0 else width
+            groups.append(Group(layer, "neuron", width, levels, neuron_cost(view) * width / levels))
+    return Space(tuple(groups), pruning_ratio)
+
+
+def weight_space(view: EncoderView, pruning_ratio: float) -> Space:
+    """Return the space of the six matrices of each layer, pruned weight by weight: the paper's setting.
+
+    Args:
+        view: The dense encoder.
+        pruning_ratio: Share of the encoder's weights to remove.
+
+    Returns:
+        Six groups a layer; each matrix keeps at least one of `WEIGHT_LEVELS` levels.
+
+    Raises:
+        BudgetError: If no candidate meets the ratio.
+    """
+    groups = [
+        Group(layer, name, matrix.numel(), WEIGHT_LEVELS, matrix.numel() / WEIGHT_LEVELS)
+        for layer in range(view.n_layers)
+        for name, matrix in view.matrices(layer).items()
+    ]
+    return Space(tuple(groups), pruning_ratio, least=1)
+
+
+def masks_of(space: Space, candidate: Candidate, scores: Mapping[tuple[int, str], Tensor]) -> Masks:
+    """Return the masks of a candidate: in each group the units of highest score stay.
+
+    Args:
+        space: The space.
+        candidate: Levels kept, one a group.
+        scores: Score of each unit of each group.
+
+    Returns:
+        0/1 masks of the scores' shapes.
+    """
+    masks: Masks = {}
+    for group, level in zip(space.groups, candidate, strict=True):
+        score = scores[group.layer, group.kind]
+        kept = torch.topk(score.flatten(), group.kept(level), sorted=False).indices
+        mask = torch.zeros(score.numel(), device=score.device)
+        mask[kept] = 1.0
+        masks[group.layer, group.kind] = mask.view(score.shape)
+    return masks
+
+
+@dataclass(frozen=True)
+class Realiser:
+    """Turns candidates into models; the dense model is never changed.
+
+    Attributes:
+        dense: The dense model.
+        space: The space of candidates.
+        scores: Which units of a group stay.
+        moments: Second moments for repair; None builds without repair only.
+    """
+
+    dense: PreTrainedModel
+    space: Space
+    scores: Scores
+    moments: Moments | None = None
+
+    def masks(self, candidate: Candidate) -> Masks:
+        """Return the candidate's 0/1 masks."""
+        return masks_of(self.space, candidate, self.scores)
+
+    def build(self, candidate: Candidate, repaired: bool) -> PreTrainedModel:
+        """Return the candidate's model: sliced for units, with zeros for weights.
+
+        Args:
+            candidate: Levels kept, one a group.
+            repaired: Whether what remains is re-fitted by least squares.
+
+        Returns:
+            A new model in eval mode.
+
+        Raises:
+            ValueError: If repair is asked for without second moments.
+        """
+        if repaired and self.moments is None:
+            raise ValueError("repair needs the second moments of the dense model")
+        masks = self.masks(candidate)
+        units = all(kind in ("head", "neuron") for _, kind in masks)
+        if units:
+            model = slice_units(self.dense, masks)
+        else:
+            model = copy.deepcopy(self.dense)
+            make_permanent(model, masks)
+        if repaired and self.moments is not None:
+            dense, small = EncoderView(self.dense), EncoderView(model)
+            if units:
+                repair_units(dense, small, masks, self.moments)
+            else:
+                repair_weights(dense, small, self.moments)
+        return model.eval()

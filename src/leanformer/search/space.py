@@ -1,0 +1,220 @@
+"""What a search chooses from: how much of each group of units stays, under one overall pruning ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leanformer.errors import BudgetError
+
+Candidate = tuple[int, ...]
+"""Levels kept, one number a group of the space."""
+
+TOLERANCE = 0.005
+"""A candidate's pruning ratio lies within half a percentage point of the target (EagleEye's rule, too)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that compete among themselves: the heads of a layer, its FFN neurons, or the weights of a matrix.
+
+    Attributes:
+        layer: Index of the layer.
+        kind: "head", "neuron", or the name of a matrix.
+        units: How many units there are.
+        levels: In how many equal steps they can be kept (a step is units / levels units).
+        cost: Encoder weights of one level.
+    """
+
+    layer: int
+    kind: str
+    units: int
+    levels: int
+    cost: float
+
+    def kept(self, level: int) -> int:
+        """Return how many units a level keeps."""
+        return round(self.units * level / self.levels)
+
+
+@dataclass(frozen=True)
+class Space:
+    """All candidates of a model under an overall pruning ratio.
+
+    Attributes:
+        groups: What can be pruned.
+        pruning_ratio: Share of the groups' weights to remove.
+        least: Fewest levels that each group keeps.
+    """
+
+    groups: tuple[Group, ...]
+    pruning_ratio: float
+    least: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a ratio that no candidate can reach."""
+        if (
+            abs(
+                self.ratio(self.project(np.full(len(self.groups), 1 - self.pruning_ratio)))
+                - self.pruning_ratio
+            )
+            > TOLERANCE
+        ):
+            raise BudgetError(
+                f"a pruning ratio of {self.pruning_ratio:g} can not be reached within half a percentage point with "
+                f"the {len(self.groups)} groups of this model: choose another ratio, or granularity weight"
+            )
+
+    @property
+    def levels(self) -> NDArray[np.int64]:
+        """Levels of each group, (groups,)."""
+        return np.array([group.levels for group in self.groups])
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """Weights of one level of each group, (groups,)."""
+        return np.array([group.cost for group in self.groups], dtype=float)
+
+    @property
+    def weights(self) -> float:
+        """Weights of all groups together."""
+        return float(self.levels @ self.costs)
+
+    def ratio(self, candidate: Candidate) -> float:
+        """Return the share of the weights that a candidate removes."""
+        return 1.0 - float(np.asarray(candidate) @ self.costs) / self.weights
+
+    def fits(self, candidate: Candidate) -> bool:
+        """Whether a candidate meets the constraint within the tolerance."""
+        return abs(self.ratio(candidate) - self.pruning_ratio) <= TOLERANCE
+
+    def shares(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Return the kept share of each group, (groups,), in [0, 1]."""
+        return np.asarray(candidate) / self.levels
+
+    def project(self, shares: NDArray[np.float64]) -> Candidate:
+        """Return the candidate under the constraint that is closest to wished shares.
+
+        One number is added to all shares, found by bisection; then single levels move until the budget is met
+        as closely as the levels allow.
+
+        Args:
+            shares: Wished kept share of each group, (groups,); any real numbers.
+
+        Returns:
+            A candidate of this space.
+        """
+        low, high = -1.0 - float(shares.max()), 1.0 - float(shares.min())
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._spent(shares + middle) < self._budget else (low, middle)
+        return self._settle(np.rint(self._clip(shares + high) * self.levels).astype(int))
+
+    def uniform(self) -> Candidate:
+        """Return the candidate that prunes each group by the same ratio."""
+        return self.project(np.full(len(self.groups), 1.0 - self.pruning_ratio))
+
+    def at(self, pruning_ratio: float) -> Candidate:
+        """Return the uniform candidate at another, smaller ratio: a step of a gradual schedule."""
+        kept = 1.0 - pruning_ratio
+        return (
+            tuple(max(self.least, math.ceil(group.levels * kept)) for group in self.groups)
+            if (pruning_ratio < self.pruning_ratio)
+            else self.uniform()
+        )
+
+    def random(self, generator: np.random.Generator) -> Candidate:
+        """Return a random candidate under the constraint: AE-BERT's idea, after EagleEye's sampling.
+
+        EagleEye draws r_l ~ U(0, 1) a layer and rejects what misses the target. With two dozen groups hardly any
+        draw meets it, so ours are shifted onto the constraint instead; the spread itself is drawn too, so that
+        candidates near and far from uniform appear.
+
+        Args:
+            generator: The source of randomness.
+
+        Returns:
+            A candidate.
+        """
+        spread = generator.uniform(0.1, 1.0)
+        wished = (1 - self.pruning_ratio) * (1 + spread * generator.uniform(-1, 1, len(self.groups)))
+        return self.project(wished)
+
+    def swap(self, candidate: Candidate, generator: np.random.Generator) -> Candidate:
+        """Return a neighbour: what one group gives up, another receives, the budget stays.
+
+        After EvoPress (ICML 2025): min(U{1..3}, U{1..3}) swaps a step. Groups differ in cost here, so the levels
+        moved are chosen to balance.
+
+        Args:
+            candidate: Where to start.
+            generator: The source of randomness.
+
+        Returns:
+            Another candidate under the constraint.
+        """
+        levels, top = np.array(candidate), self.levels
+        for _ in range(int(min(generator.integers(1, 4), generator.integers(1, 4)))):
+            giver, taker = generator.choice(len(self.groups), size=2, replace=False)
+            stake = generator.uniform(0.05, 0.35) * max(
+                self.costs[giver] * top[giver], self.costs[taker] * top[taker]
+            )
+            given = min(levels[giver] - self.least, max(1, round(stake / self.costs[giver])))
+            taken = min(top[taker] - levels[taker], round(given * self.costs[giver] / self.costs[taker]))
+            if given > 0 and taken > 0:
+                levels[giver] -= min(given, max(1, round(taken * self.costs[taker] / self.costs[giver])))
+                levels[taker] += taken
+        return self._settle(levels)
+
+    @property
+    def _budget(self) -> float:
+        return (1.0 - self.pruning_ratio) * self.weights
+
+    def _clip(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(shares, self.least / self.levels, 1.0)
+
+    def _spent(self, shares: NDArray[np.float64]) -> float:
+        return float((self._clip(shares) * self.levels) @ self.costs)
+
+    def _settle(self, levels: NDArray[np.int64]) -> Candidate:
+        """Move single levels, cheapest remaining error first, until no move comes closer to the budget."""
+        levels = levels.copy()
+        for _ in range(4 * len(self.groups)):
+            error = float(levels @ self.costs) - self._budget  # > 0: too much is kept
+            step = -1 if error > 0 else 1
+            possible = levels > self.least if step < 0 else levels < self.levels
+            after = np.where(possible, np.abs(error + step * self.costs), np.inf)
+            best = int(np.argmin(after))
+            if after[best] >= abs(error):
+                break
+            levels[best] += step
+        return tuple(int(level) for level in levels)
+
+
+def allocation(space: Space, scores: Mapping[tuple[int, str], NDArray[np.float64]]) -> Candidate:
+    """Return the allocation that one global threshold on unit scores gives, put onto the constraint.
+
+    Args:
+        space: The space.
+        scores: Score of each unit, (units,), comparable across groups; for matrices, a sorted sample suffices.
+
+    Returns:
+        The candidate; the units themselves are not chosen here.
+    """
+    ordered = [np.sort(scores[group.layer, group.kind]) for group in space.groups]
+    values = np.unique(np.concatenate(ordered))
+    low, high = 0, len(values) - 1
+    while low < high:  # the smallest threshold that spends no more than the budget
+        middle = (low + high) // 2
+        kept = np.array([1 - np.searchsorted(group, values[middle]) / len(group) for group in ordered])
+        if float((kept * space.levels) @ space.costs) > (1 - space.pruning_ratio) * space.weights:
+            low = middle + 1
+        else:
+            high = middle
+    return space.project(
+        np.array([1 - np.searchsorted(group, values[low]) / len(group) for group in ordered])
+    )

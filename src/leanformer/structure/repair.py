@@ -1,0 +1,97 @@
+"""Closed-form repair: what remains is re-fitted by least squares, without training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from leanformer.encoders.view import EncoderView
+from leanformer.structure.activations import Moment, Moments, sites
+from leanformer.structure.importance import damped
+from leanformer.structure.masks import Masks
+
+
+@torch.no_grad()
+def repair_units(dense: EncoderView, small: EncoderView, masks: Masks, moments: Moments) -> None:
+    """Re-fit the output projections of a sliced encoder so that each sub-layer answers as the dense one did.
+
+    min over W', b' of sum_t w_t || W x_t + b - W' x_t,S - b' ||^2, per sub-layer, on the DENSE model's inputs:
+    W' = W M_:S M_SS^-1 with M the weighted second moment of [x; 1]. K-prune (Park et al. 2024, arXiv 2308.03449)
+    solves the same problem on the pruned model's inputs, layer after layer; taking the dense inputs makes one pass
+    over the data serve all candidates.
+
+    Args:
+        dense: The dense encoder.
+        small: Its sliced copy, changed in place.
+        masks: The 0/1 masks of heads and neurons that made the copy.
+        moments: From `second_moments` on the dense model.
+    """
+    target, source = sites(small), sites(dense)
+    for (layer, kind), linear in source.items():
+        if (layer, kind) not in masks:
+            continue
+        mask = masks[layer, kind].bool()
+        moment = moments[layer, kind]
+        columns = (
+            mask.repeat_interleave(moment.dimensions // len(mask))
+            .nonzero()
+            .squeeze(1)
+            .to(moment.second.device)
+        )
+        weight, bias = _refit(linear, moment, columns)
+        if (layer, kind) in target:
+            target[layer, kind].weight.copy_(weight)
+        parameter = small.output_bias(layer, kind)  # there also where nothing but the bias is left
+        if parameter is not None:
+            parameter.copy_(bias)
+
+
+@torch.no_grad()
+def repair_weights(dense: EncoderView, small: EncoderView, moments: Moments) -> None:
+    """Re-scale the rows of sparse output projections so that they answer as the dense ones did.
+
+    Row i keeps its zeros and gets a factor a_i and a new bias: min sum_t w_t (w_i x_t - a_i w'_i x_t - c_i)^2,
+    a regression with one variable: a_i = w_i C w'_i^T / w'_i C w'_i^T, with C the weighted covariance.
+
+    Args:
+        dense: The dense encoder.
+        small: A copy whose matrices are sparse, changed in place.
+        moments: From `second_moments` on the dense model.
+    """
+    target = sites(small)
+    for key, linear in sites(dense).items():
+        second = moments[key].second
+        mean = second[:-1, -1] / second[-1, -1]
+        covariance = second[:-1, :-1] - second[-1, -1] * torch.outer(mean, mean)
+        sparse = target[key].weight
+        explained = ((sparse @ covariance) * sparse).sum(dim=1)
+        shared = ((linear.weight @ covariance) * sparse).sum(dim=1)
+        factor = torch.where(explained > 1e-12, shared / explained.clamp_min(1e-12), torch.ones_like(shared))
+        sparse.mul_(factor.clamp(0.1, 10.0)[:, None])  # Kwon et al. 2022 give up on factors beyond 10
+        if target[key].bias is not None:
+            target[key].bias.copy_(linear.bias + (linear.weight - sparse) @ mean)
+
+
+def _refit(linear: nn.Linear, moment: Moment, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the re-fitted weight (hidden, |S|) and bias (hidden,) on the kept input columns."""
+    second = moment.second.double()
+    with_constant = torch.cat([columns, columns.new_tensor([moment.dimensions])])
+    if linear.bias is None:
+        with_constant = columns
+    if not len(with_constant):
+        return linear.weight[:, :0], linear.weight.new_zeros(len(linear.weight))
+    # Ridge towards the old weights, not towards zero: what the data does not tell stays as it was.
+    old = torch.cat(
+        [linear.weight.detach().double(), linear.weight.new_zeros(len(linear.weight), 1).double()], dim=1
+    )
+    kept = second[with_constant][:, with_constant]
+    lost = torch.ones(len(second), dtype=torch.bool, device=second.device)
+    lost[with_constant] = False
+    rest = lost.nonzero().squeeze(1)
+    change = torch.linalg.solve(
+        damped(kept), second[with_constant][:, rest] @ old[:, rest].T
+    )  # (|S| + 1, hidden)
+    fitted = old[:, with_constant] + change.T
+    if linear.bias is None:
+        return fitted.float(), linear.weight.new_zeros(len(linear.weight))
+    return fitted[:, :-1].float(), (linear.bias.detach().double() + fitted[:, -1]).float()

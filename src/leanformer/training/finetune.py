@@ -1,0 +1,104 @@
+"""Fine-tuning: of the dense teacher, and of what is left after pruning."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers import PrinterCallback
+from transformers.trainer_utils import get_last_checkpoint, set_seed
+
+from leanformer.tasks.task import Task
+from leanformer.training.config import TrainingConfig
+from leanformer.training.objective import Objective
+from leanformer.training.teacher import Teacher
+from leanformer.training.trainer import (
+    Collator,
+    CompressionTrainer,
+    MaskKeeper,
+    OnStep,
+    StageBar,
+    trainable,
+    training_arguments,
+    training_columns,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run cost and how it went.
+
+    Attributes:
+        seconds: Wall time of this process's part of the run.
+        steps: Optimiser steps of the whole run.
+        epochs: Passes over the training rows.
+        curve: (step, loss) pairs; each loss is the mean since the pair before.
+    """
+
+    seconds: float
+    steps: int
+    epochs: float
+    curve: tuple[tuple[int, float], ...]
+
+
+def fine_tune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    train: Dataset,
+    config: TrainingConfig,
+    folder: Path,
+    stage: str,
+    objective: Objective | None = None,
+    teacher: Teacher | None = None,
+    on_step: OnStep | None = None,
+) -> TrainingResult:
+    """Train a model in place; a killed run goes on from its last checkpoint in `folder`.
+
+    Args:
+        model: The model; left in eval mode.
+        tokenizer: Pads the batches.
+        task: Says whether labels are classes or scores.
+        train: Encoded rows.
+        config: The recipe.
+        folder: Checkpoints; the caller removes it when its own result is safe.
+        stage: Name on the progress bar.
+        objective: What to minimise; the labels alone by default.
+        teacher: Outputs to distil from, where the objective asks for them.
+        on_step: Called as on_step(step, total) before training and after each step, to keep masks in force.
+
+    Returns:
+        Cost and loss curve.
+    """
+    logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+    started = time.perf_counter()
+    steps_an_epoch = math.ceil(len(train) / config.batch_size)
+    steps = min(config.max_steps or math.inf, config.epochs * steps_an_epoch)
+    set_seed(config.seed)
+    trainable(model, config.train_embeddings)
+    callbacks = [StageBar(stage)] + ([MaskKeeper(on_step)] if on_step else [])
+    trainer = CompressionTrainer(
+        model=model,
+        args=training_arguments(config, int(steps), folder),
+        train_dataset=training_columns(train),
+        data_collator=Collator(tokenizer, regression=task.kind == "regression"),
+        callbacks=callbacks,
+        objective=objective or Objective(),
+        teacher=teacher,
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints on standard output
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=checkpoint)
+    model.requires_grad_(True).eval()
+    curve = tuple(
+        (int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry
+    )
+    return TrainingResult(time.perf_counter() - started, int(steps), steps / steps_an_epoch, curve)

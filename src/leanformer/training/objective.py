@@ -1,0 +1,102 @@
+"""What a training run minimises: a weighted sum of named terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A weighted sum of named terms; a term of weight zero is not computed.
+
+    Attributes:
+        task: Weight of the loss against the labels.
+        logits: Weight of the distance to the teacher's logits (Hinton et al. 2015, arXiv 1503.02531).
+        hidden: Weight of the distance to the teacher's hidden states (as in TinyBERT, arXiv 1909.10351, without
+            a projection: a pruned student keeps the teacher's width).
+        temperature: Temperature T of the softened answers.
+        hidden_layers: Which hidden states are compared; 0 is the embeddings' output, i the output of layer i.
+    """
+
+    task: float = 1.0
+    logits: float = 0.0
+    hidden: float = 0.0
+    temperature: float = 2.0
+    hidden_layers: tuple[int, ...] = ()
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a teacher's outputs are part of the loss."""
+        return self.logits > 0 or self.hidden > 0
+
+    @classmethod
+    def distillation(cls, n_layers: int) -> Objective:
+        """Return the objective of recovery: labels, logits at T=2, and four evenly spaced hidden states.
+
+        Args:
+            n_layers: Layers of the encoder.
+
+        Returns:
+            The objective.
+        """
+        spaced = {round(n_layers * quarter / 4) for quarter in range(1, 5)}
+        return cls(task=0.5, logits=1.0, hidden=1.0, hidden_layers=tuple(sorted(spaced - {0})))
+
+
+def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss against the labels.
+
+    Args:
+        logits: (batch, classes), or (batch, 1) for regression.
+        labels: (batch,) of class ids, or of scores for regression.
+
+    Returns:
+        Mean cross-entropy, or mean squared error for regression.
+    """
+    if logits.shape[-1] == 1:
+        return functional.mse_loss(logits.float().squeeze(-1), labels.float())
+    return functional.cross_entropy(logits.float(), labels)
+
+
+def logits_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Return the distance of the answers to the teacher's.
+
+    Args:
+        logits: (batch, classes), or (batch, 1) for regression.
+        teacher_logits: The same shape.
+        temperature: T; the gradient is kept in scale by T^2 (Hinton et al. 2015, section 2).
+
+    Returns:
+        T^2 KL(teacher || student) of the softened answers, or mean squared error for regression.
+    """
+    if logits.shape[-1] == 1:
+        return functional.mse_loss(logits.float(), teacher_logits.float())
+    student = functional.log_softmax(logits.float() / temperature, dim=-1)
+    teacher = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
+    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Return the distance of hidden states to the teacher's, free of their scale.
+
+    Args:
+        hidden: Per compared layer (batch, tokens, width).
+        teacher_hidden: The same shapes.
+        mask: (batch, tokens), 1 for real tokens.
+
+    Returns:
+        Mean over layers of ||h - t||^2 / ||t - mean(t)||^2 over the real tokens: 0 for equal states, 1 for a
+        student that only knows the mean.
+    """
+    real = mask.bool()
+    terms = []
+    for student, teacher in zip(hidden, teacher_hidden, strict=True):
+        wanted = teacher[real].float()  # (real tokens, width)
+        spread = (wanted - wanted.mean(dim=0)).square().mean()
+        terms.append((student[real].float() - wanted).square().mean() / spread.clamp_min(1e-8))
+    return torch.stack(terms).mean()

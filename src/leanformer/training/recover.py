@@ -1,0 +1,137 @@
+"""Recovery: the pruned model learns again from the dense one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from leanformer.encoders.view import EncoderView
+from leanformer.structure.masks import Masks, make_permanent
+from leanformer.tasks.task import Task
+from leanformer.training.config import TrainingConfig
+from leanformer.training.finetune import TrainingResult, fine_tune
+from leanformer.training.objective import Objective
+from leanformer.training.schedule import cubic_ratio
+from leanformer.training.teacher import teacher_for
+from leanformer.training.trainer import OnStep
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+REFRESHES = 12
+"""How often a gradual schedule recomputes its masks, as in Sparse Progressive Distillation (ACL 2022)."""
+
+
+def recover(
+    model: PreTrainedModel,
+    teacher: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    train: Dataset,
+    config: TrainingConfig,
+    folder: Path,
+    stage: str,
+    on_step: OnStep | None = None,
+) -> TrainingResult:
+    """Distil the dense model into a pruned one, in place: labels, logits at T=2, four hidden states.
+
+    Args:
+        model: The pruned model: small, or with zeros that `on_step` keeps.
+        teacher: The dense model.
+        tokenizer: Pads the batches.
+        task: Says whether labels are classes or scores.
+        train: Encoded rows.
+        config: The recipe.
+        folder: Checkpoints, and the teacher's outputs.
+        stage: Name on the progress bar.
+        on_step: Keeps masks in force, see `fixed_masks` and `gradual_masks`.
+
+    Returns:
+        Cost and loss curve.
+    """
+    objective = Objective.distillation(EncoderView(teacher).n_layers)
+    outputs = teacher_for(teacher, tokenizer, train, objective.hidden_layers, folder / "teacher-outputs")
+    checkpoints = folder / "checkpoints"
+    return fine_tune(
+        model, tokenizer, task, train, config, checkpoints, stage, objective, teacher=outputs, on_step=on_step
+    )
+
+
+def fixed_masks(model: PreTrainedModel, masks: Masks) -> OnStep:
+    """Return a callback that sets pruned weights back to zero after each step.
+
+    Args:
+        model: The model that trains.
+        masks: 0/1 masks of matrices.
+
+    Returns:
+        The callback.
+    """
+
+    def keep(step: int, total: int) -> None:
+        make_permanent(model, masks)
+
+    return keep
+
+
+def gradual_masks(
+    model: PreTrainedModel,
+    masks_at: Callable[[float, Masks], Masks],
+    live: Masks,
+    final: float,
+    folder: Path,
+) -> OnStep:
+    """Return a callback that raises the pruning ratio along the cubic schedule over the first half of training.
+
+    Args:
+        model: The model that trains.
+        masks_at: Gives, from a pruning ratio and the masks in force, the masks by the current weights; what is
+            masked stays masked (Zhu & Gupta 2017, arXiv 1710.01878).
+        live: The masks in force, changed in place; matrix masks are applied here, gates by the caller's
+            `applied` context around the training.
+        final: The final pruning ratio.
+        folder: Keeps the masks of each refresh, so that a resumed training goes on with its own.
+
+    Returns:
+        The callback.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    started = False
+
+    def refresh(step: int, total: int) -> None:
+        nonlocal started
+        end = total // 2
+        every = max(1, end // REFRESHES)
+        if not started:
+            started = True
+            _restore(live, folder, step)
+        if 0 < step <= end and (step % every == 0 or step == end):
+            masks = masks_at(cubic_ratio(step, 0, end, 0.0, final), live)
+            with torch.no_grad():
+                for key, mask in masks.items():
+                    live[key].copy_(mask)
+            save_file(
+                {f"{layer}.{kind}": mask for (layer, kind), mask in live.items()},
+                folder / f"{step:08d}.safetensors",
+            )
+        matrices = {key: mask for key, mask in live.items() if key[1] not in ("head", "neuron")}
+        if matrices:
+            make_permanent(model, matrices)
+
+    return refresh
+
+
+def _restore(live: Masks, folder: Path, step: int) -> None:
+    """Load the masks that were in force at a step; remove those of a later time, which the kill undid."""
+    kept = sorted(folder.glob("*.safetensors"))
+    for path in [path for path in kept if int(path.stem) > step]:
+        path.unlink()
+    if kept := [path for path in kept if int(path.stem) <= step]:
+        for name, mask in load_file(kept[-1]).items():
+            layer, _, kind = name.partition(".")
+            live[int(layer), kind].copy_(mask)

@@ -1,0 +1,168 @@
+"""The teacher's outputs on the training rows: computed once where they fit on disk, else on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leanformer.progress import track
+from leanformer.tasks.encode import batches
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CACHE_LIMIT_GB = 4.0
+
+
+class Teacher(Protocol):
+    """Gives a batch of training rows the outputs that a student should come close to."""
+
+    def outputs(self, rows: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the teacher's logits and hidden states.
+
+        Args:
+            rows: (batch,) positions of the rows in the training set.
+            batch: The padded model inputs of these rows.
+
+        Returns:
+            Logits (batch, classes), and per compared layer (batch, tokens, width).
+        """
+        ...
+
+
+class LiveTeacher:
+    """Runs the teacher on each batch: slower, but needs no disk."""
+
+    def __init__(self, model: PreTrainedModel, layers: tuple[int, ...]) -> None:
+        self.model = model.eval()
+        self.layers = layers
+
+    @torch.no_grad()
+    def outputs(self, rows: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the teacher's logits and hidden states; see `Teacher.outputs`."""
+        self.model.to(rows.device)
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        with autocast(rows.device.type):
+            answer = self.model(**inputs, output_hidden_states=bool(self.layers))
+        return answer.logits, [answer.hidden_states[layer] for layer in self.layers]
+
+
+class CachedTeacher:
+    """Looks the teacher's outputs up in files written once by `remember`."""
+
+    def __init__(self, folder: Path, layers: tuple[int, ...], width: int) -> None:
+        self.logits = torch.from_numpy(np.load(folder / "logits.npy"))
+        self.offsets: np.ndarray = np.load(folder / "offsets.npy")  # (rows + 1,)
+        shape = (len(layers), int(self.offsets[-1]), width)
+        self.hidden = (
+            np.memmap(folder / "hidden.f16", dtype=np.float16, mode="r", shape=shape) if layers else None
+        )
+
+    def outputs(self, rows: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the teacher's logits and hidden states; see `Teacher.outputs`."""
+        positions = rows.cpu()
+        logits = self.logits[positions].to(rows.device)
+        if self.hidden is None:
+            return logits, []
+        real = batch["attention_mask"].bool().cpu()  # (batch, tokens)
+        states = torch.zeros(len(self.hidden), *real.shape, self.hidden.shape[-1], dtype=torch.float16)
+        spans = [self.hidden[:, self.offsets[row] : self.offsets[row + 1]] for row in positions.tolist()]
+        states[:, real] = torch.from_numpy(np.concatenate(spans, axis=1))
+        return logits, list(states.to(rows.device))
+
+
+def teacher_for(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Dataset,
+    layers: tuple[int, ...],
+    folder: Path,
+) -> Teacher:
+    """Return the cheapest teacher for a training set.
+
+    Args:
+        model: The dense model.
+        tokenizer: Pads the batches.
+        train: Encoded rows.
+        layers: Hidden states to keep; 0 is the embeddings' output.
+        folder: Where the outputs are kept; an earlier finished cache is used again.
+
+    Returns:
+        A cached teacher when its files take less than `CACHE_LIMIT_GB`, else a live one.
+    """
+    tokens = sum(len(row) for row in train["input_ids"])
+    if 2e-9 * tokens * len(layers) * model.config.hidden_size > CACHE_LIMIT_GB:
+        return LiveTeacher(model, layers)
+    if not (folder / "logits.npy").exists():
+        remember(model, tokenizer, train, layers, folder)
+    return CachedTeacher(folder, layers, model.config.hidden_size)
+
+
+def autocast(device: str) -> torch.autocast:
+    """Return the mixed precision context in which teachers and students run: bfloat16 where it is fast.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Returns:
+        A context manager.
+    """
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=has_fast_bfloat16())
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 matrices in hardware.
+
+    Returns:
+        True on CUDA devices that support it, and on CPUs with AVX512-BF16 or AMX.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@torch.no_grad()
+def remember(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Dataset,
+    layers: tuple[int, ...],
+    folder: Path,
+) -> None:
+    """Write the teacher's logits and hidden states of all rows, float16, without padding.
+
+    Args:
+        model: The dense model.
+        tokenizer: Pads the batches.
+        train: Encoded rows.
+        layers: Hidden states to keep.
+        folder: Receives `hidden.f16`, `offsets.npy` and, last (it marks the cache as complete), `logits.npy`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in train["input_ids"]])])
+    shape = (len(layers), int(offsets[-1]), model.config.hidden_size)
+    hidden = np.memmap(folder / "hidden.f16", dtype=np.float16, mode="w+", shape=shape) if layers else None
+    logits = np.zeros((len(train), int(model.config.num_labels or 1)), dtype=np.float32)
+    live = LiveTeacher(model, layers)
+    plan = list(batches(train, tokenizer, batch_size=64))
+    for rows, batch in track(plan, "Teacher: outputs on the training rows"):
+        answers, states = live.outputs(torch.from_numpy(np.asarray(rows)), batch)
+        logits[rows] = answers.float().numpy()
+        real = batch["attention_mask"].bool()
+        for place, row in enumerate(rows):
+            for index, state in enumerate(states):
+                assert hidden is not None  # there are layers, so there is a file
+                hidden[index, offsets[row] : offsets[row + 1]] = (
+                    state[place][real[place]].to(torch.float16).numpy()
+                )
+    if hidden is not None:
+        hidden.flush()
+    np.save(folder / "offsets.npy", offsets)
+    np.save(folder / "partial.npy", logits)
+    (folder / "partial.npy").replace(folder / "logits.npy")

@@ -1,0 +1,182 @@
+"""The one trainer: transformers' own, with a named objective, a teacher and pruning masks that stay in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from leanformer.progress import bar
+from leanformer.training.config import TrainingConfig
+from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
+from leanformer.training.teacher import Teacher, has_fast_bfloat16
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+POSITION = "position"
+OnStep = Callable[[int, int], None]
+
+
+class CompressionTrainer(Trainer):
+    """A `transformers.Trainer` whose loss is an `Objective`; resume, logging and devices come from its parent."""
+
+    def __init__(
+        self, *args: Any, objective: Objective, teacher: Teacher | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.objective: Objective = objective
+        self.teacher: Teacher | None = teacher
+        self.model_accepts_loss_kwargs = False  # the loss is a mean per batch
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Return the weighted sum of the objective's terms.
+
+        Args:
+            model: The student.
+            inputs: A padded batch with `labels` (batch,) and `position` (batch,).
+            return_outputs: Whether to return the model's outputs too.
+            num_items_in_batch: Not used; the loss is a mean per batch.
+
+        Returns:
+            The loss, or the loss and the outputs.
+        """
+        rows, labels = inputs.pop(POSITION), inputs.pop("labels")
+        goal = self.objective
+        outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
+        loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
+        if self.teacher is not None and goal.needs_teacher:
+            logits, hidden = self.teacher.outputs(rows, inputs)
+            if goal.logits:
+                loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
+            if goal.hidden:
+                states = [outputs.hidden_states[layer] for layer in goal.hidden_layers]
+                loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+        return (loss, outputs) if return_outputs else loss
+
+
+class StageBar(TrainerCallback):
+    """Shows the steps of a training stage as a bar that names it."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.progress = bar()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the bar, at the step where a resumed run goes on."""
+        self.progress.start()
+        self.task = self.progress.add_task(self.stage, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Advance the bar."""
+        self.progress.update(self.task, completed=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the finished bar on the screen."""
+        self.progress.stop()
+
+
+class MaskKeeper(TrainerCallback):
+    """Calls `on_step(step, total)` before the first step and after each optimiser step: masks stay, or grow."""
+
+    def __init__(self, on_step: OnStep) -> None:
+        self.on_step = on_step
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Put the masks in force."""
+        self.on_step(state.global_step, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Put the masks in force again after the weights moved."""
+        self.on_step(state.global_step, state.max_steps)
+
+
+class Collator:
+    """Pads encoded rows to the longest of the batch and keeps their positions in the training set."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, regression: bool) -> None:
+        self.tokenizer = tokenizer
+        self.label_type = torch.float32 if regression else torch.int64
+
+    def __call__(self, rows: list[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Return a batch of tensors: model inputs, `labels` and `position`."""
+        names = [name for name in rows[0] if name not in ("label", POSITION)]
+        batch = dict(
+            self.tokenizer.pad({name: [row[name] for row in rows] for name in names}, return_tensors="pt")
+        )
+        batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=self.label_type)
+        batch[POSITION] = torch.tensor([row[POSITION] for row in rows])
+        return batch
+
+
+def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> TrainingArguments:
+    """Translate a recipe into transformers' arguments.
+
+    Args:
+        config: The recipe.
+        steps: Optimiser steps of the whole run.
+        folder: Where checkpoints are kept.
+
+    Returns:
+        The arguments: bfloat16 where the machine is fast at it, a checkpoint each tenth of the run.
+    """
+    return TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=config.learning_rate,
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        warmup_steps=max(1, round(config.warmup_share * steps)),
+        weight_decay=config.weight_decay,
+        seed=config.seed,
+        data_seed=config.seed,
+        bf16=has_fast_bfloat16(),
+        use_cpu=not torch.cuda.is_available(),
+        optim="adamw_torch_fused",
+        train_sampling_strategy="group_by_length",
+        logging_steps=max(1, steps // 60),
+        save_steps=max(1, steps // 10),
+        save_total_limit=1,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to=[],
+        dataloader_pin_memory=False,
+    )
+
+
+def trainable(model: PreTrainedModel, train_embeddings: bool) -> None:
+    """Set which parameters train: all, or all but the embedding tables.
+
+    Args:
+        model: The model, changed in place.
+        train_embeddings: Whether the tables train too.
+    """
+    model.requires_grad_(True)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding):
+            module.requires_grad_(train_embeddings)
+
+
+def training_columns(train: Dataset) -> Dataset:
+    """Return only what the trainer needs of the encoded rows, with their positions.
+
+    Args:
+        train: Encoded rows.
+
+    Returns:
+        The same rows with input columns, `label` and `position`.
+    """
+    inputs = [
+        name for name in ("input_ids", "attention_mask", "token_type_ids") if name in train.column_names
+    ]
+    return train.select_columns([*inputs, "label"]).add_column(POSITION, list(range(len(train))))
