@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from leanformer.errors import ModelError
 from leanformer.progress import say
+from leanformer.tasks.sources import HUB_ID
 from leanformer.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def _checked(path_or_id: str) -> str:
     if folder.is_file():
         raise ModelError(f"{folder} is a file: give the folder that holds config.json and model.safetensors")
     if not folder.is_dir():
-        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path_or_id) and not path_or_id.startswith("."):
-            return path_or_id  # may be a hub id
+        if HUB_ID.fullmatch(path_or_id):
+            return path_or_id
         raise ModelError(f"there is no model folder {folder}: check the path")
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} has no config.json: give a Hugging Face model folder")
@@ -105,13 +106,14 @@ def _first_line(error: Exception) -> str:
 
 def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
     """Read the configuration."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     from leanformer.encoders.families import supported
 
     try:
         return AutoConfig.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
-    except OSError as error:
+    except (OSError, StrictDataclassError) as error:
         if Path(path_or_id).is_dir():
             raise ModelError(
                 f"the config.json of {path_or_id} can not be read ({_first_line(error)}): fetch the model again"
@@ -278,10 +280,14 @@ def _silence() -> Iterator[None]:
 
 
 def _reorder_head(model: PreTrainedModel, order: list[int]) -> None:
-    """Put the rows of the last linear layer, one a label, into another order."""
+    """Put the rows of the head's last linear layer, one a label, into another order."""
     import torch
 
-    last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    head = {name: module for name, module in model.named_children() if name != model.base_model_prefix}
+    linears = [
+        module for part in head.values() for module in part.modules() if isinstance(module, torch.nn.Linear)
+    ]
+    last = [linear for linear in linears if linear.out_features == len(order)][-1]
     with torch.no_grad():
         last.weight.copy_(last.weight[order].clone())
         if last.bias is not None:

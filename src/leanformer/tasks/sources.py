@@ -12,7 +12,7 @@ from leanformer.tasks.read import SUFFIXES, Table, dataset_table, read_table
 
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
 SHARD = re.compile(r"-\d+-of-\d+$")  # train-00000-of-00001.parquet, as `datasets` writes them
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")  # name or owner/name
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, GPT2Config, GPT2Model
+
+from conftest import TINY_FAMILIES
+from leanformer.encoders.families import supported
+from leanformer.errors import ModelError
+from leanformer.tasks.heads import load_model
+from leanformer.tasks.task import Task
+
+TWO = Task("two", "classification", False, ("no", "yes"), "accuracy")
+THREE = Task("three", "classification", False, ("low", "middle", "high"), "accuracy")
+VALUE = Task("value", "regression", True, (), "spearman", ("pearson",))
+
+
+@pytest.fixture
+def save(tmp_path, tiny_tokenizer):
+    """Save a model with the tiny tokenizer and return the folder."""
+
+    def save_as(model, **config) -> Path:
+        folder = tmp_path / "model"
+        for key, value in config.items():
+            setattr(model.config, key, value)
+        model.save_pretrained(folder)
+        tiny_tokenizer.save_pretrained(folder)
+        return folder
+
+    return save_as
+
+
+@pytest.mark.parametrize("task", [TWO, THREE, VALUE])
+def test_a_base_model_gets_a_fresh_head(tiny_model_folder, task):
+    model, tokenizer, has_head = load_model(str(tiny_model_folder), task, finetune=False)
+    assert not has_head
+    assert not model.training
+    assert model.config.num_labels == task.num_labels
+    assert (
+        model.config.problem_type
+        == {
+            "classification": "single_label_classification",
+            "regression": "regression",
+        }[task.kind]
+    )
+    if task.labels:
+        assert tuple(model.config.id2label.values()) == task.labels
+        assert tuple(model.config.label2id) == task.labels
+    batch = tokenizer(["good film", "bad"], padding=True, return_tensors="pt")
+    assert model(**batch).logits.shape == (2, task.num_labels)
+
+
+def test_fresh_heads_are_the_same_each_time_and_leave_the_generator_alone(tiny_model_folder):
+    torch.manual_seed(1)
+    wanted = torch.rand(1)
+    torch.manual_seed(1)
+    one, _, _ = load_model(str(tiny_model_folder), THREE, finetune=False)
+    assert torch.equal(torch.rand(1), wanted)
+    two, _, _ = load_model(str(tiny_model_folder), THREE, finetune=False)
+    assert one.classifier.weight.std() > 0
+    assert all(
+        torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("family", TINY_FAMILIES)
+def test_a_head_that_fits_is_used(family, tiny_model, tiny_tokenizer, save):
+    dense = tiny_model(family)
+    model, _, has_head = load_model(str(save(dense)), TWO, finetune=False)
+    assert has_head
+    batch = tiny_tokenizer(["good film", "bad"], padding=True, return_tensors="pt")
+    torch.testing.assert_close(model(**batch).logits, dense(**batch).logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", TINY_FAMILIES)
+def test_labels_in_another_order_are_put_right(family, tiny_model, tiny_tokenizer, save):
+    dense = tiny_model(family, num_labels=3)
+    folder = save(
+        dense, id2label={0: "HIGH", 1: "LOW", 2: "Middle"}, label2id={"HIGH": 0, "LOW": 1, "Middle": 2}
+    )
+    model, _, has_head = load_model(str(folder), THREE, finetune=False)
+    assert has_head
+    batch = tiny_tokenizer(["good film"], return_tensors="pt")
+    wanted = dense(**batch).logits[:, [1, 2, 0]]
+    torch.testing.assert_close(model(**batch).logits, wanted, atol=1e-5, rtol=0)
+    assert model.config.id2label == {0: "low", 1: "middle", 2: "high"}
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "reason"),
+    [
+        (THREE, {}, "2 outputs and the task 'three' needs 3"),
+        (VALUE, {}, "2 outputs and the task 'value' needs 1"),
+        (TWO, {"problem_type": "multi_label_classification"}, "multi_label_classification"),
+        (TWO, {"id2label": {0: "ham", 1: "spam"}}, "ham, spam and the labels of 'two' are no, yes"),
+    ],
+)
+def test_a_head_that_does_not_match(tiny_model, save, task, changes, reason):
+    folder = str(save(tiny_model("bert"), **changes))
+    with pytest.raises(ModelError, match=f"head of .* does not match the data: .*{reason}.*--finetune"):
+        load_model(folder, task, finetune=False)
+    model, _, has_head = load_model(folder, task, finetune=True)
+    assert not has_head
+    assert model.config.num_labels == task.num_labels
+
+
+def test_half_precision_checkpoints_become_float32(tiny_model, save):
+    model, _, _ = load_model(str(save(tiny_model("bert").half())), TWO, finetune=False)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_checkpoint_without_pooler_bias_loads(tiny_model_folder):
+    weights = load_file(tiny_model_folder / "model.safetensors")
+    del weights["pooler.dense.bias"]
+    save_file(weights, tiny_model_folder / "model.safetensors", metadata={"format": "pt"})
+    model, _, _ = load_model(str(tiny_model_folder), TWO, finetune=False)
+    assert torch.equal(model.bert.pooler.dense.bias, torch.zeros(32))
+
+
+def test_an_encoder_without_its_weights_is_refused(tiny_model_folder):
+    weights = load_file(tiny_model_folder / "model.safetensors")
+    del weights["encoder.layer.1.attention.self.query.weight"]
+    save_file(weights, tiny_model_folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 are absent .*encoder\.layer\.1\.attention\.self\.query\.weight"):
+        load_model(str(tiny_model_folder), TWO, finetune=True)
+
+
+def test_weights_of_another_shape_are_refused(tiny_model_folder):
+    config = json.loads((tiny_model_folder / "config.json").read_text())
+    (tiny_model_folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
+    with pytest.raises(ModelError, match=r"do not fit its config\.json"):
+        load_model(str(tiny_model_folder), TWO, finetune=True)
+
+
+def test_pickle_weights_only(tiny_model_folder):
+    (tiny_model_folder / "model.safetensors").rename(tiny_model_folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pickle weights only.*save_pretrained"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+def test_broken_weights(tiny_model_folder):
+    (tiny_model_folder / "model.safetensors").write_bytes(b"\0" * 40)
+    with pytest.raises(ModelError, match=r"weights of .* can not be loaded"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+def test_no_weights(tiny_model_folder):
+    (tiny_model_folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no weights: it needs model\.safetensors"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+def test_unsupported_architecture_names_the_supported_ones(save):
+    folder = save(GPT2Model(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=120)))
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), TWO, finetune=True)
+    assert "gpt2" in str(caught.value)
+    assert all(name in str(caught.value) for name in supported())
+
+
+def test_unknown_architecture_names_the_supported_ones(tiny_model_folder):
+    config = json.loads((tiny_model_folder / "config.json").read_text())
+    (tiny_model_folder / "config.json").write_text(json.dumps({**config, "model_type": "brontosaurus"}))
+    with pytest.raises(ModelError) as caught:
+        load_model(str(tiny_model_folder), TWO, finetune=True)
+    assert "brontosaurus" in str(caught.value)
+    assert all(name in str(caught.value) for name in supported())
+
+
+@pytest.mark.parametrize("content", ["{", '{"model_type": "bert", "hidden_size": "much"}'])
+def test_broken_config(tiny_model_folder, content):
+    (tiny_model_folder / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=r"config\.json of .* can not be read"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+def test_folder_that_is_no_model(tmp_path):
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_model(str(tmp_path), TWO, finetune=False)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/model", "./nowhere", "a/b/c"])
+def test_missing_folder(path):
+    with pytest.raises(ModelError, match="there is no model folder"):
+        load_model(path, TWO, finetune=False)
+
+
+def test_a_file_is_no_folder(tiny_model_folder):
+    with pytest.raises(ModelError, match="is a file"):
+        load_model(str(tiny_model_folder / "model.safetensors"), TWO, finetune=False)
+
+
+def test_hub_id_offline():
+    with pytest.raises(
+        ModelError, match=r"nobody/nothing is no folder here and can not be fetched.*connection"
+    ):
+        load_model("nobody/nothing", TWO, finetune=False)
+
+
+def test_missing_tokenizer(tiny_model_folder):
+    for file in tiny_model_folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(ModelError, match="no tokenizer"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+def test_broken_tokenizer(tiny_model_folder):
+    (tiny_model_folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"tokenizer of .* can not be loaded"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+def test_tokenizer_of_another_model(tiny_model_folder, tiny_tokenizer):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model_folder)
+    tokenizer.add_tokens([f"newword{number}" for number in range(9)])
+    tokenizer.save_pretrained(tiny_model_folder)
+    with pytest.raises(ModelError, match=r"pieces and the model knows"):
+        load_model(str(tiny_model_folder), TWO, finetune=False)

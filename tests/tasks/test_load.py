@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from leanformer.errors import DataError
+from leanformer.tasks.load import DataSpec, hold_out, load_data
+from leanformer.tasks.task import Task
+
+COLOURS = ("red", "green", "blue")
+
+
+def lines(rows: list[str], header: str = "text,label") -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def numbered(rows: int, labels: tuple = COLOURS) -> list[str]:
+    return [f"some text {number},{labels[number % len(labels)]}" for number in range(rows)]
+
+
+def test_folder(tiny_task):
+    data = load_data(DataSpec(str(tiny_task)))
+    assert data.task == Task("tiny_task", "classification", False, ("negative", "positive"), "accuracy")
+    assert (len(data.train), len(data.validation), data.test) == (200, 60, None)
+    assert data.train.column_names == ["text", "label", "row"]
+    assert data.train[0]["row"] == 2
+    assert "text 'sentence', label 'label' (guessed" in data.description
+    assert "train 200, validation 60" in data.description
+
+
+@pytest.mark.parametrize("name", ["valid", "val", "dev", "Validation", "validation-00000-of-00001"])
+def test_names_of_the_validation_file(tmp_path, name):
+    (tmp_path / "train.csv").write_text(lines(numbered(30)))
+    (tmp_path / f"{name}.csv").write_text(lines(numbered(6)))
+    assert len(load_data(DataSpec(str(tmp_path))).validation) == 6
+
+
+def test_single_file_gives_a_fixed_stratified_tenth(tmp_path):
+    file = tmp_path / "colours.jsonl"
+    rows = [{"text": f"some text {number}", "label": COLOURS[min(number % 4, 2)]} for number in range(200)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    data, again = load_data(DataSpec(str(file))), load_data(DataSpec(str(file)))
+    assert data.task.labels == ("blue", "green", "red")
+    assert (len(data.train), len(data.validation)) == (180, 20)
+    assert Counter(data.validation["label"][:]) == {0: 10, 1: 5, 2: 5}
+    assert data.validation["row"][:] == again.validation["row"][:]
+    assert not set(data.validation["row"][:]) & set(data.train["row"][:])
+    assert "stratified tenth" in data.description
+
+
+def test_explicit_files_come_first(tiny_task, tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_text(lines(["a good film,positive", "a bad film,negative"], "sentence,label"))
+    data = load_data(DataSpec(str(tiny_task / "train.csv"), validation=str(own), test=str(own)))
+    assert (len(data.train), len(data.validation)) == (200, 2)
+    assert data.test is not None
+    assert data.test["label"][:] == [1, 0]
+
+
+def test_regression(tmp_path):
+    file = tmp_path / "scores.csv"
+    file.write_text(lines([f"one {n},two {n},{n / 7:.3f}" for n in range(40)], "text_a,text_b,score"))
+    data = load_data(DataSpec(str(file)))
+    assert data.task == Task("scores", "regression", True, (), "spearman", ("pearson",))
+    assert data.train.features["label"].dtype == "float64"
+    assert load_data(DataSpec(str(file), metric="pearson")).task.extra_metrics == ("spearman",)
+
+
+def test_kind_by_flag(tmp_path):
+    (tmp_path / "stars.csv").write_text(lines(numbered(40, ("1", "2", "3", "4"))))
+    assert load_data(DataSpec(str(tmp_path / "stars.csv"))).task.labels == ("1", "2", "3", "4")
+    data = load_data(DataSpec(str(tmp_path / "stars.csv"), kind="regression"))
+    assert data.task.num_labels == 1
+    assert set(data.train["label"][:]) == {1.0, 2.0, 3.0, 4.0}
+
+
+def test_metric_by_flag(tiny_task):
+    task = load_data(DataSpec(str(tiny_task), metric="f1")).task
+    assert (task.metric, task.extra_metrics) == ("f1", ("accuracy",))
+
+
+def test_first_train_rows(tiny_task):
+    data = load_data(DataSpec(str(tiny_task), train_rows=50))
+    assert data.train["row"][:] == list(range(2, 52))
+    assert len(data.validation) == 60
+    assert "first 50" in data.description
+
+
+@pytest.mark.parametrize("labels", ["", "-1"])
+def test_test_rows_without_labels_are_left_out(tiny_task, labels):
+    (tiny_task / "test.csv").write_text(lines([f"a film,{labels}"], "sentence,label"))
+    data = load_data(DataSpec(str(tiny_task)))
+    assert data.test is None
+    assert "no labels" in data.description
+
+
+def test_test_file_without_label_column_is_left_out(tiny_task):
+    (tiny_task / "test.csv").write_text("sentence\na film\n")
+    assert load_data(DataSpec(str(tiny_task))).test is None
+
+
+def hub_data() -> DatasetDict:
+    features = Features(
+        {"sentence": Value("string"), "label": ClassLabel(names=["no", "yes"]), "idx": Value("int32")}
+    )
+    rows = {
+        "sentence": [f"text {n}" for n in range(30)],
+        "label": [n % 2 for n in range(30)],
+        "idx": list(range(30)),
+    }
+    labelled = Dataset.from_dict(rows, features=features)
+    unlabelled = Dataset.from_dict({**rows, "label": [-1] * 30}, features=features)
+    return DatasetDict({"train": labelled, "validation": labelled, "test": unlabelled})
+
+
+def test_hub_data_set(monkeypatch):
+    asked = []
+    monkeypatch.setattr("datasets.load_dataset", lambda *args: asked.append(args) or hub_data())
+    data = load_data(DataSpec("owner/name", config="small"))
+    assert asked == [("owner/name", "small")]
+    assert data.task.name == "name-small"
+    assert data.task.labels == ("no", "yes")
+    assert data.train["label"][:4] == [0, 1, 0, 1]
+    assert data.test is None
+
+
+def test_hub_data_set_offline():
+    with pytest.raises(DataError, match=r"'nobody/nothing' is no file.*hub.*connection"):
+        load_data(DataSpec("nobody/nothing"))
+
+
+def test_hub_data_set_without_train(monkeypatch):
+    monkeypatch.setattr("datasets.load_dataset", lambda *args: DatasetDict({"all": hub_data()["train"]}))
+    with pytest.raises(DataError, match="no train split: it has all"):
+        load_data(DataSpec("owner/name"))
+
+
+@pytest.mark.parametrize("source", ["nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv"])
+def test_missing_source(source):
+    with pytest.raises(DataError, match=r"there is no file or folder .*check the path"):
+        load_data(DataSpec(source))
+
+
+def test_data_dir_is_for_glue(tiny_task):
+    with pytest.raises(DataError, match="--data-dir goes with"):
+        load_data(DataSpec(str(tiny_task), data_dir=str(tiny_task)))
+
+
+def test_folder_without_train_file(tmp_path):
+    (tmp_path / "rows.csv").write_text(lines(numbered(30)))
+    with pytest.raises(DataError, match=r"no train file.*rows\.csv.*--validation"):
+        load_data(DataSpec(str(tmp_path)))
+
+
+def test_folder_with_two_train_files(tmp_path):
+    (tmp_path / "train.csv").write_text(lines(numbered(30)))
+    (tmp_path / "train.tsv").write_text("text\tlabel\na\tb\n")
+    with pytest.raises(DataError, match=r"several train files \(train\.csv, train\.tsv\)"):
+        load_data(DataSpec(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "spec", "message"),
+    [
+        (numbered(30, ("red",)), {}, "every row of .* same label 'red'"),
+        (numbered(30, ("1.5",)), {}, "every row of .* same label '1.5'"),
+        (numbered(30), {"kind": "regression"}, "line 2 has the label 'red'.*not a number"),
+        (numbered(30), {"kind": "ranking"}, "no kind of task 'ranking'"),
+        (numbered(30), {"text": "texte"}, r"no column 'texte' \(asked by --text\)"),
+        (numbered(30), {"label": "colour"}, r"no column 'colour' \(asked by --label\)"),
+        (numbered(30), {"metric": "pearson"}, "'pearson' does not fit a classification task"),
+        (numbered(30), {"metric": "bleu"}, "no metric 'bleu'"),
+        (numbered(10), {}, "10 rows, too few.*--validation"),
+        ([*numbered(30), "no label,"], {}, "line 32 has no label"),
+        ([*numbered(30), ",red"], {}, "line 32 has no text in 'text'"),
+        (numbered(30), {"train_rows": 0}, "--train-rows 0"),
+        (numbered(30), {"train_rows": 1}, "first 1 training rows all have the same label"),
+    ],
+)
+def test_bad_data(tmp_path, rows, spec, message):
+    file = tmp_path / "train.csv"
+    file.write_text(lines(rows))
+    with pytest.raises(DataError, match=message):
+        load_data(DataSpec(str(file), **spec))
+
+
+def test_validation_with_a_class_of_its_own(tmp_path):
+    (tmp_path / "train.csv").write_text(lines(numbered(30)))
+    (tmp_path / "dev.csv").write_text(lines(["fine,red", "odd,violet"]))
+    with pytest.raises(DataError, match=r"dev\.csv line 3 has the label 'violet'.*blue, green, red"):
+        load_data(DataSpec(str(tmp_path)))
+
+
+def test_validation_without_the_columns(tmp_path):
+    (tmp_path / "train.csv").write_text(lines(numbered(30)))
+    (tmp_path / "dev.csv").write_text(lines(["fine,red"], "words,label"))
+    with pytest.raises(DataError, match=r"dev\.csv has no column 'text'"):
+        load_data(DataSpec(str(tmp_path)))
+
+
+def test_numbers_are_no_text(tmp_path):
+    rows = [{"text": number, "label": number % 2} for number in range(30)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"train\.jsonl line 1 has 0 in 'text', which is not text"):
+        load_data(DataSpec(str(tmp_path)))
+
+
+def skewed(rows: int) -> tuple[Dataset, Task]:
+    labels = [0 if number % 10 else 1 for number in range(rows)]
+    data = Dataset.from_dict({"text": ["t"] * rows, "label": labels, "row": list(range(1, rows + 1))})
+    return data, Task("skewed", "classification", False, ("a", "b"), "accuracy")
+
+
+def test_hold_out_is_stratified_disjoint_and_deterministic():
+    data, task = skewed(200)
+    rest, held = hold_out(data, task, 40, seed=3)
+    assert Counter(held["label"][:]) == {0: 36, 1: 4}
+    assert sorted(rest["row"][:] + held["row"][:]) == data["row"][:]
+    assert held["row"][:] == hold_out(data, task, 40, seed=3)[1]["row"][:]
+    assert held["row"][:] != hold_out(data, task, 40, seed=4)[1]["row"][:]
+    assert held["row"][:] == sorted(held["row"][:])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 33, 199])
+def test_hold_out_gives_the_number_asked_for(rows):
+    data, task = skewed(200)
+    rest, held = hold_out(data, task, rows, seed=0)
+    assert (len(rest), len(held)) == (200 - rows, rows)
+
+
+def test_hold_out_of_regression_rows():
+    values = np.linspace(0, 1, 50).tolist()
+    data = Dataset.from_dict({"text": ["t"] * 50, "label": values, "row": list(range(50))})
+    rest, held = hold_out(data, Task("r", "regression", False, (), "spearman"), 10, seed=0)
+    assert (len(rest), len(held)) == (40, 10)
+
+
+@pytest.mark.parametrize("rows", [0, 200, 500])
+def test_hold_out_of_too_few_rows(rows):
+    data, task = skewed(200)
+    with pytest.raises(DataError, match=f"{rows} rows can not be held out of 200"):
+        hold_out(data, task, rows, seed=0)
