@@ -6,7 +6,8 @@ import math
 import random
 from typing import Any
 
-RUNGS = ["zero-shot", "repaired", "recalibrated", "short-training"]
+SEEDS = ("uniform", "global", "reconstruction")
+RUNGS = ["zero-shot", "repaired (128 rows)", "recalibrated", "short-training"]
 SENTENCE = (
     "the film is a slow but warm look at two brothers who run a small bakery and quarrel over money love and "
     "bread with wit good acting some clumsy scenes and an ending that nobody in the audience will see coming"
@@ -67,7 +68,8 @@ def example_result(
         "speedup": {"1": 1.86, "8": 2.07},
         "speedup_interval": {"1": [1.79, 1.94], "8": [2.01, 2.13]},
         "layers": shapes,
-        "search": _search(draw, layers, heads, neurons),
+        "door": "plain" if granularity == "weight" else "lean",
+        "search": _search(draw, layers),
         "training": {
             "teacher_seconds": 118.2,
             "recovery_seconds": 171.9,
@@ -141,10 +143,10 @@ def _layer(draw: random.Random, layer: int, heads: int, neurons: int, granularit
     }
 
 
-def _search(draw: random.Random, layers: int, heads: int, neurons: int) -> dict[str, Any]:
+def _search(draw: random.Random, layers: int) -> dict[str, Any]:
     candidates: list[dict[str, Any]] = []
     for index in range(64):
-        origin = ("uniform", "global")[index] if index < 2 else "random" if index < 34 else "swap"
+        origin = SEEDS[index] if index < 3 else "random" if index < 34 else "swap"
         quality = math.exp(draw.gauss(-1.3 - (0.4 if origin == "swap" else 0), 0.45))
         candidates.append(
             {
@@ -154,12 +156,12 @@ def _search(draw: random.Random, layers: int, heads: int, neurons: int) -> dict[
                 "ratio": 0.5 + draw.uniform(-0.005, 0.005),
                 "scores": {"zero-shot": quality},
                 "chosen": False,
-                "kept": [[draw.randint(2, heads), draw.randint(200, neurons)] for _ in range(layers)],
+                "kept": [round(draw.uniform(0.1, 0.95), 4) for _ in range(2 * layers)],
             }
         )
     alive = candidates
     for rung, share, factor in (
-        ("repaired", 32, 0.45),
+        ("repaired (128 rows)", 32, 0.45),
         ("recalibrated", 14, 0.3),
         ("short-training", 6, 0.12),
     ):

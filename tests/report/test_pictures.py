@@ -11,7 +11,7 @@ from report_example import example_result
 from leanformer.report.pictures import svg
 from leanformer.report.pictures.curve import loss_by_step, smoothed
 from leanformer.report.pictures.layers import matrices_in_layers, units_in_layers
-from leanformer.report.pictures.search import candidates_by_rung, score_at
+from leanformer.report.pictures.search import candidate_words, candidates_by_rung, score_at
 from leanformer.report.pictures.speed import ratios_by_variant
 from leanformer.report.search_words import search_words
 
@@ -71,6 +71,7 @@ def test_every_candidate_is_marked_at_every_rung_it_reached(width: float, result
 
     assert len(marks(picture, "seed-uniform")) == scored("uniform")
     assert len(marks(picture, "seed-global")) == scored("global")
+    assert len(marks(picture, "seed-reconstruction")) == scored("reconstruction")
     assert len(marks(picture, "origin-random")) == scored("random")
     assert len(marks(picture, "origin-swap")) == scored("swap")
     assert len(marks(picture, "chosen-ring")) == 4
@@ -98,6 +99,18 @@ def test_a_search_of_one_candidate_and_a_score_of_zero_are_drawn() -> None:
     assert len(marks(candidates_by_rung(search, svg.WIDE, "KL"), "seed-uniform")) == 1
 
 
+def test_the_read_out_tells_what_a_candidate_keeps(result: dict[str, Any]) -> None:
+    candidate = result["search"]["candidates"][1] | {
+        "kept": [0.125, 1.0, 0.5],
+        "ratio": 0.5,
+        "scores": {"zero-shot": 0.5},
+    }
+    words = candidate_words(candidate, "zero-shot")
+    assert words.startswith("candidate 1 (global, generation 0): zero-shot 0.5, pruning ratio 0.500")
+    assert "keeps 12% to 100% of a group" in words
+    assert "keeps" not in candidate_words(candidate | {"kept": []}, "zero-shot")
+
+
 def test_scores_that_are_no_numbers_are_left_out() -> None:
     assert score_at({"scores": {"zero-shot": float("nan")}}, "zero-shot") is None
     assert score_at({"scores": {"zero-shot": None}}, "zero-shot") is None
@@ -105,10 +118,13 @@ def test_scores_that_are_no_numbers_are_left_out() -> None:
 
 def test_search_words_compare_the_chosen_with_the_seeds(result: dict[str, Any]) -> None:
     words = search_words(result["search"], "classification")
-    assert "64 zero-shot, 32 repaired, 14 recalibrated, 6 short-training" in words
+    assert (
+        "64 at “zero-shot”, 32 at “repaired (128 rows)”, 14 at “recalibrated”, 6 at “short-training”" in words
+    )
     assert "read 512 rows held out of the training data" in words
     assert "for uniform at " in words
     assert "for global at " in words
+    assert "for reconstruction at " in words
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -20,15 +20,8 @@ class Door:
 
 
 def is_plain(result: dict[str, Any]) -> bool:
-    """Whether stock transformers classes hold the model's shapes (the rule of encoders.saving).
-
-    True where the weights stay in place as zeros, or all heads stay and all layers have one FFN width.
-    """
-    layers = result["layers"]
-    if result["granularity"] == "weight":
-        return True
-    all_heads = all(layer["heads"] == layer["dense_heads"] for layer in layers)
-    return all_heads and len({layer["neurons"] for layer in layers}) == 1 and layers[0]["neurons"] > 0
+    """Whether stock transformers classes load the model: the `door` that encoders.saving reported."""
+    return bool(result["door"] == "plain")
 
 
 def doors(result: dict[str, Any], model: str) -> list[Door]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leanformer.report import numbers
-from leanformer.report.pictures.search import rungs_used, score_at
+from leanformer.report.pictures.search import SEEDS, rungs_used, score_at
 
 
 def measure_name(kind: str) -> str:
@@ -25,11 +25,12 @@ def search_words(search: dict[str, Any], kind: str) -> str:
     """
     candidates, rungs = search["candidates"], rungs_used(search)
     climbed = [
-        f"{sum(score_at(candidate, rung) is not None for candidate in candidates)} {rung}" for rung in rungs
+        f"{sum(score_at(candidate, rung) is not None for candidate in candidates)} at “{rung}”"
+        for rung in rungs
     ]
     ratios = [candidate["ratio"] for candidate in candidates]
     words = f"{len(candidates)} candidates with pruning ratios {min(ratios):.3f} to {max(ratios):.3f}; "
-    words += f"scored at each rung: {', '.join(climbed)}. "
+    words += f"scored {', '.join(climbed)}. "
     words += f"The search took {numbers.seconds(search['seconds'])}"
     if search.get("evaluation_rows"):
         rows = numbers.count(search["evaluation_rows"])
@@ -42,11 +43,11 @@ def _chosen_words(candidates: list[dict[str, Any]], rungs: list[str], kind: str)
     if chosen is None:
         return ""
     words = f"The chosen one is number {chosen['id']} ({chosen['origin']})"
-    seeds = [one for one in candidates if one["origin"] in ("uniform", "global") and one is not chosen]
+    seeds = [one for one in candidates if one["origin"] in SEEDS and one is not chosen]
     compared = []
     for seed in seeds:
         shared = [rung for rung in rungs if None not in (score_at(chosen, rung), score_at(seed, rung))]
         if shared:
             own, other = score_at(chosen, shared[-1]), score_at(seed, shared[-1])
-            compared.append(f"{own:.3g} against {other:.3g} for {seed['origin']} at {shared[-1]}")
+            compared.append(f"{own:.3g} against {other:.3g} for {seed['origin']} at “{shared[-1]}”")
     return f"{words}: {measure_name(kind)} {', '.join(compared)}." if compared else f"{words}."

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 from markupsafe import Markup
 
+from leanformer.report.numbers import percent
 from leanformer.report.pictures import svg
 
 ORIGINS = {
     "uniform": ("square", "seed-uniform", "uniform allocation (seed)"),
     "global": ("diamond", "seed-global", "global magnitude (seed)"),
+    "reconstruction": ("triangle", "seed-reconstruction", "least reconstruction error (seed)"),
     "random": ("circle", "origin-random", "random under the constraint"),
     "swap": ("circle", "origin-swap", "swapped from a better one"),
 }
+SEEDS = ("uniform", "global", "reconstruction")
 _OTHER = ("circle", "origin-random", "other")
 Places = dict[tuple[str, str], tuple[float, float]]
 
@@ -116,7 +120,7 @@ def _frame(
 
 
 def _rung_name(rung: str, x: float, y: float, is_narrow: bool) -> list[Markup]:
-    lines = rung.split("-") if is_narrow and len(rung) > 9 else [rung]
+    lines = textwrap.wrap(rung, 11) if is_narrow else [rung]
     return [svg.text(x, y + 12 * index, words, "axis", "middle") for index, words in enumerate(lines)]
 
 
@@ -133,7 +137,7 @@ def _points(
     candidates: list[dict[str, Any]], rungs: list[str], places: Places, radius: float
 ) -> list[Markup]:
     points = []
-    seeds_last = sorted(candidates, key=lambda one: one["origin"] in ("uniform", "global"))
+    seeds_last = sorted(candidates, key=lambda one: one["origin"] in SEEDS)
     for candidate in sorted(seeds_last, key=lambda one: bool(one["chosen"])):
         shape, class_, _ = ORIGINS.get(candidate["origin"], _OTHER)
         for rung in rungs:
@@ -152,7 +156,7 @@ def candidate_words(candidate: dict[str, Any], rung: str) -> str:
     words = f"candidate {candidate['id']} ({candidate['origin']}"
     words += f", generation {generation})" if generation is not None else ")"
     words += f": {rung} {score_at(candidate, rung):.4g}, pruning ratio {candidate['ratio']:.3f}"
-    if candidate.get("kept"):
-        words += f"; heads by layer {', '.join(str(heads) for heads, _ in candidate['kept'])}"
-        words += f"; neurons by layer {', '.join(str(neurons) for _, neurons in candidate['kept'])}"
+    kept = candidate.get("kept")
+    if kept:
+        words += f"; keeps {percent(min(kept))} to {percent(max(kept))} of a group"
     return words + ("; the chosen one" if candidate["chosen"] else "")

@@ -60,10 +60,14 @@ def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
 
 
 def marker(shape: str, x: float, y: float, radius: float, class_: str, tip: str | None = None) -> Markup:
-    """Return a point: "circle", "square" or "diamond", with its read-out."""
+    """Return a point: "circle", "square", "diamond" or "triangle", with its read-out."""
     children = [element("title", tip)] if tip else []
     if shape == "circle":
         return element("circle", *children, cx=x, cy=y, r=radius, class_=class_)
+    if shape == "triangle":
+        left, right, base = x - 1.2 * radius, x + 1.2 * radius, y + 0.9 * radius
+        corners = f"{left:.1f},{base:.1f} {right:.1f},{base:.1f} {x:.1f},{y - 1.2 * radius:.1f}"
+        return element("polygon", *children, points=corners, class_=class_)
     turn = f"rotate(45 {x:.2f} {y:.2f})" if shape == "diamond" else None
     side = 1.8 * radius
     return element(
