@@ -120,7 +120,7 @@ def _frame(
 
 
 def _rung_name(rung: str, x: float, y: float, is_narrow: bool) -> list[Markup]:
-    lines = textwrap.wrap(rung, 11) if is_narrow else [rung]
+    lines = textwrap.wrap(rung, 11, break_long_words=False) if is_narrow else [rung]
     return [svg.text(x, y + 12 * index, words, "axis", "middle") for index, words in enumerate(lines)]
 
 
