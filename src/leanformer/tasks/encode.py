@@ -66,7 +66,7 @@ def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
     Raises:
         DataError: If a text is longer than `max_tokens` and `truncate` is false.
     """
-    from datasets import Dataset, concatenate_datasets
+    from datasets import Dataset
 
     texts = dataset["text"][:]
     pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else None
@@ -76,7 +76,8 @@ def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
     encoding = tokenizer(texts, pairs, padding=False, return_attention_mask=True, **limits)
     _check_lengths(dataset, encoding["input_ids"], max_tokens)
     inputs = {name: encoding[name] for name in MODEL_COLUMNS if name in encoding}
-    return concatenate_datasets([dataset, Dataset.from_dict(inputs)], axis=1)
+    columns = {name: dataset[name][:] for name in dataset.column_names}
+    return Dataset.from_dict({**columns, **inputs}, split=dataset.split)
 
 
 def _check_lengths(dataset: Dataset, input_ids: list[list[int]], max_tokens: int) -> None:
