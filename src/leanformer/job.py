@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -14,17 +13,13 @@ from typing import Any
 from leanformer import __version__
 from leanformer.budget import Budget
 from leanformer.errors import RunError
+from leanformer.export.cpu import usable_threads
 from leanformer.tasks.load import DataSpec
 
 RUNTIME_FOLDERS = ("onnx", "openvino")
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
 _NO_FLAG = ("model", "data", "budget", "exports")
 _HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
-
-
-def available_threads() -> int:
-    """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Job:
     method: str = "ae-bert"
     granularity: str = "unit"
     seed: int = 0
-    threads: int = field(default_factory=available_threads)
+    threads: int = field(default_factory=usable_threads)
     finetune: bool = False
     truncate: bool = False
     max_tokens: int | None = None

@@ -24,7 +24,7 @@ JOB_FILE = "job.toml"
 LOG_FILE = "log.jsonl"
 ARTEFACTS = (
     *(JOB_FILE, LOG_FILE, "result.json", "report.html"),
-    *("data", "teacher", "search", "model", "onnx", "openvino"),
+    *("data", "teacher", "search", "model", "model/README.md", "onnx", "openvino"),
 )
 Facts = dict[str, Any]
 
@@ -205,7 +205,7 @@ class Run:
             Its path.
         """
         target = self.artefact(name)
-        temporary = self.folder / f".{name}.partial"
+        temporary = target.with_name(f".{target.name}.partial")
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

@@ -1,0 +1,167 @@
+"""The public face, for scripts and notebooks: compress a model, load what came of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leanformer.budget import Budget
+from leanformer.errors import ModelError, RunError
+from leanformer.job import Job
+from leanformer.pipeline import run_job
+from leanformer.progress import say
+from leanformer.run import is_run
+from leanformer.tasks.load import DataSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from leanformer.tasks.predict import Score
+
+
+class Loaded(NamedTuple):
+    """A model with its tokenizer.
+
+    Attributes:
+        model: In eval mode.
+        tokenizer: Its tokenizer.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a compression found.
+
+    Attributes:
+        model: The compressed model, in eval mode.
+        tokenizer: Its tokenizer.
+        score: Its score on the validation rows.
+        report: The page that shows everything, report.html.
+        folder: The run directory.
+        record: The content of result.json.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    score: Score
+    report: Path
+    folder: Path
+    record: dict[str, Any]
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the compressed model into a folder of its own, with tokenizer and model card.
+
+        Args:
+            folder: A folder that does not exist yet, or is empty.
+
+        Returns:
+            The folder.
+
+        Raises:
+            RunError: If the folder holds something.
+        """
+        target = Path(folder)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise RunError(f"{target} exists and is not empty: give another folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".leanformer-", dir=target.parent) as scratch:
+            copy = shutil.copytree(self.folder / "model", Path(scratch) / "model")
+            if target.exists():
+                target.rmdir()
+            os.replace(copy, target)
+        return target
+
+
+def compress(
+    model: str | Path,
+    data: str | Path | DataSpec,
+    budget: Budget | None = None,
+    method: str = "ae-bert",
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    **settings: Any,
+) -> Result:
+    """Compress a model for a task, and prove on this machine what it gained and lost.
+
+    Args:
+        model: A Hugging Face folder or hub id, with or without a task head.
+        data: A folder, a file, a GLUE task or a hub id; or a `DataSpec` where columns, files or the metric have to
+            be named.
+        budget: What has to go; half of the encoder's weights by default.
+        method: One of `leanformer.methods.registry.METHODS`.
+        seed: Same seed, same result.
+        out: The run directory; by default a new temporary folder, which stays.
+        resume: Whether to go on with the interrupted run in `out`.
+        **settings: Further fields of `leanformer.job.Job`: granularity, threads, finetune, truncate, max_tokens,
+            quick, exports, trust_remote_code.
+
+    Returns:
+        The compressed model, its score, its report.
+
+    Raises:
+        LeanformerError: If the data, the model, the budget or the folder can not be used.
+    """
+    spec = data if isinstance(data, DataSpec) else DataSpec(str(data))
+    job = Job(str(model), spec, budget or Budget(), method, seed=seed, **settings).resolved()
+    folder = Path(tempfile.mkdtemp(prefix="leanformer-") if out is None else out)
+    if out is None:
+        say(f"the run is kept in {folder}")
+    record = run_job(job, folder, resume)
+    loaded = load(folder)
+    return Result(loaded.model, loaded.tokenizer, _score_in(record), folder / "report.html", folder, record)
+
+
+def load(folder: str | Path) -> Loaded:
+    """Load a model that leanformer wrote, or any model folder, with the head that it was saved with.
+
+    Args:
+        folder: A run directory, or a model folder.
+
+    Returns:
+        The model, in eval mode and float32, and its tokenizer.
+
+    Raises:
+        ModelError: If the folder holds no model that can be loaded.
+    """
+    import torch
+    import transformers
+
+    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
+
+    path = Path(folder) / "model" if is_run(Path(folder)) else Path(folder)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} has no config.json: give a run directory or a model folder")
+    try:
+        config = transformers.AutoConfig.from_pretrained(path)
+        model_class = getattr(transformers, _auto_class(config.architectures))
+        model = model_class.from_pretrained(path, config=config, dtype=torch.float32, use_safetensors=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path} can not be loaded: {reason}") from error
+    return Loaded(model.eval(), tokenizer)
+
+
+def _auto_class(architectures: list[str] | None) -> str:
+    """Return the auto class with the task head that a configuration names."""
+    from leanformer.encoders.carried import TASKS
+
+    name = (architectures or [""])[0]
+    return next(
+        (auto for auto, suffix in TASKS.items() if name.endswith(suffix) and auto != "AutoModel"), "AutoModel"
+    )
+
+
+def _score_in(record: dict[str, Any]) -> Score:
+    from leanformer.tasks.predict import Score
+
+    facts = record["compressed"]
+    return Score(record["metric"], facts["score"], facts["low"], facts["high"], record["n"], facts["extra"])

@@ -1,0 +1,260 @@
+"""Scores, exports and speeds of models that exist already: runs, model folders, exported files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from leanformer.encoders.saving import save_model
+from leanformer.errors import DataError, ModelError
+from leanformer.export.cpu import usable_threads
+from leanformer.export.layout import FILES
+from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.exports import RUNTIME_OF, Examples, installed, write_exports
+from leanformer.measure.bench import BenchRow, bench
+from leanformer.pipeline import longest_input, split_held_out
+from leanformer.progress import say
+from leanformer.run import Facts, Run, is_run
+from leanformer.tasks.encode import encode
+from leanformer.tasks.heads import head_mismatch, label_order, load_model
+from leanformer.tasks.load import load_data
+from leanformer.tasks.predict import Score, predict, score_logits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from leanformer.tasks.load import DataSpec
+    from leanformer.tasks.task import Task, TaskData
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts are to be read.
+
+    Attributes:
+        spec: The task data; None takes those of the run that the model lies in.
+        truncate: Cut texts that are too long; None takes the run's word.
+        max_tokens: Longest input in tokens; None takes the run's word, or what the model takes.
+        threads: Processor threads; None takes all.
+        trust_remote_code: Run code that comes with the model.
+    """
+
+    spec: DataSpec | None = None
+    truncate: bool | None = None
+    max_tokens: int | None = None
+    threads: int | None = None
+    trust_remote_code: bool = False
+
+    def beside(self, model: str) -> Reading:
+        """Fill in what the run says in which the model lies, if it lies in one.
+
+        Args:
+            model: What the user named.
+
+        Returns:
+            A reading whose `threads` are set.
+        """
+        path = Path(model)
+        run = next((folder for folder in (path, *path.parents[:2]) if is_run(folder)), None)
+        filled = replace(self, threads=self.threads or usable_threads())
+        if run is None:
+            return filled
+        job = Run.open(run).job
+        return replace(
+            filled,
+            spec=self.spec or job.data,
+            truncate=job.truncate if self.truncate is None else self.truncate,
+            max_tokens=self.max_tokens or job.max_tokens,
+            trust_remote_code=self.trust_remote_code or job.trust_remote_code,
+        )
+
+    def load(self, model: str) -> TaskData:
+        """Load the data and show what was understood.
+
+        Args:
+            model: What the user named, for the message.
+
+        Returns:
+            The task and its rows.
+
+        Raises:
+            DataError: If no data are named, or they can not be used.
+        """
+        if self.spec is None:
+            raise DataError(f"{model} is not part of a run, so its data are unknown: add --data")
+        data = load_data(self.spec)
+        say(data.description)
+        return data
+
+
+def model_folder(model: str) -> str:
+    """Return the model folder that a user means: that of a run, or the folder or hub id itself."""
+    return str(Path(model) / "model") if is_run(Path(model)) else model
+
+
+def evaluate(model: str, reading: Reading) -> Score:
+    """Score a model on the validation rows.
+
+    Args:
+        model: A run directory, a model folder or hub id, or an exported folder or file.
+        reading: The data.
+
+    Returns:
+        The score with its interval.
+
+    Raises:
+        LeanformerError: If the data or the model can not be used.
+    """
+    reading = reading.beside(model)
+    data = reading.load(model)
+    exported = _exported_file(Path(model))
+    if exported is not None:
+        return _evaluate_exported(exported, data, reading)
+    loaded, tokenizer = _with_head(model_folder(model), data.task, reading)
+    torch.set_num_threads(reading.threads or 1)
+    encoded = _encode(data, "validation", loaded, tokenizer, reading)
+    return _score(predict(loaded, encoded, tokenizer, stage="Evaluation"), encoded, data.task)
+
+
+def export(model: str, folder: str, int8: bool, out: Path | None, reading: Reading) -> list[Facts]:
+    """Write a model for another runtime.
+
+    Args:
+        model: A run directory, or a model folder or hub id.
+        folder: "onnx" or "openvino".
+        int8: Whether to quantise too; needs data.
+        out: Where the `onnx` or `openvino` folder is put; beside or in the model by default.
+        reading: The data that scores are measured on; not needed for fp32.
+
+    Returns:
+        One dictionary a variant, see `leanformer.exports.write_exports`.
+
+    Raises:
+        LeanformerError: If the model can not be exported, or the data can not be used.
+    """
+    reading = reading.beside(model)
+    source = model_folder(model)
+    target = out or Path(model)
+    if not int8 and reading.spec is None:
+        return write_exports(Path(source), target, folder, int8=False, examples=None)
+    data = reading.load(model)
+    with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
+        ready, examples = _ready(source, data, reading, Path(scratch))
+        return write_exports(ready, target, folder, int8, examples)
+
+
+def bench_models(
+    models: Sequence[str], batches: Sequence[int], rounds: int, reading: Reading
+) -> list[BenchRow]:
+    """Time and score models side by side, on every runtime that is installed.
+
+    Args:
+        models: Run directories, model folders or hub ids; the first one is the baseline. A run alone stands for its
+            dense and its compressed model.
+        batches: Batch sizes, in texts.
+        rounds: How often each variant is timed.
+        reading: The data.
+
+    Returns:
+        The rows.
+
+    Raises:
+        ModelError: If two models read texts differently.
+        LeanformerError: If the data or a model can not be used.
+    """
+    reading = reading.beside(models[0])
+    data = reading.load(models[0])
+    sources = _bench_sources(models)
+    with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
+        ready = {
+            name: _ready(source, data, reading, Path(scratch) / str(number))
+            for number, (name, source) in enumerate(sources.items())
+        }
+        examples = [made for _, made in ready.values()]
+        vocabulary = examples[0].tokenizer.get_vocab()
+        for name, other in zip(ready, examples, strict=True):
+            if other.tokenizer.get_vocab() != vocabulary:
+                raise ModelError(
+                    f"{name} has another tokenizer than {next(iter(ready))}: bench them one by one"
+                )
+        return bench(
+            {name: folder for name, (folder, _) in ready.items()},
+            examples[0].validation,
+            examples[0].tokenizer,
+            data.task,
+            runtimes=["torch", *(RUNTIME_OF[folder] for folder in RUNTIME_OF if installed(folder))],
+            batches=batches,
+            threads=reading.threads,
+            rounds=rounds,
+            calibration=examples[0].calibration,
+        )
+
+
+def _bench_sources(models: Sequence[str]) -> dict[str, str]:
+    """Name the models: a run alone is two of them."""
+    if len(models) == 1 and is_run(Path(models[0])):
+        return {"dense": str(Path(models[0]) / "teacher"), "compressed": model_folder(models[0])}
+    names = [Path(model).name for model in models]
+    named = names if len(set(names)) == len(names) else models
+    return {name: model_folder(model) for name, model in zip(named, models, strict=True)}
+
+
+def _exported_file(path: Path) -> tuple[Path, str, str] | None:
+    """Return the exported file that a path means, with runtime and precision; None for a PyTorch model."""
+    if path.is_dir() and any(path.glob("*.safetensors")):
+        return None
+    for (runtime, precision), name in FILES.items():
+        file = path if path.name == name else path / name
+        if file.is_file():
+            return file, runtime, precision
+    return None
+
+
+def _evaluate_exported(exported: tuple[Path, str, str], data: TaskData, reading: Reading) -> Score:
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    path, runtime, precision = exported
+    config = AutoConfig.from_pretrained(path.parent)
+    if mismatch := head_mismatch(config, data.task):
+        raise ModelError(f"the head of {path} does not match the data: {mismatch}; choose another model")
+    tokenizer = AutoTokenizer.from_pretrained(path.parent)
+    with torch.device("meta"):
+        shape = AutoModelForSequenceClassification.from_config(config)  # says how long a text may be
+    encoded = _encode(data, "validation", shape, tokenizer, reading)
+    runner = load_runner(path, runtime, precision, reading.threads)
+    logits = predict_with(runner, encoded, tokenizer)
+    order = label_order(config, data.task)
+    return _score(logits if order is None else logits[:, order], encoded, data.task)
+
+
+def _with_head(folder: str, task: Task, reading: Reading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    model, tokenizer, has_head = load_model(folder, task, False, reading.trust_remote_code)
+    if not has_head:
+        raise ModelError(f"{folder} has no head for the task: train one with leanformer compress")
+    return model, tokenizer
+
+
+def _encode(
+    data: TaskData, split: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: Reading
+) -> Any:
+    longest = longest_input(model, tokenizer, reading.max_tokens)
+    return encode(getattr(data, split), tokenizer, longest, bool(reading.truncate))
+
+
+def _ready(source: str, data: TaskData, reading: Reading, scratch: Path) -> tuple[Path, Examples]:
+    """Copy a model with its head in the order of the data's labels, and encode the rows for it."""
+    model, tokenizer = _with_head(source, data.task, reading)
+    save_model(model, tokenizer, scratch)
+    _, held_out = split_held_out(_encode(data, "train", model, tokenizer, reading), data.task, seed=0)
+    validation = _encode(data, "validation", model, tokenizer, reading)
+    return scratch, Examples(data.task, tokenizer, validation, held_out)
+
+
+def _score(logits: np.ndarray, encoded: Any, task: Task) -> Score:
+    return score_logits(logits, np.asarray(encoded["label"][:]), task)

@@ -1,0 +1,200 @@
+"""What all verbs share: errors as one sentence, results on standard output and everything else on standard error."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from leanformer.errors import DataError, LeanformerError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from leanformer.assess import Reading
+
+INTERRUPTED = 130
+DataOptions = dict[str, Any]
+
+
+def _about_data(text: str, flag: str | None = None, default: str | None = None) -> Any:
+    """Return a Typer option of the data panel."""
+    flags = () if flag is None else (flag,)
+    return typer.Option(*flags, help=text, show_default=default or False, rich_help_panel="Data")
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")
+]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same result.", show_default="0")]
+Threads = Annotated[int | None, typer.Option(help="Processor threads.", show_default="all cores")]
+Trust = Annotated[
+    bool | None, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+]
+Truncate = Annotated[bool | None, _about_data("Cut texts that are too long.", "--truncate")]
+MaxTokens = Annotated[int | None, _about_data("Longest input in tokens.", default="what the model takes")]
+
+_DATA_OPTIONS: dict[str, Any] = {
+    "data": (
+        str,
+        _about_data("A folder or file (csv, tsv, jsonl, parquet), a GLUE task by name, or a hub id."),
+    ),
+    "data_dir": (str, _about_data("Folder with a GLUE task's official TSV files.")),
+    "config": (str, _about_data("Configuration of a hub data set.")),
+    "text": (str, _about_data("Text column.", default="guessed")),
+    "text_pair": (str, _about_data("Second text column.", default="guessed")),
+    "label": (str, _about_data("Label column.", default="guessed")),
+    "metric": (str, _about_data("accuracy, f1, matthews, pearson or spearman.", default="the task's own")),
+    "kind": (str, _about_data("classification or regression.", default="guessed")),
+    "train_rows": (int, _about_data("Use the first N training rows only.")),
+    "validation": (str, _about_data("File with the validation rows.", default="a tenth of train")),
+    "test": (str, _about_data("File with labelled test rows.")),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb has to say.
+
+    Attributes:
+        record: For scripts: what `--json` prints.
+        shown: For people: printed on standard output without `--json`.
+    """
+
+    record: Any
+    shown: RenderableType
+
+
+def reading(
+    data: DataOptions,
+    truncate: bool | None,
+    max_tokens: int | None,
+    threads: int | None,
+    trust_remote_code: bool | None = None,
+) -> Reading:
+    """Put the given options together for the verbs that judge models which exist already.
+
+    Args:
+        data: The given data options.
+        truncate: Whether to cut texts.
+        max_tokens: Longest input.
+        threads: Processor threads.
+        trust_remote_code: Whether to run code that comes with the model.
+
+    Returns:
+        How texts are to be read.
+
+    Raises:
+        DataError: If the data are described but not named.
+    """
+    from leanformer.assess import Reading
+    from leanformer.tasks.load import DataSpec
+
+    if data and "source" not in data:
+        raise DataError("the options describe data, but none are named: add --data")
+    spec = DataSpec(**data) if data else None
+    return Reading(spec, truncate, max_tokens, threads, bool(trust_remote_code))
+
+
+def verb(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Make a Typer command of a function that returns an `Answer`.
+
+    The command gets `--json`, and where the function has a parameter `data: DataOptions`, the options that describe
+    task data; their given values arrive as the fields of a `DataSpec`.
+
+    Args:
+        command: The function.
+
+    Returns:
+        The command.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters = []
+    for parameter in inspect.signature(command).parameters.values():
+        if hints[parameter.name] == DataOptions:
+            parameters += [
+                _keyword(name, Annotated[kind | None, option])
+                for name, (kind, option) in _DATA_OPTIONS.items()
+            ]
+        else:
+            parameters.append(_keyword(parameter.name, hints[parameter.name], parameter.default))
+    parameters.append(_keyword("json", Json, False))
+    takes_data = DataOptions in hints.values()
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        as_json = values.pop("json")
+        if takes_data:
+            options = {name: values.pop(name) for name in _DATA_OPTIONS}
+            options["source"] = options.pop("data")
+            values["data"] = {name: value for name, value in options.items() if value is not None}
+        with _sentences(), _standard_output_to_error():
+            answer = command(**values)
+        _print(answer, as_json)
+
+    run.__doc__ = _help(command.__doc__ or "")
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _help(text: str) -> str:
+    """Reflow a docstring for the terminal; a paragraph that is a command line is set apart."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return "\n\n".join(
+        f"[bold]$ {paragraph}[/bold]" if paragraph.startswith("leanformer ") else paragraph
+        for paragraph in paragraphs
+    )
+
+
+def _keyword(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn what a user can act on into one sentence on standard error and an exit code."""
+    try:
+        yield
+    except LeanformerError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        typer.echo(
+            "interrupted: what is finished is kept; go on with the same command and --resume", err=True
+        )
+        raise typer.Exit(INTERRUPTED) from error
+
+
+@contextmanager
+def _standard_output_to_error() -> Iterator[None]:
+    """Send what libraries print, from Python or from C++, to standard error."""
+    with redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+        except OSError:  # there is no standard output to keep clean
+            yield
+            return
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _print(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer.record, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(answer.shown)

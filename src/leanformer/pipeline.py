@@ -1,0 +1,247 @@
+"""One run, from a job to a report: which stage comes after which, and what each leaves behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leanformer.errors import RunError
+from leanformer.job import Job
+from leanformer.methods.registry import find_method
+from leanformer.progress import say
+from leanformer.record import layer_facts, result_of, write_record
+from leanformer.report.page import read_result
+from leanformer.run import Facts, Run
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from leanformer.exports import Examples
+    from leanformer.methods.problem import Problem
+    from leanformer.tasks.task import Task
+
+HELD_OUT_ROWS = 512
+HELD_OUT_SHARE = 0.1
+COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two int8; two training checkpoints
+TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
+
+DATA_STAGE = "data"
+TEACHER_STAGE = "dense teacher"
+COMPRESS_STAGE = "search and recovery"
+REPORT_STAGE = "report"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a run reads, loaded and encoded.
+
+    Attributes:
+        problem: What the method is given.
+        examples: The rows that the report is measured on.
+        test: Further labelled rows, encoded, where there are any.
+        is_ready: Whether the model has a head that matches the data and is to be used as it is.
+    """
+
+    problem: Problem
+    examples: Examples
+    test: Dataset | None
+    is_ready: bool
+
+
+def run_job(
+    job: Job, out: Path, resume: bool = False, write_data: Callable[[Path], Facts] | None = None
+) -> dict[str, Any]:
+    """Do a job, or what an interrupted run has left to do.
+
+    Args:
+        job: The resolved job.
+        out: The run directory.
+        resume: Whether to go on with the run that `out` holds, if any.
+        write_data: Writes the job's data into the run's own `data` folder first, where they are made and not given.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        LeanformerError: If the job, the data, the model or the folder can not be used. What this call created is
+            removed, unless a stage is finished.
+    """
+    find_method(job.method, job.granularity)
+    with Run.create(out, job, resume) as run:
+        if write_data is not None:
+            run.stage(DATA_STAGE, write_data, "data")
+        if run.finished(REPORT_STAGE) is None:
+            _do(run, _prepare(run))
+        return read_result(run.folder)
+
+
+def _do(run: Run, material: Material) -> None:
+    """Go through the stages; those that are done are skipped."""
+    from leanformer.proof import prove
+
+    teaching = _fine_tune_teacher(run, material)
+    dense = _saved(run.artefact("teacher"), material)
+    problem = replace(material.problem, teacher=dense)
+    compression = run.stage(COMPRESS_STAGE, lambda target: _compress(run.job, problem, target), "model")
+    _clear_scratch(run)
+    small = _saved(run.artefact("model"), material)
+    proof = prove(run, dense, small, material.examples, material.test)
+    run.stage(
+        REPORT_STAGE, lambda _: write_record(run, result_of(run, problem.task, teaching, compression, proof))
+    )
+
+
+def _prepare(run: Run) -> Material:
+    """Load and encode everything, and refuse what can not work before anything is computed."""
+    import torch
+    from transformers import set_seed
+
+    from leanformer.encoders.view import EncoderView
+    from leanformer.exports import Examples
+    from leanformer.methods.problem import Problem
+    from leanformer.methods.steps import build_space
+    from leanformer.tasks.encode import encode
+    from leanformer.tasks.heads import load_model
+    from leanformer.tasks.load import load_data
+
+    job = run.job
+    torch.set_num_threads(job.threads)
+    set_seed(job.seed)
+    data = load_data(job.data)
+    say(data.description)
+    model, tokenizer, has_head = load_model(job.model, data.task, job.finetune, job.trust_remote_code)
+    longest = longest_input(model, tokenizer, job.max_tokens)
+    encoded = {
+        split: encode(rows, tokenizer, longest, job.truncate)
+        for split, rows in (("train", data.train), ("validation", data.validation), ("test", data.test))
+        if rows is not None
+    }
+    train, held_out = split_held_out(encoded["train"], data.task, job.seed)
+    problem = Problem(
+        teacher=model,
+        tokenizer=tokenizer,
+        task=data.task,
+        train=train,
+        held_out=held_out,
+        budget=job.budget,
+        granularity=job.granularity,
+        seed=job.seed,
+        folder=run.artefact("search"),
+        resume=True,
+        quick=job.quick,
+    )
+    build_space(EncoderView(model), problem)  # raises when the ratio can not be reached
+    run.require_disk(_needed_mb(problem, encoded["train"]))
+    examples = Examples(data.task, tokenizer, encoded["validation"], held_out)
+    return Material(problem, examples, encoded.get("test"), has_head and not job.finetune)
+
+
+def split_held_out(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
+    """Split off the training rows that search and calibration read.
+
+    Args:
+        train: All training rows.
+        task: The task.
+        seed: Seed of the draw.
+
+    Returns:
+        The remaining rows, and the slice.
+    """
+    from leanformer.tasks.load import hold_out
+
+    rows = max(min(HELD_OUT_ROWS, round(HELD_OUT_SHARE * len(train))), task.num_labels)
+    return hold_out(train, task, rows, seed)
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:
+    """Return how many tokens a text may have.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        max_tokens: What the user asked for, if anything.
+
+    Returns:
+        The user's number, or what the model takes.
+
+    Raises:
+        RunError: If the user asks for more than the model takes.
+    """
+    from leanformer.tasks.encode import model_max_tokens
+
+    most = model_max_tokens(model, tokenizer)
+    if max_tokens is not None and max_tokens > most:
+        raise RunError(f"the model takes {most} tokens at most: give --max-tokens {most} or fewer")
+    return max_tokens or most
+
+
+def _saved(folder: Path, material: Material) -> PreTrainedModel:
+    """Load a model that the run has saved: the same after a resume as before it."""
+    from leanformer.tasks.heads import load_model
+
+    return load_model(str(folder), material.problem.task, finetune=False)[0]
+
+
+def _needed_mb(problem: Problem, train: Dataset) -> float:
+    model = problem.teacher
+    tokens = sum(len(ids) for ids in train["input_ids"][:])
+    copies = COPIES_ON_DISK * sum(parameter.numel() * 4 for parameter in model.parameters())
+    states = TEACHER_STATES * 2 * tokens * model.config.hidden_size
+    return (copies + states) / 1e6
+
+
+def _fine_tune_teacher(run: Run, material: Material) -> Facts:
+    """Fine-tune the dense model where it needs it, and keep it."""
+    checkpoints = run.folder / ".teacher-checkpoints"
+
+    def work(target: Path) -> Facts:
+        from leanformer.encoders.saving import save_model
+
+        facts = {} if material.is_ready else _train_teacher(material.problem, checkpoints)
+        save_model(material.problem.teacher, material.problem.tokenizer, target)
+        return {"fine_tuned": not material.is_ready, **facts}
+
+    facts = run.stage(TEACHER_STAGE, work, "teacher")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return facts
+
+
+def _train_teacher(problem: Problem, checkpoints: Path) -> Facts:
+    from leanformer.training.config import TrainingConfig
+    from leanformer.training.finetune import fine_tune
+
+    width = problem.teacher.config.hidden_size
+    config = TrainingConfig.for_teacher(len(problem.train), problem.quick, problem.seed, width)
+    result = fine_tune(
+        problem.teacher, problem.tokenizer, problem.task, problem.train, config, checkpoints, "Dense teacher"
+    )
+    return {"seconds": result.seconds, "epochs": result.epochs, "curve": list(result.curve)}
+
+
+def _compress(job: Job, problem: Problem, target: Path) -> Facts:
+    """Run the method and keep its model."""
+    from leanformer.encoders.saving import save_model
+    from leanformer.encoders.view import EncoderView
+    from leanformer.structure.cost import pruning_ratio
+
+    problem.folder.mkdir(exist_ok=True)
+    found = find_method(job.method, job.granularity).run(problem)
+    view = EncoderView(problem.teacher)
+    return {
+        "door": save_model(found.model, problem.tokenizer, target),
+        "pruning_ratio_reached": pruning_ratio(view, found.masks),
+        "layers": layer_facts(view, found.masks),
+        "search": found.search,
+        "training": found.training,
+    }
+
+
+def _clear_scratch(run: Run) -> None:
+    """Remove the method's checkpoints once its model is safe; the journal, a file, stays."""
+    for path in run.artefact("search").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)

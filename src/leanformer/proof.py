@@ -1,0 +1,126 @@
+"""What a run measures, once its model is there: scores side by side, flips, exports, speed; and the report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leanformer.encoders.view import EncoderView
+from leanformer.export.exporters import remove_int8
+from leanformer.exports import Examples, installed, write_exports
+from leanformer.measure.bench import BATCHES, ROUNDS, bench
+from leanformer.measure.flips import flips
+from leanformer.measure.machine import machine
+from leanformer.measure.statistics import paired_drop
+from leanformer.progress import say
+from leanformer.record import model_facts, speed_facts
+from leanformer.run import Facts, Run
+from leanformer.structure.cost import size_mb
+from leanformer.tasks.predict import predict, score_logits
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel
+
+    from leanformer.tasks.task import Task
+
+SCORE_STAGE, SPEED_STAGE = "scores", "speed"
+EXPORT_STAGES = {"onnx": "ONNX", "openvino": "OpenVINO"}
+SHOWN_FLIPS = 200
+QUICK_ROUNDS = 8
+
+
+def prove(
+    run: Run, dense: PreTrainedModel, small: PreTrainedModel, examples: Examples, test: Dataset | None
+) -> Facts:
+    """Measure the compressed model of a run beside the dense one.
+
+    Args:
+        run: A run whose `teacher` and `model` are there.
+        dense: The dense model.
+        small: The compressed one.
+        examples: Validation rows, read here for the first time, and training rows for calibration.
+        test: Further labelled rows, where there are any.
+
+    Returns:
+        Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, machine.
+    """
+    scores = run.stage(SCORE_STAGE, lambda _: _scores(run, dense, small, examples, test))
+    exports = [row for folder in run.job.exports for row in _exports(run, folder, examples)]
+    speed = run.stage(SPEED_STAGE, lambda _: _speed(run, examples, exports))
+    return {**scores, "exports": exports, **speed}
+
+
+def _scores(
+    run: Run, dense: PreTrainedModel, small: PreTrainedModel, examples: Examples, test: Dataset | None
+) -> Facts:
+    task, rows = examples.task, examples.validation
+    before = predict(dense, rows, examples.tokenizer, stage="Score of the dense model")
+    after = predict(small, rows, examples.tokenizer, stage="Score of the compressed model")
+    labels = np.asarray(rows["label"][:])
+    found = flips(before, after, rows, task)
+    drop, low, high = paired_drop(task.metric, before, after, labels, seed=run.job.seed)
+    return {
+        "n": len(rows),
+        "dense": _model(dense, before, labels, task, run.artefact("teacher")),
+        "compressed": _model(small, after, labels, task, run.artefact("model")),
+        "drop_points": drop,
+        "drop_interval": [low, high],
+        "test": None if test is None else _on_test(run, dense, small, examples, test),
+        "flips": [asdict(flip) for flip in found[:SHOWN_FLIPS]],
+        "flips_total": len(found),
+    }
+
+
+def _model(model: PreTrainedModel, logits: np.ndarray, labels: np.ndarray, task: Task, folder: Path) -> Facts:
+    return model_facts(EncoderView(model), score_logits(logits, labels, task), size_mb(folder))
+
+
+def _on_test(
+    run: Run, dense: PreTrainedModel, small: PreTrainedModel, examples: Examples, test: Dataset
+) -> Facts:
+    metric, labels = examples.task.metric, np.asarray(test["label"][:])
+    before = predict(dense, test, examples.tokenizer, stage="Test score of the dense model")
+    after = predict(small, test, examples.tokenizer, stage="Test score of the compressed model")
+    _, low, high = paired_drop(metric, before, after, labels, seed=run.job.seed)
+    scores = [score_logits(logits, labels, examples.task).value for logits in (before, after)]
+    return {"n": len(test), "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
+
+
+def _exports(run: Run, folder: str, examples: Examples) -> list[dict[str, Any]]:
+    """Export to one runtime; a runtime that is not installed is said, not silently left out."""
+    if not installed(folder):
+        say(f'no {EXPORT_STAGES[folder]} export: install it with pip install "leanformer[{folder}]"')
+        return []
+    model = run.artefact("model")
+
+    def work(_: Path) -> Facts:
+        return {"rows": write_exports(model, run.folder, folder, int8=True, examples=examples)}
+
+    rows: list[dict[str, Any]] = run.stage(EXPORT_STAGES[folder], work)["rows"]
+    return rows
+
+
+def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts:
+    runtimes = ["torch", *dict.fromkeys(row["runtime"] for row in exports)]
+    rows = bench(
+        {"dense": run.artefact("teacher"), "compressed": run.artefact("model")},
+        examples.validation,
+        examples.tokenizer,
+        examples.task,
+        runtimes=runtimes,
+        batches=[size for size in BATCHES if size <= len(examples.validation)],
+        threads=run.job.threads,
+        rounds=QUICK_ROUNDS if run.job.quick else ROUNDS,
+        seed=run.job.seed,
+        artefacts={"compressed": run.folder},
+        calibration=examples.calibration,
+    )
+    for row in exports:
+        if not row["accepted"]:
+            remove_int8(run.folder, row["runtime"])  # the bench has made it again, to time it
+    table = [asdict(row) for row in rows]
+    return {"bench": table, **speed_facts(table), "machine": machine(run.job.threads)}

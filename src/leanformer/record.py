@@ -1,0 +1,143 @@
+"""The facts of a run as one dictionary, result.json: all that the report and the model card read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from leanformer import __version__
+from leanformer.report.card import model_card
+from leanformer.report.page import write_report
+from leanformer.run import Facts, Run
+
+if TYPE_CHECKING:
+    from leanformer.encoders.view import EncoderView
+    from leanformer.structure.masks import Masks
+    from leanformer.tasks.predict import Score
+    from leanformer.tasks.task import Task
+
+
+def layer_facts(view: EncoderView, masks: Masks) -> list[Facts]:
+    """Return what is left of each layer.
+
+    Args:
+        view: The dense model.
+        masks: What was kept, by (layer, kind); a part without a mask is whole.
+
+    Returns:
+        One dictionary a layer: heads and neurons, before and after, and for weights the share removed from each
+        matrix.
+    """
+    return [_one_layer(view, masks, layer) for layer in range(view.n_layers)]
+
+
+def _one_layer(view: EncoderView, masks: Masks, layer: int) -> Facts:
+    heads, width = view.heads(layer), view.width(layer)
+    head_mask, neuron_mask = masks.get((layer, "head")), masks.get((layer, "neuron"))
+    head_kept = [1] * heads if head_mask is None else [int(value > 0) for value in head_mask.tolist()]
+    neurons = width if neuron_mask is None else int((neuron_mask > 0).sum())
+    facts: Facts = {
+        "layer": layer,
+        "heads": sum(head_kept),
+        "dense_heads": heads,
+        "neurons": neurons,
+        "dense_neurons": width,
+        "head_kept": head_kept,
+        "neuron_kept_share": neurons / width if width else 0.0,
+    }
+    removed = {
+        name: float((masks[layer, name] == 0).float().mean())
+        for name in view.matrices(layer)
+        if (layer, name) in masks
+    }
+    return {**facts, "matrix_ratio": removed} if removed else facts
+
+
+def model_facts(view: EncoderView, score: Score, size_mb: float) -> Facts:
+    """Return the facts of one model: "dense" or "compressed" in result.json.
+
+    Args:
+        view: The model.
+        score: Its score on the validation rows.
+        size_mb: Its size on disk.
+
+    Returns:
+        A dictionary.
+    """
+    return {
+        "score": score.value,
+        "low": score.low,
+        "high": score.high,
+        "extra": score.extra,
+        "encoder_parameters": view.encoder_parameters(),
+        "parameters": sum(parameter.numel() for parameter in view.model.parameters()),
+        "size_mb": size_mb,
+    }
+
+
+def speed_facts(rows: list[Facts]) -> Facts:
+    """Return the speed-up of the compressed model in PyTorch, by batch size, from the bench's rows."""
+    own = [
+        row
+        for row in rows
+        if (row["model"], row["runtime"], row["precision"]) == ("compressed", "torch", "fp32")
+    ]
+    return {
+        "speedup": {str(row["batch"]): row["ratio"] for row in own},
+        "speedup_interval": {str(row["batch"]): [row["ratio_low"], row["ratio_high"]] for row in own},
+    }
+
+
+def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Facts) -> dict[str, Any]:
+    """Put the facts of the stages together.
+
+    Args:
+        run: The run.
+        task: Its task.
+        teacher: Facts of the teacher's stage.
+        compress: Facts of the compression's stage.
+        proof: Facts of the measurements, with the keys of result.json.
+
+    Returns:
+        The content of result.json.
+    """
+    job = run.job
+    named = asdict(task)
+    training = {**compress["training"], "teacher_seconds": teacher.get("seconds", 0.0)}
+    return {
+        "run": str(run.folder),
+        "version": __version__,
+        "created": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+        "command": job.command(run.folder),
+        "model": job.model,
+        "method": job.method,
+        "granularity": job.granularity,
+        "task": {key: named[key] for key in ("name", "kind", "labels", "pair")},
+        "metric": task.metric,
+        "seed": job.seed,
+        "pruning_ratio": job.budget.pruning_ratio,
+        "pruning_ratio_reached": compress["pruning_ratio_reached"],
+        "layers": compress["layers"],
+        "door": compress["door"],
+        "search": compress["search"],
+        "training": training,
+        **proof,
+        "stages": run.stages(),
+    }
+
+
+def write_record(run: Run, result: dict[str, Any]) -> Facts:
+    """Write result.json, the model card and report.html.
+
+    Args:
+        run: The run.
+        result: Its facts.
+
+    Returns:
+        Where the page is.
+    """
+    run.write("result.json", json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    run.write("model/README.md", model_card(result))
+    return {"page": str(write_report(run.folder))}
