@@ -9,115 +9,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import csv
-import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    BertTokenizerFast,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
+
+from tiny import build_config, build_model, build_rows, build_tokenizer, write_csv
 
 torch.set_num_threads(1)
-
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-GOOD_WORDS = ("good", "great", "fine", "lovely", "bright", "happy", "warm", "clever")
-BAD_WORDS = ("bad", "awful", "poor", "ugly", "dull", "sad", "cold", "stupid")
-PLAIN_TEXT = (
-    "the a film movie actor scene story plot music ending it was is and with very this that of in we saw "
-    "camera voice city dog table rain yes no one two three ."
-)
-PLAIN_WORDS = tuple(PLAIN_TEXT.split())
-LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
-WORD_PIECES = ("##ly", "##er", *LETTERS, *(f"##{letter}" for letter in LETTERS))
-VOCABULARY = tuple(dict.fromkeys((*SPECIAL_TOKENS, *PLAIN_WORDS, *GOOD_WORDS, *BAD_WORDS, *WORD_PIECES)))
-TINY_FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "modernbert")
-MAX_TOKENS = 64
-
-
-def build_tokenizer() -> PreTrainedTokenizerBase:
-    """Return a WordPiece tokenizer of about 110 pieces; every lower-case English word can be spelt."""
-    vocabulary = {piece: index for index, piece in enumerate(VOCABULARY)}
-    return BertTokenizerFast(vocab=vocabulary, do_lower_case=True, model_max_length=MAX_TOKENS)
-
-
-def build_config(
-    family: str, num_labels: int = 2, layers: int = 2, hidden: int = 32, heads: int = 4, width: int = 64
-):
-    """Return a tiny configuration of a model family that fits the tiny tokenizer."""
-    sizes = {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": width,
-        "max_position_embeddings": MAX_TOKENS,
-    }
-    if family == "distilbert":
-        sizes = {"dim": hidden, "n_layers": layers, "n_heads": heads, "hidden_dim": width}
-        sizes["max_position_embeddings"] = MAX_TOKENS
-    if family in ("roberta", "xlm-roberta", "mpnet"):
-        sizes["max_position_embeddings"] = MAX_TOKENS + 2  # positions start after the padding index
-    if family in ("roberta", "xlm-roberta"):
-        sizes["type_vocab_size"] = 2  # so that one tokenizer serves all families
-    if family == "electra":
-        sizes["embedding_size"] = hidden
-    if family == "modernbert":
-        sizes["global_attn_every_n_layers"] = 2
-    return AutoConfig.for_model(
-        family,
-        vocab_size=len(VOCABULARY),
-        pad_token_id=0,
-        bos_token_id=2,
-        cls_token_id=2,
-        eos_token_id=3,
-        sep_token_id=3,
-        num_labels=num_labels,
-        **sizes,
-    )
-
-
-def build_model(family: str, **sizes: int) -> PreTrainedModel:
-    """Return a seeded random sequence classifier in eval mode; weights so large that every unit matters."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = AutoModelForSequenceClassification.from_config(build_config(family, **sizes))
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if parameter.ndim > 1:
-                    parameter.normal_(0.0, 0.15)
-                elif "norm" not in name.lower():
-                    parameter.normal_(0.0, 0.05)
-    return model.eval()
-
-
-def build_rows(rows: int, seed: int) -> list[tuple[str, str]]:
-    """Return (text, label) rows whose label follows from the words alone."""
-    chooser = random.Random(seed)
-    table = []
-    for number in range(rows):
-        label = number % 2
-        mood = chooser.sample(GOOD_WORDS if label else BAD_WORDS, 2)
-        words = [*chooser.sample(PLAIN_WORDS, chooser.randint(2, 8)), *mood]
-        chooser.shuffle(words)
-        table.append((" ".join(words), "positive" if label else "negative"))
-    chooser.shuffle(table)
-    return table
-
-
-def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Path:
-    """Write a csv file with a header and return its path."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from datasets import Dataset
 
-from conftest import MAX_TOKENS, TINY_FAMILIES
 from leanformer.errors import DataError, ModelError
 from leanformer.tasks.encode import batches, encode, model_max_tokens
+from tiny import MAX_TOKENS, TINY_FAMILIES
 
 TEXTS = ["the film was good", "bad", "a very very sad story with music", "good film", "rain"]
 

@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GPT2Config, GPT2Model
 
-from conftest import TINY_FAMILIES
 from leanformer.encoders.families import supported
 from leanformer.errors import ModelError
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.task import Task
+from tiny import TINY_FAMILIES
 
 TWO = Task("two", "classification", False, ("no", "yes"), "accuracy")
 THREE = Task("three", "classification", False, ("low", "middle", "high"), "accuracy")

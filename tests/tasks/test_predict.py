@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import MAX_TOKENS, TINY_FAMILIES
 from leanformer.tasks.encode import encode
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.predict import evaluate, predict, score_logits
 from leanformer.tasks.task import Task
+from tiny import MAX_TOKENS, TINY_FAMILIES
 
 BINARY = Task("binary", "classification", False, ("a", "b"), "accuracy", ("f1", "matthews"))
 
