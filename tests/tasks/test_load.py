@@ -232,6 +232,13 @@ def test_hold_out_gives_the_number_asked_for(rows):
     assert (len(rest), len(held)) == (200 - rows, rows)
 
 
+def test_hold_out_leaves_rare_classes_in_train():
+    labels = [0] * 6 + [1, 2, 3, 4]
+    data = Dataset.from_dict({"text": ["t"] * 10, "label": labels, "row": list(range(10))})
+    rest, held = hold_out(data, Task("rare", "classification", False, tuple("abcde"), "accuracy"), 5, seed=0)
+    assert (set(rest["label"][:]), held["label"][:]) == ({0, 1, 2, 3, 4}, [0] * 5)
+
+
 def test_hold_out_of_regression_rows():
     values = np.linspace(0, 1, 50).tolist()
     data = Dataset.from_dict({"text": ["t"] * 50, "label": values, "row": list(range(50))})

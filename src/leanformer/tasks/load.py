@@ -68,7 +68,8 @@ def load_data(spec: DataSpec) -> TaskData:
         datasets["train"], datasets["validation"] = hold_out(
             datasets["train"], task, max(round(VALIDATION_SHARE * rows), task.num_labels), SPLIT_SEED
         )
-        notes.append("validation rows: a fixed stratified tenth of the training rows")
+        stratified = "stratified " if task.labels else ""
+        notes.append(f"validation rows: a fixed {stratified}tenth of the training rows")
     if spec.train_rows is not None:
         datasets["train"] = _first_rows(datasets["train"], task, spec.train_rows)
         notes.append(
@@ -216,11 +217,12 @@ def hold_out(dataset: Dataset, task: Task, rows: int, seed: int) -> tuple[Datase
 
 
 def _shares(counts: np.ndarray, rows: int) -> np.ndarray:
-    """Divide rows among classes in proportion to their counts, by the largest remainder."""
+    """Divide rows among classes in proportion to their counts, leaving one row of each class where that can be."""
     exact = counts * rows / counts.sum()
-    shares = np.floor(exact).astype(np.int64)
-    largest = np.argsort(shares - exact, kind="stable")[: rows - shares.sum()]
-    shares[largest] += 1
+    most = counts - 1 if (counts - 1).sum() >= rows else counts
+    shares = np.minimum(np.floor(exact).astype(np.int64), most)
+    while shares.sum() < rows:
+        shares[np.where(shares < most, exact - shares, -np.inf).argmax()] += 1
     return shares
 
 
