@@ -113,17 +113,13 @@ def answer(record: dict[str, Any]) -> Answer:
     from rich.console import Group
     from rich.text import Text
 
-    from leanformer.report.table import bench_table, summary_table
+    from leanformer.report.table import summary_table
 
     folder = Path(record["run"])
-    places = {
-        "report": folder / "report.html",
-        "model": folder / "model",
-        **{row["runtime"]: folder / row["path"] for row in record["exports"] if row["accepted"]},
-        "again": record["command"],
-    }
-    where = Text("\n".join(f"{name:<12} {place}" for name, place in places.items()))
-    shown = Group(bench_table(record["bench"]), summary_table(record), where)
+    exported = {row["runtime"]: folder / row["path"] for row in record["exports"] if row["accepted"]}
+    places = {"report": folder / "report.html", "model": folder / "model", **exported}
+    lines = [f"{name:<12} {place}" for name, place in places.items()] + [f"{'again':<12} {record['command']}"]
+    shown = Group(summary_table(record), Text("\n".join(lines), no_wrap=True, overflow="ignore"))
     return Answer({key: record[key] for key in _RECORD}, shown)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -14,6 +15,14 @@ from leanformer.cli.evaluate import evaluate
 from leanformer.cli.export import export
 from leanformer.cli.methods import methods
 from leanformer.cli.report import report
+
+# The bars and warnings of libraries would stand between our own, which name the stage.
+QUIET_LIBRARIES = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 app = typer.Typer(
     name="leanformer",
@@ -47,4 +56,6 @@ for _verb in (demo, compress, evaluate, export, bench, methods, report):
 
 def main() -> None:
     """Run the command line."""
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
     app()

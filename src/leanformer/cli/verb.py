@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from leanformer.assess import Reading
 
 INTERRUPTED = 130
+FILE_COLUMNS = 120
 DataOptions = dict[str, Any]
 
 
@@ -197,4 +198,7 @@ def _print(answer: Answer, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    Console(highlight=False).print(answer.shown)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_COLUMNS)  # a table in a file need not fit 80 columns
+    console.print(answer.shown, crop=False)

@@ -48,9 +48,11 @@ class Method:
         return answer
 
 
-_AE_BERT_PAPER = "AE-BERT: An Automatic and Efficient Framework for BERT Pruning, arXiv 2206.10461"
+_AE_BERT_PAPER = "An Automatic and Efficient BERT Pruning for Edge AI Systems (AE-BERT), arXiv 2206.10461"
 _MAGNITUDE_PAPER = "Learning both Weights and Connections for Efficient Neural Networks, arXiv 1506.02626"
-_GRADUAL_PAPER = "To prune, or not to prune, arXiv 1710.01878"
+_GRADUAL_PAPER = (
+    "To prune, or not to prune: exploring the efficacy of pruning for model compression, arXiv 1710.01878"
+)
 _BOTH = ("unit", "weight")
 _DISTILLED = "distilled from the dense model"
 

@@ -1,0 +1,5 @@
+"""`python -m leanformer` is `leanformer`."""
+
+from leanformer.cli.main import main
+
+main()
