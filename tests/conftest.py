@@ -16,6 +16,8 @@ import pytest
 import torch
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from leanformer.tasks.encode import encode
+from leanformer.tasks.task import Task
 from tiny import build_config, build_model, build_rows, build_tokenizer, write_csv
 
 torch.set_num_threads(1)
@@ -31,6 +33,34 @@ def tiny_tokenizer() -> PreTrainedTokenizerBase:
 def tiny_model() -> Callable[..., PreTrainedModel]:
     """The factory tiny_model(family, num_labels=2, layers=2, hidden=32, heads=4, width=64)."""
     return build_model
+
+
+def encode_rows(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Return (text, label) rows as the encoded data set that models read; "positive" is class 1."""
+    columns = {
+        "text": [text for text, _ in rows],
+        "label": [int(label == "positive") for _, label in rows],
+        "row": list(range(1, len(rows) + 1)),
+    }
+    return encode(Dataset.from_dict(columns), tokenizer, MAX_TOKENS, truncate=False)
+
+
+@pytest.fixture(scope="session")
+def mood_task() -> Task:
+    """The task of `build_rows`: negative or positive, scored by accuracy."""
+    return Task("mood", "classification", pair=False, labels=("negative", "positive"), metric="accuracy")
+
+
+@pytest.fixture(scope="session")
+def mood_train(tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """128 encoded training rows of `mood_task`."""
+    return encode_rows(build_rows(128, seed=3), tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def mood_held_out(tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """48 encoded rows of `mood_task` besides the training rows."""
+    return encode_rows(build_rows(48, seed=4), tiny_tokenizer)
 
 
 @pytest.fixture

@@ -99,8 +99,8 @@ class Space:
     def project(self, shares: NDArray[np.float64]) -> Candidate:
         """Return the candidate under the constraint that is closest to wished shares.
 
-        One number is added to all shares, found by bisection; then single levels move until the budget is met
-        as closely as the levels allow.
+        One number is added to all shares, found by bisection; then they are rounded to levels, and single levels
+        move until the budget is met as closely as the levels allow.
 
         Args:
             shares: Wished kept share of each group, (groups,); any real numbers.
@@ -112,20 +112,26 @@ class Space:
         for _ in range(50):
             middle = (low + high) / 2
             low, high = (middle, high) if self._spent(shares + middle) < self._budget else (low, middle)
-        return self._settle(np.rint(self._clip(shares + high) * self.levels).astype(int))
+        return self._settle(self._clip(shares + high) * self.levels)
 
     def uniform(self) -> Candidate:
         """Return the candidate that prunes each group by the same ratio."""
         return self.project(np.full(len(self.groups), 1.0 - self.pruning_ratio))
 
     def at(self, pruning_ratio: float) -> Candidate:
-        """Return the uniform candidate at another, smaller ratio: a step of a gradual schedule."""
-        kept = 1.0 - pruning_ratio
-        return (
-            tuple(max(self.least, math.ceil(group.levels * kept)) for group in self.groups)
-            if (pruning_ratio < self.pruning_ratio)
-            else self.uniform()
-        )
+        """Return the uniform candidate at another, smaller ratio: a step of a gradual schedule.
+
+        Args:
+            pruning_ratio: The ratio of the step; from the space's own ratio on it is `uniform()`.
+
+        Returns:
+            Levels kept, one a group: never fewer than at a higher ratio.
+        """
+        final = self.uniform()
+        if pruning_ratio >= self.pruning_ratio:
+            return final
+        wished = [math.ceil(group.levels * (1.0 - pruning_ratio)) for group in self.groups]
+        return tuple(max(level, wish) for level, wish in zip(final, wished, strict=True))
 
     def random(self, generator: np.random.Generator) -> Candidate:
         """Return a random candidate under the constraint: AE-BERT's idea, after EagleEye's sampling.
@@ -180,18 +186,22 @@ class Space:
     def _spent(self, shares: NDArray[np.float64]) -> float:
         return float((self._clip(shares) * self.levels) @ self.costs)
 
-    def _settle(self, levels: NDArray[np.int64]) -> Candidate:
-        """Move single levels, cheapest remaining error first, until no move comes closer to the budget."""
-        levels = levels.copy()
+    def _settle(self, wished: NDArray[np.floating]) -> Candidate:
+        """Round wished levels, then move single ones until no move comes closer to the budget.
+
+        Of moves that come equally close, the group furthest from its wish moves: a correction is spread over the
+        layers, not heaped on the first.
+        """
+        levels = np.rint(wished).astype(int)
         for _ in range(4 * len(self.groups)):
             error = float(levels @ self.costs) - self._budget  # > 0: too much is kept
             step = -1 if error > 0 else 1
             possible = levels > self.least if step < 0 else levels < self.levels
             after = np.where(possible, np.abs(error + step * self.costs), np.inf)
-            best = int(np.argmin(after))
-            if after[best] >= abs(error):
+            if after.min() >= abs(error):
                 break
-            levels[best] += step
+            equal = np.flatnonzero(np.isclose(after, after.min(), rtol=1e-9, atol=1e-6))
+            levels[equal[np.argmax(step * (wished - levels)[equal])]] += step
         return tuple(int(level) for level in levels)
 
 
