@@ -22,10 +22,10 @@ def test_listing_needs_no_torch():
 
 
 def test_unknown_method_names_the_known():
-    with pytest.raises(BudgetError, match="no method 'magic'.*ae-bert"):
+    with pytest.raises(BudgetError, match=r"no method 'magic'.*ae-bert"):
         find_method("magic", "unit")
 
 
 def test_unknown_granularity_names_the_known():
-    with pytest.raises(BudgetError, match="granularity 'atom'.*unit, weight"):
+    with pytest.raises(BudgetError, match=r"granularity 'atom'.*unit, weight"):
         find_method("ae-bert", "atom")

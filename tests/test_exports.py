@@ -1,0 +1,54 @@
+"""Exports are kept by their measured score."""
+
+import pytest
+
+from leanformer import exports
+from leanformer.encoders.saving import save_model
+from leanformer.errors import LeanformerError
+from leanformer.exports import Examples, write_exports
+from leanformer.tasks.encode import encode
+from leanformer.tasks.load import DataSpec, load_data
+
+
+@pytest.fixture
+def saved(tiny_model, tiny_tokenizer, tmp_path):
+    save_model(tiny_model("bert"), tiny_tokenizer, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def examples(tiny_task, tiny_tokenizer):
+    data = load_data(DataSpec(str(tiny_task)))
+    encoded = [encode(rows, tiny_tokenizer, 64, truncate=False) for rows in (data.validation, data.train)]
+    return Examples(data.task, tiny_tokenizer, encoded[0], encoded[1].select(range(20)))
+
+
+def test_int8_whose_score_falls_is_measured_and_not_kept(saved, examples, tmp_path, monkeypatch):
+    monkeypatch.setattr(exports, "FALLEN_POINTS", -1000.0)  # no score can hold against this
+    fp32, int8 = write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
+    assert (fp32["accepted"], int8["accepted"]) == (True, False)
+    assert 0 <= int8["score"] <= 1
+    assert (tmp_path / "out" / fp32["path"]).is_file()
+    assert not (tmp_path / "out" / int8["path"]).exists()
+
+
+def test_fp32_without_data_has_no_score(saved, tmp_path):
+    (row,) = write_exports(saved, tmp_path / "out", "onnx", int8=False, examples=None)
+    assert row["score"] is None
+    assert row["max_difference"] < 1e-5
+    assert row["size_mb"] == pytest.approx((tmp_path / "out" / row["path"]).stat().st_size / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("folder", "int8", "said"), [("tflite", False, "'tflite'"), ("onnx", True, "--data")]
+)
+def test_what_can_not_work_is_refused(folder, int8, said, saved, tmp_path):
+    with pytest.raises(LeanformerError, match=said):
+        write_exports(saved, tmp_path / "out", folder, int8, examples=None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_installed_asks_for_every_package(monkeypatch):
+    assert exports.installed("onnx")
+    monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "nncf" else object())
+    assert not exports.installed("openvino")
