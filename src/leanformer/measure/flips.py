@@ -1,0 +1,117 @@
+"""The texts whose answer changed: what a person should read before trusting a compressed model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from leanformer.tasks.task import Task
+
+LARGEST_CHANGES = 20
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One text with another answer than before.
+
+    Attributes:
+        row: Its row number in the source file.
+        text: The text.
+        text_pair: The second text of a pair, or None.
+        label: The true label's name, or the true value.
+        dense_answer: The original model's answer: a label name or a value.
+        lean_answer: The compressed model's answer.
+        dense_probability: The probability the original model gave its answer; None for regression.
+        lean_probability: The same for the compressed model.
+    """
+
+    row: int
+    text: str
+    text_pair: str | None
+    label: str | float
+    dense_answer: str | float
+    lean_answer: str | float
+    dense_probability: float | None
+    lean_probability: float | None
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Turn logits (n, classes) into probabilities of the same shape by softmax."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, task: Task) -> list[Flip]:
+    """List the texts whose answer changed; for regression, those whose value changed most.
+
+    Args:
+        dense_logits: Answers of the original model, (n, num_labels), in the data set's order.
+        lean_logits: Answers of the compressed model, (n, num_labels).
+        dataset: The rows, with `text`, optionally `text_pair`, `label` and `row`.
+        task: The task.
+
+    Returns:
+        Classification: every changed answer, the one with the largest change of probabilities first. Regression:
+        the 20 largest changes, largest first.
+
+    Raises:
+        ValueError: If the numbers of rows differ.
+    """
+    if not len(dense_logits) == len(lean_logits) == len(dataset):
+        counts = (len(dense_logits), len(lean_logits), len(dataset))
+        raise ValueError(f"answers must be of the same rows, but there are {counts}")
+    if task.kind == "regression":
+        change = np.abs(dense_logits[:, 0] - lean_logits[:, 0])
+        order = np.argsort(-change, kind="stable")[:LARGEST_CHANGES]
+        return [
+            _flip(row, float(row["label"]), float(dense_logits[index, 0]), float(lean_logits[index, 0]))
+            for index, row in _rows(dataset, order)
+        ]
+    dense, lean = probabilities(dense_logits), probabilities(lean_logits)
+    change = np.abs(dense - lean).sum(axis=1)
+    changed = np.flatnonzero(dense.argmax(axis=1) != lean.argmax(axis=1))
+    order = changed[np.argsort(-change[changed], kind="stable")]
+    return [
+        _flip(
+            row,
+            task.labels[row["label"]],
+            task.labels[dense[index].argmax()],
+            task.labels[lean[index].argmax()],
+            float(dense[index].max()),
+            float(lean[index].max()),
+        )
+        for index, row in _rows(dataset, order)
+    ]
+
+
+def _rows(dataset: Dataset, order: np.ndarray) -> list[tuple[int, dict[str, Any]]]:
+    """Read the rows of some positions."""
+    columns = [name for name in ("row", "text", "text_pair", "label") if name in dataset.column_names]
+    table = dataset.select_columns(columns)
+    return [(int(index), table[int(index)]) for index in order]
+
+
+def _flip(
+    row: dict[str, Any],
+    label: str | float,
+    dense_answer: str | float,
+    lean_answer: str | float,
+    dense_probability: float | None = None,
+    lean_probability: float | None = None,
+) -> Flip:
+    """Put a row and both answers together."""
+    return Flip(
+        row=row["row"],
+        text=row["text"],
+        text_pair=row.get("text_pair"),
+        label=label,
+        dense_answer=dense_answer,
+        lean_answer=lean_answer,
+        dense_probability=dense_probability,
+        lean_probability=lean_probability,
+    )

@@ -1,0 +1,115 @@
+"""Medians, and what they are worth: bootstrap intervals of ratios and of differences between scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from leanformer.tasks.metrics import score
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+POINTS = 100.0  # a score of 0.80 is 80 points
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap values.
+
+    Args:
+        values: One value a resample, (resamples,).
+
+    Returns:
+        Its lower and upper end, at 95%.
+    """
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def resampled(rows: int, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+    """Draw rows with replacement, many times.
+
+    Args:
+        rows: How many rows there are.
+        seed: Same seed, same draws.
+        resamples: How many times.
+
+    Returns:
+        Row numbers, (resamples, rows).
+    """
+    return np.random.default_rng(seed).integers(0, rows, (resamples, rows))
+
+
+def median_interval(times_ms: Sequence[float], seed: int) -> tuple[float, float, float]:
+    """Return the median of the rounds with its bootstrap interval.
+
+    Args:
+        times_ms: One time a round, (rounds,).
+        seed: Of the resampling.
+
+    Returns:
+        The median, and the lower and upper end of its 95% interval.
+    """
+    times = np.asarray(times_ms, dtype=np.float64)
+    draws = np.median(times[resampled(len(times), seed)], axis=1)  # (resamples,)
+    return float(np.median(times)), *interval(draws)
+
+
+def bootstrap_ratio_interval(
+    times_a: Sequence[float], times_b: Sequence[float], seed: int
+) -> tuple[float, float, float]:
+    """Return how many times longer A takes than B, from rounds in which both were timed side by side.
+
+    Whole rounds are resampled (Efron and Tibshirani, 1993, chapter 8), so that what slowed both in a round, such as
+    another process, does not widen the interval.
+
+    Args:
+        times_a: The time of A in each round, (rounds,).
+        times_b: The time of B in the same rounds, (rounds,).
+        seed: Of the resampling.
+
+    Returns:
+        The ratio of the medians, and the lower and upper end of its 95% interval.
+
+    Raises:
+        ValueError: If the rounds are not paired, or there are none.
+    """
+    a, b = np.asarray(times_a, dtype=np.float64), np.asarray(times_b, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
+        raise ValueError(f"times must be paired rounds, but have the shapes {a.shape} and {b.shape}")
+    draws = resampled(len(a), seed)
+    ratios = np.median(a[draws], axis=1) / np.median(b[draws], axis=1)  # (resamples,)
+    return float(np.median(a) / np.median(b)), *interval(ratios)
+
+
+def paired_drop(
+    metric: str, dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray, seed: int
+) -> tuple[float, float, float]:
+    """Return how many points the lean model loses, with a paired bootstrap interval.
+
+    Both models are scored on the same resampled rows (Berg-Kirkpatrick et al., EMNLP 2012), so that rows that are
+    hard for both do not widen the interval.
+
+    Args:
+        metric: A key of `leanformer.tasks.metrics.METRICS`.
+        dense_logits: Answers of the original model, (n, num_labels).
+        lean_logits: Answers of the compressed model, (n, num_labels).
+        labels: Label ids or values, (n,).
+        seed: Of the resampling.
+
+    Returns:
+        100 * (dense - lean), and the lower and upper end of its 95% interval; negative is a gain.
+
+    Raises:
+        ValueError: If the numbers of rows differ.
+    """
+    if not len(dense_logits) == len(lean_logits) == len(labels):
+        counts = (len(dense_logits), len(lean_logits), len(labels))
+        raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
+
+    def drop(rows: np.ndarray | slice) -> float:
+        dense = score(metric, dense_logits[rows], labels[rows])
+        return POINTS * (dense - score(metric, lean_logits[rows], labels[rows]))
+
+    draws = np.array([drop(rows) for rows in resampled(len(labels), seed)])
+    return drop(slice(None)), *interval(draws)
