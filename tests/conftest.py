@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from leanformer.tasks.encode import encode
 from leanformer.tasks.task import Task
-from tiny import build_config, build_model, build_rows, build_tokenizer, write_csv
+from tiny import build_config, build_model, build_rows, build_tokenizer, encode_rows, write_csv
 
 torch.set_num_threads(1)
 
@@ -33,16 +33,6 @@ def tiny_tokenizer() -> PreTrainedTokenizerBase:
 def tiny_model() -> Callable[..., PreTrainedModel]:
     """The factory tiny_model(family, num_labels=2, layers=2, hidden=32, heads=4, width=64)."""
     return build_model
-
-
-def encode_rows(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """Return (text, label) rows as the encoded data set that models read; "positive" is class 1."""
-    columns = {
-        "text": [text for text, _ in rows],
-        "label": [int(label == "positive") for _, label in rows],
-        "row": list(range(1, len(rows) + 1)),
-    }
-    return encode(Dataset.from_dict(columns), tokenizer, MAX_TOKENS, truncate=False)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -14,6 +15,8 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+
+from leanformer.tasks.encode import encode
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 GOOD_WORDS = ("good", "great", "fine", "lovely", "bright", "happy", "warm", "clever")
@@ -106,3 +109,13 @@ def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) 
         writer.writerow(header)
         writer.writerows(rows)
     return path
+
+
+def encode_rows(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Return (text, label) rows as the encoded data set that models read; "positive" is class 1."""
+    columns = {
+        "text": [text for text, _ in rows],
+        "label": [int(label == "positive") for _, label in rows],
+        "row": list(range(1, len(rows) + 1)),
+    }
+    return encode(Dataset.from_dict(columns), tokenizer, MAX_TOKENS, truncate=False)

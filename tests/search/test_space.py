@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,7 +150,7 @@ def test_the_uniform_correction_is_spread_over_layers():
 def test_a_rising_ratio_never_gives_back(name, final, parts):
     space = Space(SPACES[name][0], final, SPACES[name][1])
     steps = [space.at(final * part) for part in sorted(parts)] + [space.at(final)]
-    for before, after in zip(steps[:-1], steps[1:], strict=True):
+    for before, after in itertools.pairwise(steps):
         assert all(now <= earlier for earlier, now in zip(before, after, strict=True))
     assert steps[-1] == space.uniform()
     assert space.at(0.0) == tuple(group.levels for group in space.groups)

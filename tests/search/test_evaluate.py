@@ -1,0 +1,112 @@
+"""The divergence, by hand; the judge: four fidelities, each candidate measured once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from leanformer.search.evaluate import (
+    FIDELITIES,
+    RECALIBRATED,
+    REPAIRED,
+    SHORT_TRAINING,
+    ZERO_SHOT,
+    divergence,
+)
+from leanformer.search.realise import Realiser
+from leanformer.structure.masks import applied
+from leanformer.tasks.predict import predict
+
+
+def test_equal_answers_do_not_diverge():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    assert divergence(logits, logits) == pytest.approx(0.0, abs=1e-12)
+    assert divergence(logits, logits + 7.0) == pytest.approx(0.0, abs=1e-12)  # a softmax hears no shift
+    assert divergence(logits[:, :1], logits[:, :1]) == 0.0
+
+
+def test_divergence_is_the_kl_from_the_dense_answers():
+    dense, pruned = np.log([[0.5, 0.5], [0.9, 0.1]]), np.log([[0.8, 0.2], [0.9, 0.1]])
+    by_hand = (0.5 * np.log(0.5 / 0.8) + 0.5 * np.log(0.5 / 0.2)) / 2
+    assert divergence(dense, pruned) == pytest.approx(by_hand)
+    assert divergence(pruned, dense) != pytest.approx(by_hand)  # the direction matters
+
+
+def test_divergence_of_scores_is_free_of_their_scale():
+    dense, pruned = np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]])
+    assert divergence(dense, pruned) == pytest.approx(0.5)  # mean square 1/2 over variance 1
+    assert divergence(10 * dense, 10 * pruned) == pytest.approx(0.5)
+    assert divergence(dense, np.full_like(dense, 2.0)) == pytest.approx(1.0)  # knows the mean only
+
+
+@pytest.mark.parametrize("granularity", ["unit", "weight"])
+def test_zero_shot_is_the_divergence_of_the_masked_model(
+    make_judge, tmp_path, tiny_tokenizer, granularity, monkeypatch
+):
+    monkeypatch.setattr("leanformer.training.teacher.has_fast_bfloat16", lambda: False)
+    judge = make_judge(tmp_path / "journal.log", granularity)
+    candidate = judge.realiser.space.random(np.random.default_rng(0))
+    measured = judge.measure(candidate, ZERO_SHOT, 32)
+    rows = judge.held_out.select(range(32))
+    wanted = predict(judge.realiser.dense, rows, tiny_tokenizer)
+    with applied(judge.realiser.dense, judge.realiser.masks(candidate)):
+        given = predict(judge.realiser.dense, rows, tiny_tokenizer)
+    expected = log_softmax(wanted, 1), log_softmax(given, 1)
+    kl = (np.exp(expected[0]) * (expected[0] - expected[1])).sum(1).mean()
+    assert measured == pytest.approx(kl, rel=1e-3)
+    assert measured > 1e-5
+
+
+def nudge(model) -> None:
+    with torch.no_grad():
+        model.classifier.bias.add_(torch.tensor([0.0, 3.0]))
+
+
+@pytest.mark.parametrize("granularity", ["unit", "weight"])
+def test_all_fidelities_measure(make_judge, tmp_path, granularity):
+    judge = make_judge(tmp_path / "journal.log", granularity, ratio=0.6)
+    judge.short_training = nudge
+    candidate = judge.realiser.space.uniform()
+    values = {fidelity: judge.measure(candidate, fidelity, 48) for fidelity in FIDELITIES}
+    assert all(np.isfinite(value) and value >= 0 for value in values.values())
+    assert len(set(values.values())) == 4
+    assert values[REPAIRED] < values[ZERO_SHOT]
+    assert values[RECALIBRATED] < values[ZERO_SHOT]
+    assert values[SHORT_TRAINING] > values[REPAIRED]  # this training did harm: it was run
+
+
+def test_what_the_journal_knows_is_not_measured_again(make_judge, tmp_path, monkeypatch):
+    path = tmp_path / "journal.log"
+    judge = make_judge(path)
+    candidate = judge.realiser.space.uniform()
+    values = [judge.measure(candidate, fidelity, 24) for fidelity in (ZERO_SHOT, REPAIRED)]
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a model was built")
+
+    monkeypatch.setattr(Realiser, "build", refuse)
+    assert judge.measure(candidate, ZERO_SHOT, 24) == values[0]
+    again = make_judge(path)
+    assert [again.measure(candidate, fidelity, 24) for fidelity in (ZERO_SHOT, REPAIRED)] == values
+    with pytest.raises(AssertionError, match="a model was built"):
+        again.measure(candidate, ZERO_SHOT, 48)
+
+
+def test_more_rows_than_there_are_means_all(make_judge, tmp_path, monkeypatch):
+    judge = make_judge(tmp_path / "journal.log")
+    candidate = judge.realiser.space.uniform()
+    value = judge.measure(candidate, ZERO_SHOT, 48)
+    monkeypatch.setattr(Realiser, "build", None)
+    assert judge.measure(candidate, ZERO_SHOT, 10_000) == value
+
+
+def test_an_unknown_fidelity_or_a_missing_training_is_an_error(make_judge, tmp_path):
+    judge = make_judge(tmp_path / "journal.log")
+    candidate = judge.realiser.space.uniform()
+    with pytest.raises(ValueError, match="'guess' is not one of zero-shot"):
+        judge.measure(candidate, "guess", 8)
+    with pytest.raises(ValueError, match="no short training"):
+        judge.measure(candidate, SHORT_TRAINING, 8)
+    assert not judge.journal.known

@@ -1,0 +1,117 @@
+"""Strategies: same seed same search, never below the seeds, and a killed search ends where it would have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leanformer.search.evaluate import REPAIRED, ZERO_SHOT, Judge
+from leanformer.search.space import Group, Space
+from leanformer.search.strategies import Outcome, Proposal, Rung, Search
+
+LADDER = (Rung(ZERO_SHOT, 12, keep=3), Rung(REPAIRED, 24, keep=1))
+STRATEGIES = ("random", "evolve")
+
+
+class Killed(Exception):
+    pass
+
+
+def seeds_of(judge: Judge) -> list[Proposal]:
+    space = judge.realiser.space
+    steep = space.project(np.linspace(0.0, 1.0, len(space.groups)))
+    return [Proposal(space.uniform(), "uniform"), Proposal(steep, "global")]
+
+
+def search(judge: Judge, strategy: str, count: int = 14, seed: int = 0) -> Outcome:
+    return getattr(Search(judge, judge.realiser.space, LADDER, seed), strategy)(seeds_of(judge), count)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, strategy):
+    judge = make_judge(tmp_path / "journal.log")
+    outcome = search(judge, strategy)
+    assert len(outcome.proposals) == len({proposal.candidate for proposal in outcome.proposals}) == 14
+    assert all(judge.realiser.space.fits(proposal.candidate) for proposal in outcome.proposals)
+    first, last = (rung.name for rung in LADDER)
+    assert all(first in outcome.scores[proposal.candidate] for proposal in outcome.proposals)
+    climbed = {candidate for candidate, scores in outcome.scores.items() if last in scores}
+    best = sorted(outcome.scores, key=lambda candidate: outcome.scores[candidate][first])[:3]
+    assert climbed == {*best, *(proposal.candidate for proposal in seeds_of(judge))}
+    assert outcome.scores[outcome.winner.candidate][last] == min(outcome.scores[c][last] for c in climbed)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_winner_is_never_worse_than_the_seeds(make_judge, tmp_path, strategy, seed):
+    judge = make_judge(tmp_path / "journal.log")
+    outcome = search(judge, strategy, count=8, seed=seed)
+    last = LADDER[-1].name
+    for proposal in seeds_of(judge):
+        assert outcome.scores[outcome.winner.candidate][last] <= outcome.scores[proposal.candidate][last]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_same_seed_same_search(make_judge, tmp_path, strategy):
+    outcomes = [
+        search(make_judge(tmp_path / f"{number}.log"), strategy, seed=seed)
+        for number, seed in enumerate((5, 5, 6))
+    ]
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0].proposals != outcomes[2].proposals
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("survived", [1, 9, 15])
+def test_a_killed_search_ends_with_the_same_winner(make_judge, tmp_path, monkeypatch, strategy, survived):
+    whole = search(make_judge(tmp_path / "whole.log"), strategy)
+    measure, calls = Judge._prepared, []
+
+    def mortal(self, candidate, fidelity):
+        calls.append(candidate)
+        if len(calls) > survived:
+            raise Killed
+        return measure(self, candidate, fidelity)
+
+    path = tmp_path / "killed.log"
+    with monkeypatch.context() as patch:
+        patch.setattr(Judge, "_prepared", mortal)
+        with pytest.raises(Killed):
+            search(make_judge(path), strategy)
+    judge = make_judge(path)
+    assert len(judge.journal.known) == survived
+    resumed = search(judge, strategy)
+    assert resumed == whole
+
+
+def test_evolution_descends_from_the_best(make_judge, tmp_path):
+    outcome = search(make_judge(tmp_path / "journal.log"), "evolve", count=30)
+    generations = [proposal.generation for proposal in outcome.proposals]
+    assert [proposal.origin for proposal in outcome.proposals[:16]].count("swap") == 0
+    assert {proposal.origin for proposal in outcome.proposals[16:]} == {"swap"}
+    assert generations[16:] == [1] * 8 + [2] * 6
+
+
+def test_a_small_space_ends_early():
+    space = Space((Group(0, "head", 2, 2, 1.0), Group(1, "head", 2, 2, 1.0)), 0.5)
+
+    class Table:
+        def measure(self, candidate, fidelity, rows):
+            return float(candidate[0])
+
+    for strategy in STRATEGIES:
+        outcome = getattr(Search(Table(), space, LADDER, 0), strategy)([Proposal((1, 1), "uniform")], 12)
+        assert {proposal.candidate for proposal in outcome.proposals} <= {(0, 2), (1, 1), (2, 0)}
+        assert outcome.winner.candidate[0] == min(proposal.candidate[0] for proposal in outcome.proposals)
+
+
+def test_a_better_seed_wins_even_if_the_first_rung_misjudges_it():
+    space = Space(tuple(Group(layer, "head", 8, 8, 1.0) for layer in range(4)), 0.5)
+    good = space.uniform()
+
+    class Fickle:
+        def measure(self, candidate, fidelity, rows):
+            return float((candidate == good) == (fidelity == ZERO_SHOT))
+
+    outcome = Search(Fickle(), space, LADDER, 0).random([Proposal(good, "uniform")], 20)
+    assert outcome.winner == Proposal(good, "uniform")
