@@ -40,3 +40,10 @@ def test_import_stays_light():
     script = "import sys, leanformer; print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["carried", "view"])
+def test_every_module_can_be_the_first_to_import_transformers(module):
+    script = f"import leanformer.encoders.{module}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

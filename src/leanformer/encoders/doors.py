@@ -73,4 +73,7 @@ def open_package_door() -> None:
 
 
 def _register() -> None:
+    carried = sys.modules.get("leanformer.encoders.carried")
+    if carried is not None and not hasattr(carried, "LEAN_CLASSES"):
+        return  # leanformer itself is importing transformers here; its own loaders register before they load
     import leanformer.encoders.lean  # noqa: F401  (registers on import)
