@@ -56,7 +56,8 @@ class RemovalOrder:
     Attributes:
         order: (units,) indices, first to leave first.
         errors: (units + 1,) weighted squared error of the sub-layer's output after 0, 1, ... removals with the
-            rest re-fitted; non-decreasing.
+            rest re-fitted; non-decreasing. Where several units leave at once, what they cost together is exact and
+            shared out in proportion to what each would cost alone.
     """
 
     order: Tensor
@@ -99,9 +100,14 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
         costs = _removal_costs(matrix, inverse, left, unit_size)
         cheapest = torch.argsort(costs)[: min(at_once, len(left))]
         columns = _columns(left[cheapest], unit_size)
-        solved = torch.linalg.solve(inverse[columns][:, columns], inverse[columns])  # (|S|, d + 1)
-        errors += [errors[-1] + float(cost) for cost in torch.cumsum(costs[cheapest], dim=0)]
-        matrix = matrix - matrix[:, columns] @ solved
+        block, removed = inverse[columns][:, columns], matrix[:, columns]
+        together = float(
+            (removed.T * torch.linalg.solve(block, removed.T)).sum()
+        )  # twins are not free together
+        parts = torch.cumsum(costs[cheapest], dim=0) / costs[cheapest].sum().clamp_min(1e-300)
+        errors += [errors[-1] + together * float(part) for part in parts]
+        solved = torch.linalg.solve(block, inverse[columns])  # (|S|, d + 1)
+        matrix = matrix - removed @ solved
         inverse = inverse - inverse[:, columns] @ solved
         order.append(left[cheapest])
         keep = torch.ones(len(left), dtype=torch.bool, device=left.device)

@@ -51,7 +51,8 @@ def repair_weights(dense: EncoderView, small: EncoderView, moments: Moments) -> 
     """Re-scale the rows of sparse output projections so that they answer as the dense ones did.
 
     Row i keeps its zeros and gets a factor a_i and a new bias: min sum_t w_t (w_i x_t - a_i w'_i x_t - c_i)^2,
-    a regression with one variable: a_i = w_i C w'_i^T / w'_i C w'_i^T, with C the weighted covariance.
+    a regression with one variable: a_i = w_i C w'_i^T / w'_i C w'_i^T, with C the weighted covariance. Without a
+    bias c_i is zero, and C the weighted second moment itself.
 
     Args:
         dense: The dense encoder.
@@ -62,7 +63,9 @@ def repair_weights(dense: EncoderView, small: EncoderView, moments: Moments) -> 
     for key, linear in sites(dense).items():
         second = moments[key].second
         mean = second[:-1, -1] / second[-1, -1]
-        covariance = second[:-1, :-1] - second[-1, -1] * torch.outer(mean, mean)
+        covariance = second[:-1, :-1]
+        if linear.bias is not None:
+            covariance = covariance - second[-1, -1] * torch.outer(mean, mean)
         sparse = target[key].weight
         explained = ((sparse @ covariance) * sparse).sum(dim=1)
         shared = ((linear.weight @ covariance) * sparse).sum(dim=1)
