@@ -1,0 +1,45 @@
+"""The last part of the first law: exported == sliced, for every family, with empty sub-layers too."""
+
+import numpy as np
+import pytest
+import torch
+
+from leanformer.encoders.saving import save_model
+from leanformer.export.exporters import export_onnx, export_openvino
+from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.structure.surgery import slice_units
+from leanformer.tasks.predict import predict
+from tiny import TINY_FAMILIES
+
+HEADS, WIDTH = 4, 64
+EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
+
+
+def random_masks(seed):
+    """Two heads and no neuron in the first layer; no head and half of the neurons in the second."""
+    generator = torch.Generator().manual_seed(seed)
+    heads, neurons = torch.zeros(HEADS), torch.zeros(WIDTH)
+    heads[torch.randperm(HEADS, generator=generator)[: HEADS // 2]] = 1.0
+    neurons[torch.randperm(WIDTH, generator=generator)[: WIDTH // 2]] = 1.0
+    return {
+        (0, "head"): heads,
+        (0, "neuron"): torch.zeros(WIDTH),
+        (1, "head"): torch.zeros(HEADS),
+        (1, "neuron"): neurons,
+    }
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("family", TINY_FAMILIES)
+def test_exported_is_sliced(family, name, tiny_model, tiny_tokenizer, encoded_texts, tmp_path):
+    dense = tiny_model(family, heads=HEADS, width=WIDTH)
+    lean = slice_units(dense, random_masks(seed=len(family)))
+    save_model(lean, tiny_tokenizer, tmp_path / "model")
+    exported = EXPORTERS[name](tmp_path / "model", tmp_path, encoded_texts)
+    assert exported.max_difference <= 1e-5
+    answer = predict_with(
+        load_runner(tmp_path, exported.runtime, threads=1), encoded_texts, tiny_tokenizer, batch_size=5
+    )
+    expected = predict(lean, encoded_texts, tiny_tokenizer)
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    assert np.abs(predict(dense, encoded_texts, tiny_tokenizer) - expected).max() > 1e-3
