@@ -1,0 +1,124 @@
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from leanformer.encoders.saving import save_model
+from leanformer.errors import DataError, ModelError
+from leanformer.export.exporters import export_onnx
+from leanformer.export.layout import artefact
+from leanformer.measure.bench import bench, sample_batches
+from leanformer.structure.surgery import slice_units
+from leanformer.tasks.metrics import score
+from leanformer.tasks.predict import predict
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_model, tiny_tokenizer, tmp_path_factory):
+    """Folders of a dense model and a smaller one, and the smaller one in memory."""
+    root = tmp_path_factory.mktemp("bench")
+    dense = tiny_model("bert", layers=2, hidden=64, width=512)
+    lean = slice_units(
+        dense, {(0, "neuron"): (torch.arange(512) < 64).float(), (1, "neuron"): torch.zeros(512)}
+    )
+    save_model(dense, tiny_tokenizer, root / "dense")
+    save_model(lean, tiny_tokenizer, root / "lean")
+    return {"dense": root / "dense", "lean": root / "lean"}, lean
+
+
+def test_the_whole_table(pair, mood_train, mood_held_out, mood_task, tiny_tokenizer, tmp_path):
+    folders, lean = pair
+    before = torch.get_num_threads()
+    rows = bench(
+        folders,
+        mood_held_out,
+        tiny_tokenizer,
+        mood_task,
+        batches=(1, 4),
+        threads=1,
+        rounds=4,
+        artefacts={name: tmp_path / name for name in folders},
+        calibration=mood_train.select(range(8)),
+    )
+    assert torch.get_num_threads() == before
+    variants = [("torch", "fp32")]
+    variants += [
+        (runtime, precision) for runtime in ("onnxruntime", "openvino") for precision in ("fp32", "int8")
+    ]
+    expected = [(batch, name, *variant) for batch in (1, 4) for name in folders for variant in variants]
+    assert [(row.batch, row.model, row.runtime, row.precision) for row in rows] == expected
+    check_numbers(
+        rows, score("accuracy", predict(lean, mood_held_out, tiny_tokenizer), mood_held_out["label"][:])
+    )
+    for name in folders:  # kept where the caller wants them
+        assert artefact(tmp_path / name, "openvino", "int8").is_file()
+
+
+def check_numbers(rows, lean_score):
+    for row in rows:
+        assert row.latency_low <= row.latency_ms <= row.latency_high
+        assert row.ratio_low <= row.ratio <= row.ratio_high
+        baseline = next(other for other in rows if other.batch == row.batch)
+        assert row.ratio == pytest.approx(baseline.latency_ms / row.latency_ms)
+        assert 0 <= row.score <= 1
+        assert row.first_call_ms > 0
+        assert all(isinstance(value, (str, int, float)) for value in asdict(row).values())
+        if row.precision == "fp32" and row.model == "lean":
+            assert row.score == pytest.approx(lean_score)
+    size = {(row.model, row.runtime, row.precision): row.size_mb for row in rows}
+    for runtime in ("torch", "onnxruntime", "openvino"):
+        assert size["lean", runtime, "fp32"] < size["dense", runtime, "fp32"]
+    assert size["dense", "onnxruntime", "int8"] < size["dense", "onnxruntime", "fp32"]
+
+
+def test_the_baseline_is_always_there(pair, mood_held_out, mood_task, tiny_tokenizer):
+    folders, _ = pair
+    rows = bench(
+        {"lean": folders["lean"]},
+        mood_held_out,
+        tiny_tokenizer,
+        mood_task,
+        runtimes=["onnxruntime"],
+        precisions=["fp32"],
+        batches=[2],
+        threads=1,
+        rounds=2,
+    )
+    assert [(row.runtime, row.precision) for row in rows] == [("torch", "fp32"), ("onnxruntime", "fp32")]
+    assert (rows[0].ratio, rows[0].ratio_low, rows[0].ratio_high) == (1.0, 1.0, 1.0)
+
+
+def test_a_file_of_another_model_is_refused(pair, mood_held_out, mood_task, tiny_tokenizer, tmp_path):
+    folders, _ = pair
+    export_onnx(folders["lean"], tmp_path)
+    with pytest.raises(ModelError, match=r"model\.onnx answers differently.*another model"):
+        bench(
+            {"dense": folders["dense"]},
+            mood_held_out,
+            tiny_tokenizer,
+            mood_task,
+            runtimes=["onnxruntime"],
+            precisions=["fp32"],
+            rounds=2,
+            threads=1,
+            artefacts={"dense": tmp_path},
+        )
+
+
+def test_batches_are_full_and_spread_over_the_lengths(mood_train, tiny_tokenizer):
+    lengths = sorted(len(tokens) for tokens in mood_train["input_ids"])
+    for size in (1, 8):
+        samples = sample_batches(mood_train, tiny_tokenizer, size)
+        assert 4 <= len(samples) <= 12
+        assert all(sample["input_ids"].shape[0] == size for sample in samples)
+        assert all(sample["input_ids"].dtype == np.int64 and "labels" not in sample for sample in samples)
+        widths = [sample["input_ids"].shape[1] for sample in samples]
+        assert widths == sorted(widths, reverse=True)
+        assert widths[0] >= np.quantile(lengths, 0.85)
+        assert widths[-1] <= np.quantile(lengths, 0.25)
+
+
+def test_too_few_rows_for_a_batch(pair, mood_held_out, mood_task, tiny_tokenizer):
+    with pytest.raises(DataError, match="3 texts can not fill a batch of 8"):
+        bench(pair[0], mood_held_out.select(range(3)), tiny_tokenizer, mood_task)

@@ -1,0 +1,61 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from leanformer.measure.flips import LARGEST_CHANGES, flips, probabilities
+from leanformer.tasks.task import Task
+
+MOOD = Task("mood", "classification", False, ("negative", "positive"), "accuracy")
+ALIKE = Task("alike", "regression", True, (), "spearman")
+
+
+def rows(labels, pair=False):
+    count = len(labels)
+    table = {
+        "text": [f"text {i}" for i in range(count)],
+        "label": labels,
+        "row": [10 + i for i in range(count)],
+    }
+    return Dataset.from_dict(table | ({"text_pair": [f"pair {i}" for i in range(count)]} if pair else {}))
+
+
+def test_changed_answers_are_found_largest_change_first():
+    dense = np.array([[2.0, 0.0], [0.1, 0.0], [0.0, 3.0], [0.0, 1.0]], dtype=np.float32)
+    lean = np.array([[1.0, 0.0], [0.0, 0.1], [2.0, 0.0], [0.0, 5.0]], dtype=np.float32)
+    found = flips(dense, lean, rows([0, 1, 1, 1]), MOOD)
+    assert [flip.row for flip in found] == [12, 11]
+    first = found[0]
+    assert (first.text, first.text_pair, first.label) == ("text 2", None, "positive")
+    assert (first.dense_answer, first.lean_answer) == ("positive", "negative")
+    assert first.dense_probability == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert first.lean_probability == pytest.approx(1 / (1 + np.exp(-2.0)))
+    json.dumps([asdict(flip) for flip in found])  # plain numbers only
+
+
+def test_no_change_no_flip():
+    logits = np.random.default_rng(0).normal(size=(5, 2))
+    assert flips(logits, logits * 2, rows([0] * 5), MOOD) == []
+
+
+def test_regression_lists_the_largest_changes():
+    dense = np.zeros((30, 1), dtype=np.float32)
+    lean = np.arange(30, dtype=np.float32)[:, None]
+    found = flips(dense, lean, rows([0.5] * 30, pair=True), ALIKE)
+    assert [flip.row for flip in found] == [39 - i for i in range(LARGEST_CHANGES)]
+    assert (found[0].dense_answer, found[0].lean_answer, found[0].label) == (0.0, 29.0, 0.5)
+    assert found[0].text_pair == "pair 29"
+    assert found[0].dense_probability is None
+
+
+def test_probabilities_are_stable():
+    assert probabilities(np.array([[1000.0, 1000.0], [0.0, -2000.0]])) == pytest.approx(
+        np.array([[0.5, 0.5], [1, 0]])
+    )
+
+
+def test_rows_must_match():
+    with pytest.raises(ValueError, match="same rows"):
+        flips(np.zeros((2, 2)), np.zeros((2, 2)), rows([0, 1, 1]), MOOD)
