@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import math
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformers import PrinterCallback
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from leanformer.tasks.task import Task
@@ -78,13 +80,13 @@ def fine_tune(
     Returns:
         Cost and loss curve.
     """
-    logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
     started = time.perf_counter()
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = min(config.max_steps or math.inf, config.epochs * steps_an_epoch)
     set_seed(config.seed)
     trainable(model, config.train_embeddings)
-    callbacks = [StageBar(stage)] + ([MaskKeeper(on_step)] if on_step else [])
+    bar = StageBar(stage)
+    callbacks = [bar] + ([MaskKeeper(on_step)] if on_step else [])
     trainer = CompressionTrainer(
         model=model,
         args=training_arguments(config, int(steps), folder),
@@ -95,10 +97,45 @@ def fine_tune(
         teacher=teacher,
     )
     trainer.remove_callback(PrinterCallback)  # it prints on standard output
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
     model.requires_grad_(True).eval()
     curve = tuple(
         (int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry
     )
     return TrainingResult(time.perf_counter() - started, int(steps), steps / steps_an_epoch, curve)
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """Find the newest checkpoint that is complete, and remove those that a kill cut short.
+
+    Args:
+        folder: Where a trainer keeps its checkpoints; it need not exist.
+
+    Returns:
+        The checkpoint's folder, or None.
+    """
+    while folder.is_dir() and (newest := get_last_checkpoint(str(folder))):
+        try:
+            json.loads((Path(newest) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))  # it is written last
+        except (OSError, ValueError):
+            shutil.rmtree(newest)
+        else:
+            return newest
+    return None
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """Find the checkpoint from which a killed training goes on; one that the kill left half-written is removed.
+
+    Args:
+        folder: Where the trainer keeps its checkpoints; it may be absent.
+
+    Returns:
+        The newest whole checkpoint's folder; None if there is none.
+    """
+    for checkpoint in folder.glob("checkpoint-*"):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # written last
+        except (FileNotFoundError, json.JSONDecodeError):
+            shutil.rmtree(checkpoint)
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None

@@ -1,0 +1,189 @@
+"""A whole run on a tiny model, and the verbs that look at it afterwards."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import numpy as np
+import pytest
+from cli_process import leanformer
+
+from leanformer.job import Job
+from leanformer.run import Run
+
+KEYS = {
+    "run",
+    "method",
+    "task",
+    "metric",
+    "n",
+    "pruning_ratio",
+    "dense",
+    "compressed",
+    "drop_points",
+    "speedup",
+}
+LOAD = """
+import sys
+{first}
+from transformers import pipeline
+classify = pipeline("text-classification", {folder!r}{trust})
+print(sorted({{answer["label"] for answer in classify(["a good film", "a bad film"], top_k=None)[0]}}))
+print("leanformer" in sys.modules)
+"""
+
+
+def test_json_has_the_keys_that_scripts_rely_on(finished):
+    record = finished["record"]
+    assert record.keys() >= KEYS
+    for model in ("dense", "compressed"):
+        assert record[model].keys() >= {"score", "encoder_parameters", "size_mb"}
+    assert record["speedup"].keys() == {"1", "8"}
+    assert record["n"] == 60
+    assert record["metric"] == "accuracy"
+
+
+def test_the_model_is_smaller_by_the_ratio_that_was_asked(finished):
+    record = finished["record"]
+    assert record["pruning_ratio_reached"] == pytest.approx(0.5, abs=0.005)
+    assert record["compressed"]["encoder_parameters"] < 0.6 * record["dense"]["encoder_parameters"]
+    assert record["compressed"]["size_mb"] < record["dense"]["size_mb"]
+
+
+def test_test_rows_are_scored_too(finished):
+    assert finished["record"]["test"]["n"] == 40
+
+
+def test_data_are_shown_before_the_run(finished):
+    said = finished["said"]
+    assert "text 'sentence', label 'label'" in said
+    assert "train 200, validation 60, test 40" in said
+    assert said.index("train 200") < said.index("Dense teacher")
+    assert "Writing model shards" not in said
+
+
+def test_everything_lands_in_the_folder(finished):
+    names = {path.name for path in finished["folder"].iterdir()}
+    wanted = {"job.toml", "log.jsonl", "result.json", "report.html"}
+    assert names == wanted | {"teacher", "search", "model", "onnx", "openvino"}
+    assert [path.name for path in (finished["folder"] / "search").iterdir()] == ["journal.log"]
+
+
+def test_job_file_repeats_the_run(finished):
+    job = Run.open(finished["folder"]).job
+    assert job == Job.from_toml(finished["folder"] / "job.toml")
+    assert tomllib.loads((finished["folder"] / "job.toml").read_text())["data"]["source"].startswith("/")
+
+
+def test_result_file_has_every_stage_and_picture(finished):
+    result = json.loads((finished["folder"] / "result.json").read_text())
+    stages = [stage["name"] for stage in result["stages"]]
+    assert stages == ["dense teacher", "search and recovery", "scores", "ONNX", "OpenVINO", "speed"]
+    assert len(result["layers"]) == 2
+    assert any(candidate["chosen"] for candidate in result["search"]["candidates"])
+    assert {(row["runtime"], row["precision"]) for row in result["exports"]} == {
+        (runtime, precision) for runtime in ("onnxruntime", "openvino") for precision in ("fp32", "int8")
+    }
+    fp32 = [row["max_difference"] for row in result["exports"] if row["precision"] == "fp32"]
+    assert max(fp32) < 1e-5
+    assert len(result["bench"]) == 20
+    assert result["command"].startswith("leanformer compress ")
+
+
+def test_model_card_and_page_are_there(finished):
+    assert "leanformer" in (finished["folder"] / "model" / "README.md").read_text()
+    assert "<html" in (finished["folder"] / "report.html").read_text()
+
+
+@pytest.mark.parametrize("door", ["package", "carried code"])
+def test_model_loads_in_a_fresh_process(finished, door, tmp_path):
+    first, trust = (
+        ("import leanformer.encoders.lean", "") if door == "package" else ("", ", trust_remote_code=True")
+    )
+    code = LOAD.format(first=first, folder=str(finished["folder"] / "model"), trust=trust)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    labels, imported = done.stdout.splitlines()
+    assert labels == "['negative', 'positive']"
+    assert imported == str(door == "package")
+
+
+@pytest.mark.parametrize("place", ["small", "small/model", "small/onnx", "small/openvino/openvino_model.xml"])
+def test_evaluate_agrees_wherever_the_model_lies(call, finished, workshop, place, monkeypatch):
+    monkeypatch.chdir(workshop)
+    done = call("evaluate", place, "--threads", 1, "--json")
+    assert done.exit_code == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record.keys() >= {"metric", "score", "n"}
+    assert record["n"] == 60
+    assert record["score"] == finished["record"]["compressed"]["score"]
+
+
+def test_evaluate_with_other_data_and_for_people(call, finished, workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    done = call(
+        "evaluate", "small", "--data", "reviews", "--validation", "reviews/test.csv", "--metric", "f1"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("F1 ")
+    assert "n = 40" in done.stdout
+
+
+def test_export_of_a_run_goes_where_it_is_told(call, finished, workshop, tmp_path, monkeypatch):
+    monkeypatch.chdir(workshop)
+    done = call("export", "small", "--format", "onnx", "--int8", "--out", tmp_path / "exported", "--json")
+    assert done.exit_code == 0, done.stderr
+    rows = json.loads(done.stdout)["exports"]
+    assert [row["precision"] for row in rows] == ["fp32", "int8"]
+    for row in rows:
+        assert row["accepted"] == (tmp_path / "exported" / row["path"]).is_file()
+        assert np.isfinite(row["score"])
+
+
+def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypatch):
+    import leanformer.assess
+
+    monkeypatch.chdir(workshop)
+    monkeypatch.setattr(
+        leanformer.assess, "installed", lambda folder: False
+    )  # PyTorch alone: seconds, not minutes
+    done = call("bench", "small", "--batch", 2, "--rounds", 3, "--threads", 1, "--json")
+    assert done.exit_code == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["model"], row["batch"]) for row in rows] == [("dense", 2), ("compressed", 2)]
+    assert rows[0].keys() >= {"model", "runtime", "precision", "batch", "latency_ms", "ratio", "score"}
+    assert rows[0]["ratio"] == 1.0
+    assert rows[1]["score"] == finished["record"]["compressed"]["score"]
+
+
+def test_report_is_written_anew(call, finished, workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    page = finished["folder"] / "report.html"
+    before = page.read_text()
+    page.write_text("spoilt")
+    done = call("report", "small")
+    assert done.exit_code == 0, done.stderr
+    assert "encoder parameters" in done.stdout
+    assert page.read_text() == before
+
+
+def test_finished_run_is_shown_again_by_resume(call, finished, workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    again = call("compress", "--resume", "--out", "small", "--json")
+    assert json.loads(again.stdout) == finished["record"]
+
+
+def test_same_seed_gives_the_same_model(finished, workshop, tmp_path):
+    job = finished["folder"] / "job.toml"
+    done = leanformer(
+        "compress", "--job", job, "--no-export", "--out", tmp_path / "again", "--json", folder=workshop
+    )
+    assert done.returncode == 0, done.stderr
+    weights = [
+        (folder / "model" / "model.safetensors").read_bytes()
+        for folder in (finished["folder"], tmp_path / "again")
+    ]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "again" / "onnx").exists()
