@@ -225,7 +225,7 @@ def _load_weights(
     from transformers import AutoModelForSequenceClassification
 
     try:
-        with torch.random.fork_rng(), _silence():
+        with torch.random.fork_rng(), silence():
             torch.manual_seed(HEAD_SEED)
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 path_or_id,
@@ -264,8 +264,8 @@ def _check_loaded(path_or_id: str, model: PreTrainedModel, report: dict[str, Any
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep transformers' loading report and bars off the screen; what matters of it is checked and said by us."""
+def silence() -> Iterator[None]:
+    """Keep transformers' own reports and bars off the screen; what matters of them is checked and said by us."""
     from transformers.utils import logging
 
     verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

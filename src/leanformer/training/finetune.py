@@ -14,6 +14,7 @@ from transformers import PrinterCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
+from leanformer.tasks.heads import silence
 from leanformer.tasks.task import Task
 from leanformer.training.config import TrainingConfig
 from leanformer.training.objective import Objective
@@ -97,7 +98,11 @@ def fine_tune(
         teacher=teacher,
     )
     trainer.remove_callback(PrinterCallback)  # it prints on standard output
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+    try:
+        with silence():
+            trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+    finally:
+        bar.progress.stop()  # a bar that an error left on the screen would hide all later ones
     model.requires_grad_(True).eval()
     curve = tuple(
         (int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry
@@ -122,20 +127,3 @@ def last_whole_checkpoint(folder: Path) -> str | None:
         else:
             return newest
     return None
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """Find the checkpoint from which a killed training goes on; one that the kill left half-written is removed.
-
-    Args:
-        folder: Where the trainer keeps its checkpoints; it may be absent.
-
-    Returns:
-        The newest whole checkpoint's folder; None if there is none.
-    """
-    for checkpoint in folder.glob("checkpoint-*"):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # written last
-        except (FileNotFoundError, json.JSONDecodeError):
-            shutil.rmtree(checkpoint)
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
