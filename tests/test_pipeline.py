@@ -1,0 +1,87 @@
+"""Whole runs on tiny models: every kind of task, every granularity, several families."""
+
+import random
+
+import pytest
+
+from leanformer.budget import Budget
+from leanformer.errors import RunError
+from leanformer.job import Job
+from leanformer.pipeline import longest_input, run_job, split_held_out
+from leanformer.tasks.load import DataSpec, load_data
+from tiny import GOOD_WORDS, PLAIN_WORDS, build_model, write_csv
+
+
+def sentences(chooser, good):
+    words = chooser.sample(PLAIN_WORDS, 6) + chooser.sample(GOOD_WORDS, good)
+    return " ".join(chooser.sample(words, len(words)))
+
+
+def write_pairs_with_values(folder):
+    """Pairs and how many good words they have together: a regression."""
+    chooser = random.Random(0)
+    rows = []
+    for number in range(160):
+        parts = (number % 3, number % 4)
+        rows.append((sentences(chooser, parts[0]), sentences(chooser, parts[1]), f"{sum(parts) / 2 + 0.25}"))
+    write_csv(folder / "train.csv", ("sentence1", "sentence2", "score"), rows)
+
+
+def write_three_classes(folder):
+    chooser = random.Random(0)
+    names = ("cold", "warm", "hot")
+    rows = [(sentences(chooser, number % 3), names[number % 3]) for number in range(150)]
+    write_csv(folder / "train.csv", ("text", "label"), rows)
+
+
+@pytest.mark.parametrize(
+    ("family", "write", "method", "granularity", "metric"),
+    [
+        ("distilbert", write_pairs_with_values, "ae-bert", "unit", "spearman"),
+        ("mpnet", write_three_classes, "ae-bert-random", "weight", "accuracy"),
+        ("modernbert", write_three_classes, "gradual-magnitude", "unit", "accuracy"),
+        ("roberta", write_pairs_with_values, "global-magnitude", "weight", "spearman"),
+    ],
+)
+def test_run(family, write, method, granularity, metric, tiny_tokenizer, tmp_path):
+    build_model(family, num_labels=1).save_pretrained(tmp_path / family)
+    tiny_tokenizer.save_pretrained(tmp_path / family)
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data")
+    job = Job(
+        str(tmp_path / family),
+        DataSpec(str(tmp_path / "data")),
+        Budget(0.5),
+        method,
+        granularity,
+        threads=1,
+        finetune=True,
+        quick=True,
+        exports=(),
+    )
+    record = run_job(job, tmp_path / "run")
+    assert record["metric"] == metric
+    assert record["pruning_ratio_reached"] == pytest.approx(0.5, abs=0.005)
+    assert record["training"]["teacher_seconds"] > 0
+    assert (record["search"] is None) == ("ae-bert" not in method)
+    dense, compressed = record["dense"], record["compressed"]
+    if granularity == "weight":
+        assert compressed["encoder_parameters"] == dense["encoder_parameters"]
+        assert {"query", "ffn_out"} <= record["layers"][0]["matrix_ratio"].keys()
+    else:
+        assert compressed["encoder_parameters"] < dense["encoder_parameters"]
+
+
+def test_rows_held_out_for_the_search_are_a_tenth_but_not_more_than_512(tiny_task):
+    data = load_data(DataSpec(str(tiny_task)))
+    train, held_out = split_held_out(data.train, data.task, seed=0)
+    assert (len(train), len(held_out)) == (180, 20)
+    assert not set(train["row"]) & set(held_out["row"])
+
+
+def test_longest_input_is_the_users_within_the_models(tiny_model, tiny_tokenizer):
+    model = tiny_model("bert")
+    assert longest_input(model, tiny_tokenizer, None) == 64
+    assert longest_input(model, tiny_tokenizer, 32) == 32
+    with pytest.raises(RunError, match="64 tokens"):
+        longest_input(model, tiny_tokenizer, 65)
