@@ -37,13 +37,22 @@ def demo(
     from leanformer.demo import write_rotten_tomatoes
     from leanformer.pipeline import run_job
     from leanformer.progress import say
-    from leanformer.report.page import read_result
 
     job = _job(out, quick, {"seed": seed, "threads": threads})
-    if (out / "report.html").is_file() and not resume:
-        say(f"{out} holds a finished demo: this is its result; run it again with --out another-folder")
-        return answer(read_result(out))
+    if _is_finished(out, job):
+        say(f"{out} holds this demo, finished: here is its result; to run it again give another --out")
+        resume = True
     return answer(run_job(job, out, resume, lambda folder: write_rotten_tomatoes(folder, quick)))
+
+
+def _is_finished(out: Path, job: Job) -> bool:
+    from leanformer.pipeline import REPORT_STAGE
+    from leanformer.run import Run, is_run
+
+    if not is_run(out):
+        return False
+    run = Run.open(out)
+    return run.job == job and run.finished(REPORT_STAGE) is not None
 
 
 def _job(out: Path, quick: bool, settings: dict[str, Any]) -> Job:

@@ -137,7 +137,7 @@ def verb(command: Callable[..., Answer]) -> Callable[..., None]:
             options = {name: values.pop(name) for name in _DATA_OPTIONS}
             options["source"] = options.pop("data")
             values["data"] = {name: value for name, value in options.items() if value is not None}
-        with _sentences(), _standard_output_to_error():
+        with _sentences(can_resume="resume" in values), _standard_output_to_error():
             answer = command(**values)
         _print(answer, as_json)
 
@@ -161,7 +161,7 @@ def _keyword(name: str, hint: Any, default: Any = None) -> inspect.Parameter:
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def _sentences(can_resume: bool) -> Iterator[None]:
     """Turn what a user can act on into one sentence on standard error and an exit code."""
     try:
         yield
@@ -188,8 +188,17 @@ def _standard_output_to_error() -> Iterator[None]:
         try:
             yield
         finally:
+            _flush_c_streams()
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def _flush_c_streams() -> None:
+    """Write out what C code has printed; it would else arrive on the real standard output at the end."""
+    if os.name == "posix":
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)
 
 
 def _print(answer: Answer, as_json: bool) -> None:
