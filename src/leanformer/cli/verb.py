@@ -169,9 +169,8 @@ def _sentences(can_resume: bool) -> Iterator[None]:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
-        typer.echo(
-            "interrupted: what is finished is kept; go on with the same command and --resume", err=True
-        )
+        hint = ": what is finished is kept; go on with the same command and --resume" if can_resume else ""
+        typer.echo(f"interrupted{hint}", err=True)
         raise typer.Exit(INTERRUPTED) from error
 
 
