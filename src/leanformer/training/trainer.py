@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from leanformer.progress import bar
 from leanformer.training.config import TrainingConfig
@@ -64,6 +65,32 @@ class CompressionTrainer(Trainer):
                 states = [outputs.hidden_states[layer] for layer in goal.hidden_layers]
                 loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
         return (loss, outputs) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        return EpochSampler(rows["input_ids"], self.args.train_batch_size, self.args.seed)
+
+
+class EpochSampler(LengthGroupedSampler):
+    """Groups rows of like length, in an order that follows from seed and epoch alone.
+
+    The parent draws it from the global generator when an epoch begins; a training that resumes in the middle of a
+    later epoch can not know that state, and would see some rows twice and others not at all.
+    """
+
+    def __init__(self, input_ids: Iterable[Sized], batch_size: int, seed: int) -> None:
+        super().__init__(batch_size, lengths=[len(ids) for ids in input_ids])
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch begins; the data loader calls it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """Return the rows' positions in the order of the epoch."""
+        self.generator = torch.Generator().manual_seed(1000 * self.seed + self.epoch)
+        return super().__iter__()
 
 
 class StageBar(TrainerCallback):
@@ -143,7 +170,6 @@ def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> Trai
         bf16=has_fast_bfloat16(),
         use_cpu=not torch.cuda.is_available(),
         optim="adamw_torch_fused",
-        train_sampling_strategy="group_by_length",
         logging_steps=max(1, steps // 60),
         save_steps=max(1, steps // 10),
         save_total_limit=1,

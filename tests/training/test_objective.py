@@ -1,0 +1,67 @@
+"""Losses with values found by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
+
+
+def log(*probabilities: float) -> torch.Tensor:
+    return torch.tensor([probabilities]).log()
+
+
+def test_task_loss_is_cross_entropy_or_squares():
+    assert task_loss(log(0.25, 0.75), torch.tensor([0])).item() == pytest.approx(-math.log(0.25))
+    scores = torch.tensor([[1.0], [4.0]])
+    assert task_loss(scores, torch.tensor([2.0, 2.0])).item() == pytest.approx((1 + 4) / 2)
+
+
+def test_logits_loss_is_the_kl_from_the_teacher():
+    by_hand = 0.5 * math.log(0.5 / 0.2) + 0.5 * math.log(0.5 / 0.8)
+    assert logits_loss(log(0.2, 0.8), log(0.5, 0.5), temperature=1.0).item() == pytest.approx(
+        by_hand, rel=1e-5
+    )
+    assert logits_loss(log(0.2, 0.8), log(0.2, 0.8), 2.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_logits_loss_is_softened_and_kept_in_scale():
+    student, teacher = torch.tensor([[0.0, 2.0], [0.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    q = 1 / (1 + math.exp(-1))  # softmax of (2, 0) at T = 2
+    by_hand = (
+        4 * (q * math.log(q / (1 - q)) + (1 - q) * math.log((1 - q) / q)) / 2
+    )  # T^2 KL, mean of two rows
+    assert logits_loss(student, teacher, temperature=2.0).item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_logits_loss_of_scores_is_squares():
+    assert logits_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [2.0]]), 2.0).item() == 2.0
+
+
+def test_hidden_loss_is_zero_for_equal_states_and_one_for_the_mean():
+    teacher = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
+    assert hidden_loss([teacher], [teacher], mask).item() == 0.0
+    mean = teacher[mask.bool()].mean(dim=0).expand_as(teacher)
+    assert hidden_loss([mean], [teacher], mask).item() == pytest.approx(1.0, rel=1e-5)
+    assert hidden_loss([10 * mean], [10 * teacher], mask).item() == pytest.approx(1.0, rel=1e-5)
+    assert hidden_loss([teacher, mean], [teacher, teacher], mask).item() == pytest.approx(0.5, rel=1e-5)
+
+
+def test_hidden_loss_ignores_padding():
+    teacher, student = torch.zeros(1, 3, 2), torch.zeros(1, 3, 2)
+    teacher[0, 0], teacher[0, 1] = 1.0, -1.0
+    student[0, 2] = 1e6
+    mask = torch.tensor([[1, 1, 0]])
+    assert hidden_loss([student], [teacher], mask).item() == pytest.approx(1.0)
+
+
+def test_distillation_compares_four_spaced_layers():
+    assert Objective.distillation(12).hidden_layers == (3, 6, 9, 12)
+    assert Objective.distillation(6).hidden_layers == (2, 3, 4, 6)
+    assert Objective.distillation(2).hidden_layers == (1, 2)
+    assert Objective.distillation(12).needs_teacher
+    assert not Objective().needs_teacher
