@@ -44,3 +44,15 @@ def test_a_failure_shows_what_was_said(capfd):
     assert seen.out == ""
     assert "the export" in seen.err
     assert "from C++" in seen.err
+
+
+def test_log_handlers_made_inside_do_not_keep_the_closed_stream(monkeypatch, capsys):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    library = logging.getLogger("a library of the exporters")
+    with quietly("a stage"):
+        logging.warning("the root logger makes its handler now")
+        library.addHandler(logging.StreamHandler())
+    assert logging.root.handlers == []
+    library.warning("later")
+    assert capsys.readouterr().err == "later\n"
+    library.handlers.clear()

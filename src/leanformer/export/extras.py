@@ -22,7 +22,7 @@ def require(extra: Extra, *packages: str) -> None:
 
     Args:
         extra: The extra's name.
-        packages: Those of its packages that are needed; all of them by default.
+        *packages: Those of its packages that are needed; all of them by default.
 
     Raises:
         LeanformerError: If a package is not installed, or does not import.

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import TextIO
 
 logger = logging.getLogger("leanformer.export")
 
@@ -33,12 +34,26 @@ def quietly(stage: str) -> Iterator[None]:
             failed = True
             raise
         finally:
+            _release_handlers(chatter)
             chatter.seek(0)
             text = chatter.read().strip()
             if text:
                 logger.debug("%s:\n%s", stage, text)
             if failed and text:
                 sys.stderr.write(f"{stage} said before it failed:\n{text}\n")
+
+
+def _release_handlers(stream: TextIO) -> None:
+    """Take a stream that is about to close out of the log handlers that were made while it stood for stderr."""
+    named = [
+        logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)
+    ]
+    for logger in (logging.root, *named):
+        for handler in [one for one in logger.handlers if getattr(one, "stream", None) is stream]:
+            if logger is logging.root:  # made by logging.warning(), which makes a new one when it needs it
+                logger.removeHandler(handler)
+            elif isinstance(handler, logging.StreamHandler):
+                handler.setStream(sys.stderr)
 
 
 @contextmanager

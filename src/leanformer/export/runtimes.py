@@ -47,12 +47,11 @@ class Runner(Protocol):
 
 
 class TorchRunner:
-    """Eager PyTorch in float32, with its own fused attention."""
+    """Eager PyTorch in float32, with its own fused attention; its thread count holds for the whole process."""
 
     name = "torch"
 
     def __init__(self, model: PreTrainedModel, threads: int) -> None:
-        """Take a loaded model; the thread count is PyTorch's own and holds for the whole process."""
         import torch
 
         torch.set_num_threads(threads)
@@ -73,7 +72,6 @@ class OnnxRunner:
     name = "onnxruntime"
 
     def __init__(self, path: Path, precision: str, threads: int) -> None:
-        """Open an ONNX file."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -90,12 +88,14 @@ class OnnxRunner:
 
 
 class OpenVinoRunner:
-    """OpenVINO on the processor, tuned for the time of one call."""
+    """OpenVINO on the processor, tuned for the time of one call.
+
+    What is not int8 is computed in float32, never silently in bfloat16.
+    """
 
     name = "openvino"
 
     def __init__(self, path: Path, precision: str, threads: int) -> None:
-        """Compile an OpenVINO file; what is not int8 is computed in float32, never silently in bfloat16."""
         import openvino
 
         properties = {
