@@ -1,0 +1,86 @@
+"""Scores, exports and speeds of models that exist already."""
+
+import json
+
+import pytest
+
+from leanformer.assess import Reading, bench_models, evaluate, export
+from leanformer.errors import DataError, ModelError
+from leanformer.job import Job
+from leanformer.run import Run
+from leanformer.tasks.load import DataSpec
+from tiny import build_model
+
+
+@pytest.fixture
+def reversed_model(tiny_tokenizer, tmp_path):
+    """A classifier whose head answers (positive, negative); the data's labels are (negative, positive)."""
+    model = build_model("bert")
+    model.config.id2label = {0: "positive", 1: "negative"}
+    model.config.label2id = {"positive": 0, "negative": 1}
+    model.save_pretrained(tmp_path / "reversed")
+    tiny_tokenizer.save_pretrained(tmp_path / "reversed")
+    return tmp_path / "reversed"
+
+
+@pytest.fixture
+def reading(tiny_task):
+    """F1 is not the same when the labels are swapped, even if a model always gives one answer."""
+    return Reading(DataSpec(str(tiny_task), metric="f1"), threads=1)
+
+
+def test_label_order_is_that_of_the_data_whichever_way_a_model_is_stored(reversed_model, reading, tmp_path):
+    in_torch = evaluate(str(reversed_model), reading)
+    export(str(reversed_model), "onnx", int8=False, out=tmp_path / "own", reading=Reading())
+    (row,) = export(str(reversed_model), "onnx", int8=False, out=tmp_path / "datas", reading=reading)
+    order = [
+        json.loads((tmp_path / name / "onnx" / "config.json").read_text())["id2label"]["0"]
+        for name in ("own", "datas")
+    ]
+    assert order == ["positive", "negative"]
+    assert row["score"] == in_torch.value
+    for name in ("own", "datas"):
+        assert evaluate(str(tmp_path / name / "onnx"), reading) == in_torch
+
+
+def test_bench_scores_in_the_order_of_the_data_too(reversed_model, reading, monkeypatch):
+    monkeypatch.setattr("leanformer.assess.installed", lambda folder: False)
+    (row,) = bench_models([str(reversed_model)], [2], rounds=2, reading=reading)
+    assert row.score == evaluate(str(reversed_model), reading).value
+    assert row.model == "reversed"
+
+
+def test_models_with_different_tokenizers_are_not_compared(reversed_model, reading, tmp_path, monkeypatch):
+    from tiny import build_tokenizer
+
+    monkeypatch.setattr("leanformer.assess.installed", lambda folder: False)
+    other = tmp_path / "other"
+    build_model("bert").save_pretrained(other)
+    tokenizer = build_tokenizer()
+    tokenizer.add_tokens(["[NEW]"])
+    tokenizer.save_pretrained(other)
+    with pytest.raises(ModelError):
+        bench_models([str(reversed_model), str(other)], [2], rounds=2, reading=reading)
+
+
+def test_model_in_a_run_brings_its_data_and_settings(tmp_path):
+    job = Job("bert", DataSpec("reviews"), truncate=True, max_tokens=16, threads=1)
+    run = Run.create(tmp_path / "run", job, resume=False)
+    for place in (run.folder, run.folder / "model", run.folder / "onnx" / "model.onnx"):
+        found = Reading(threads=3).beside(str(place))
+        assert found == Reading(DataSpec("reviews"), truncate=True, max_tokens=16, threads=3)
+    own = Reading(DataSpec("tweets"), truncate=False, max_tokens=32).beside(str(run.folder))
+    assert (own.spec, own.truncate, own.max_tokens) == (DataSpec("tweets"), False, 32)
+
+
+def test_model_outside_a_run_needs_data(tmp_path):
+    with pytest.raises(DataError, match="--data"):
+        Reading().load(str(tmp_path))
+
+
+def test_exported_head_that_does_not_match(tiny_tokenizer, reading, tmp_path):
+    build_model("bert", num_labels=3).save_pretrained(tmp_path / "three")
+    tiny_tokenizer.save_pretrained(tmp_path / "three")
+    export(str(tmp_path / "three"), "openvino", int8=False, out=tmp_path, reading=Reading())
+    with pytest.raises(ModelError, match="3 outputs"):
+        evaluate(str(tmp_path / "openvino"), reading)
