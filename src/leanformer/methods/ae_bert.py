@@ -18,7 +18,7 @@ Ours: at `unit`, the units of a group leave in the order of structured optimal b
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ import numpy as np
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.magnitude import global_allocation
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import build_space, magnitude_scores, recovered
+from leanformer.methods.steps import build_space, magnitude_scores, recovered, short_training
 from leanformer.search.evaluate import REPAIRED, Judge
 from leanformer.search.journal import Journal
 from leanformer.search.knapsack import cheapest_allocation
@@ -39,7 +39,9 @@ from leanformer.structure.importance import RemovalOrder, Scores, removal_orders
 from leanformer.tasks.encode import batches
 
 CANDIDATES = 64
-CALIBRATION_ROWS = 256
+CALIBRATION_TOKENS = 8192
+"""Tokens that second moments are gathered from: five times the FFN width of MiniLM."""
+
 LADDER = (Rung(REPAIRED, 128, keep=12), Rung(REPAIRED, 512, keep=1))
 
 
@@ -91,7 +93,7 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
     view = EncoderView(problem.teacher)
     space = build_space(view, problem)
     magnitudes = magnitude_scores(view, problem.granularity)
-    calibration = problem.train.select(range(min(CALIBRATION_ROWS, len(problem.train))))
+    calibration = problem.train.select(range(calibration_rows(problem.train["input_ids"])))
     plan = [batch for _, batch in batches(calibration, problem.tokenizer, batch_size=32)]
     moments = second_moments(problem.teacher, plan, problem.seed, "Calibration")
     seeds = [
@@ -107,7 +109,27 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
         problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
     )
     realiser = Realiser(problem.teacher, space, scores, moments)
-    return Judge(realiser, problem.tokenizer, problem.held_out, calibration, journal), seeds
+    judge = Judge(
+        realiser, problem.tokenizer, problem.held_out, calibration, journal, short_training(problem)
+    )
+    return judge, seeds
+
+
+def calibration_rows(input_ids: Iterable[Sequence[int]]) -> int:
+    """Return how many rows hold `CALIBRATION_TOKENS` tokens, or all rows.
+
+    Args:
+        input_ids: The rows' token ids.
+
+    Returns:
+        A number of rows, at least one.
+    """
+    rows = tokens = 0
+    for row in input_ids:
+        if tokens >= CALIBRATION_TOKENS:
+            break
+        rows, tokens = rows + 1, tokens + len(row)
+    return rows
 
 
 def reconstruction_allocation(

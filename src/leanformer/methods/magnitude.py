@@ -20,7 +20,7 @@ from leanformer.search.space import Space, allocation
 from leanformer.structure.importance import Scores
 from leanformer.structure.masks import Masks, applied
 from leanformer.structure.surgery import slice_units
-from leanformer.training.recover import gradual_masks
+from leanformer.training.masking import gradual_masks
 
 
 def uniform(problem: Problem) -> Compressed:

@@ -32,6 +32,8 @@ class Problem:
         folder: Scratch folder of the method inside the run directory; it survives a kill.
         resume: Whether `folder` may hold the work of an interrupted run.
         quick: Whether a rough answer within minutes is wanted.
+        cache: Where the teacher's outputs on the training rows are kept; in `folder` by default. Several problems
+            with the same teacher and rows may share it.
     """
 
     teacher: PreTrainedModel
@@ -45,6 +47,7 @@ class Problem:
     folder: Path
     resume: bool
     quick: bool = False
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import concatenate_datasets
@@ -13,11 +17,20 @@ from leanformer.search.space import Space
 from leanformer.structure.importance import Scores, unit_magnitude, weight_magnitude
 from leanformer.structure.masks import Masks
 from leanformer.training.config import TrainingConfig
-from leanformer.training.recover import fixed_masks, recover
+from leanformer.training.finetune import fine_tune
+from leanformer.training.masking import fixed_masks
+from leanformer.training.objective import Objective
+from leanformer.training.teacher import Teacher, teacher_for
 from leanformer.training.trainer import OnStep
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedModel
+
+SHORT_SHARE = 16
+"""A short training takes this part of the recovery's steps."""
+
+MIN_SHORT_STEPS = 30
 
 
 def build_space(view: EncoderView, problem: Problem) -> Space:
@@ -50,12 +63,39 @@ def magnitude_scores(view: EncoderView, granularity: str) -> Scores:
     return weight_magnitude(view) if granularity == "weight" else unit_magnitude(view)
 
 
+def all_training_rows(problem: Problem) -> Dataset:
+    """Return the training rows with the held-out ones behind them.
+
+    Recovery reads both: the search is over then, and nothing that is reported was read from them.
+
+    Args:
+        problem: The rows.
+
+    Returns:
+        The rows; position i of `problem.train` is position i here.
+    """
+    return concatenate_datasets([problem.train, problem.held_out])
+
+
+def distillation(problem: Problem) -> tuple[Objective, Teacher]:
+    """Return what recovery minimises, and the dense model's outputs on all training rows.
+
+    Args:
+        problem: Teacher and rows.
+
+    Returns:
+        Labels, logits at T=2 and four hidden states; and the teacher, its outputs computed once.
+    """
+    objective = Objective.distillation(EncoderView(problem.teacher).n_layers)
+    folder = problem.cache or problem.folder / "teacher-outputs"
+    rows = all_training_rows(problem)
+    return objective, teacher_for(problem.teacher, problem.tokenizer, rows, objective.hidden_layers, folder)
+
+
 def recovered(
     problem: Problem, model: PreTrainedModel, masks: Masks, on_step: OnStep | None = None
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
-
-    The held-out rows train too: the search is over, and nothing that is reported was read from them.
 
     Args:
         problem: Teacher, rows and seed.
@@ -66,20 +106,19 @@ def recovered(
     Returns:
         The compressed model and its training facts.
     """
-    train = concatenate_datasets([problem.train, problem.held_out])
-    config = recovery_config(problem)
+    objective, teacher = distillation(problem)
     sparse = any(kind not in ("head", "neuron") for _, kind in masks)
-    keep = on_step or (fixed_masks(model, masks) if sparse else None)
-    result = recover(
+    result = fine_tune(
         model,
-        problem.teacher,
         problem.tokenizer,
         problem.task,
-        train,
-        config,
-        problem.folder,
+        all_training_rows(problem),
+        recovery_config(problem),
+        problem.folder / "checkpoints",
         "Recovery",
-        keep,
+        objective,
+        teacher,
+        on_step or (fixed_masks(model, masks) if sparse else None),
     )
     facts: dict[str, Any] = {
         "recovery_seconds": result.seconds,
@@ -88,6 +127,37 @@ def recovered(
         "curve": [{"step": step, "loss": loss} for step, loss in result.curve],
     }
     return Compressed(model, masks, training=facts)
+
+
+def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
+    """Return a training of one sixteenth of the recovery, on the rows that are not held out.
+
+    Args:
+        problem: Teacher, rows and seed.
+
+    Returns:
+        A function that trains a model in place.
+    """
+    config = recovery_config(problem)
+    steps = config.epochs * -(-len(all_training_rows(problem)) // config.batch_size)
+    short = replace(config, max_steps=max(MIN_SHORT_STEPS, steps // SHORT_SHARE))
+
+    def train(model: PreTrainedModel) -> None:
+        objective, teacher = distillation(problem)
+        with tempfile.TemporaryDirectory(prefix="short-", dir=problem.folder) as folder:
+            fine_tune(
+                model,
+                problem.tokenizer,
+                problem.task,
+                problem.train,
+                short,
+                Path(folder),
+                "Search: short training",
+                objective,
+                teacher,
+            )
+
+    return train
 
 
 def recovery_config(problem: Problem) -> TrainingConfig:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ZERO_SHOT, RECALIBRATED, REPAIRED, SHORT_TRAINING = "zero-shot", "recalibrated", "repaired", "short-training"
 FIDELITIES = (ZERO_SHOT, RECALIBRATED, REPAIRED, SHORT_TRAINING)
 
+RECALIBRATION_ROWS = 64
+
 Training = Callable[["PreTrainedModel"], None]
 
 
@@ -107,7 +109,8 @@ class Judge:
     def _prepared(self, candidate: Candidate, fidelity: str) -> PreTrainedModel:
         model = self.realiser.build(candidate, repaired=fidelity in (REPAIRED, SHORT_TRAINING))
         if fidelity == RECALIBRATED:
-            batch = next(iter(batches(self.calibration, self.tokenizer, batch_size=len(self.calibration))))[1]
+            rows = self.calibration.select(range(min(RECALIBRATION_ROWS, len(self.calibration))))
+            batch = next(iter(batches(rows, self.tokenizer, batch_size=RECALIBRATION_ROWS)))[1]
             recalibrate_norms(self.realiser.dense, model, batch)
         elif fidelity == SHORT_TRAINING:
             if self.short_training is None:

@@ -61,10 +61,12 @@ def second_moments(
 ) -> Moments:
     """Run calibration batches forward and backward once and gather every site's weighted second moment.
 
-    A token's weight is the squared gradient norm, at the site's output, of a random +-1 combination of the
-    logits (a Hutchinson estimate of the Gauss-Newton term of the answer with respect to that token), relative to
-    the mean, plus `FLOOR`. So the last layer counts the pooled token and hardly anything else, whatever the
-    pooling. Our own design; Kwon et al. 2022 treat the last layer's first token as a special case instead.
+    A token's weight is the gradient norm, at the site's output, of a random +-1 combination of the logits,
+    relative to the mean, plus `FLOOR`; a layer's scale is the mean squared norm (a Hutchinson estimate of the
+    Gauss-Newton term of the answer). So the last layer counts the pooled token and hardly anything else, whatever
+    the pooling. Our own design; Kwon et al. 2022 treat the last layer's first token as a special case instead. The
+    norm, not its square: squared weights rest on so few tokens that the repair over-fits them (e5-small, MRPC, 0.8
+    of the weights gone, KL on 256 held-out rows: 0.162 squared, 0.132 plain, for uniform allocation).
 
     Args:
         model: The dense model; its parameters get no gradients.
@@ -90,7 +92,7 @@ def second_moments(
         real = inputs["attention_mask"].bool()
         tokens += int(real.sum())
         for key, (entering, gradient) in seen.items():
-            weight = gradient[real].float().square().sum(dim=-1)  # (real tokens,)
+            weight = gradient[real].float().norm(dim=-1)  # (real tokens,)
             weight = weight / weight.mean().clamp_min(1e-30) + FLOOR
             x = entering[real].float()
             extended = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (real tokens, d + 1)

@@ -25,6 +25,7 @@ from leanformer.training.trainer import (
     MaskKeeper,
     OnStep,
     StageBar,
+    fast_attention,
     trainable,
     training_arguments,
     training_columns,
@@ -96,10 +97,11 @@ def fine_tune(
         callbacks=callbacks,
         objective=objective or Objective(),
         teacher=teacher,
+        dropout=config.dropout,
     )
     trainer.remove_callback(PrinterCallback)  # it prints on standard output
     try:
-        with silence():
+        with silence(), fast_attention(model):
             trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
     finally:
         bar.progress.stop()  # a bar that an error left on the screen would hide all later ones

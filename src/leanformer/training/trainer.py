@@ -28,11 +28,17 @@ class CompressionTrainer(Trainer):
     """A `transformers.Trainer` whose loss is an `Objective`; resume, logging and devices come from its parent."""
 
     def __init__(
-        self, *args: Any, objective: Objective, teacher: Teacher | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        objective: Objective,
+        teacher: Teacher | None = None,
+        dropout: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.objective: Objective = objective
         self.teacher: Teacher | None = teacher
+        self.dropout = dropout
         self.model_accepts_loss_kwargs = False  # the loss is a mean per batch
 
     def compute_loss(
@@ -54,6 +60,7 @@ class CompressionTrainer(Trainer):
             The loss, or the loss and the outputs.
         """
         rows, labels = inputs.pop(POSITION), inputs.pop("labels")
+        model.train(self.dropout)  # dropout is all that the mode changes in an encoder
         goal = self.objective
         outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
@@ -206,3 +213,25 @@ def training_columns(train: Dataset) -> Dataset:
         name for name in ("input_ids", "attention_mask", "token_type_ids") if name in train.column_names
     ]
     return train.select_columns([*inputs, "label"]).add_column(POSITION, list(range(len(train))))
+
+
+@contextmanager
+def fast_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Train with plain (eager) attention on a CPU; the model's own choice comes back afterwards.
+
+    torch's fused attention falls back to a slow path with dropout, and its backward pass takes twice the time of
+    the plain one here (e5-small, 32 x 56 tokens, bfloat16, one thread: 0.88 against 0.46 CPU seconds a step).
+
+    Args:
+        model: The model that trains.
+
+    Yields:
+        Nothing.
+    """
+    usual = model.config._attn_implementation
+    if model.device.type == "cpu" and not torch.cuda.is_available():
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)

@@ -1,4 +1,4 @@
-"""Recovery: the pruned model learns again from the dense one."""
+"""Masks that stay in force, or grow, while a model trains."""
 
 from __future__ import annotations
 
@@ -9,57 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file, save_file
 
-from leanformer.encoders.view import EncoderView
 from leanformer.structure.masks import Masks, make_permanent
-from leanformer.tasks.task import Task
-from leanformer.training.config import TrainingConfig
-from leanformer.training.finetune import TrainingResult, fine_tune
-from leanformer.training.objective import Objective
 from leanformer.training.schedule import cubic_ratio
-from leanformer.training.teacher import teacher_for
 from leanformer.training.trainer import OnStep
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 REFRESHES = 12
 """How often a gradual schedule recomputes its masks, as in Sparse Progressive Distillation (ACL 2022)."""
-
-
-def recover(
-    model: PreTrainedModel,
-    teacher: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    train: Dataset,
-    config: TrainingConfig,
-    folder: Path,
-    stage: str,
-    on_step: OnStep | None = None,
-) -> TrainingResult:
-    """Distil the dense model into a pruned one, in place: labels, logits at T=2, four hidden states.
-
-    Args:
-        model: The pruned model: small, or with zeros that `on_step` keeps.
-        teacher: The dense model.
-        tokenizer: Pads the batches.
-        task: Says whether labels are classes or scores.
-        train: Encoded rows.
-        config: The recipe.
-        folder: Checkpoints, and the teacher's outputs.
-        stage: Name on the progress bar.
-        on_step: Keeps masks in force, see `fixed_masks` and `gradual_masks`.
-
-    Returns:
-        Cost and loss curve.
-    """
-    objective = Objective.distillation(EncoderView(teacher).n_layers)
-    outputs = teacher_for(teacher, tokenizer, train, objective.hidden_layers, folder / "teacher-outputs")
-    checkpoints = folder / "checkpoints"
-    return fine_tune(
-        model, tokenizer, task, train, config, checkpoints, stage, objective, teacher=outputs, on_step=on_step
-    )
 
 
 def fixed_masks(model: PreTrainedModel, masks: Masks) -> OnStep:

@@ -1,0 +1,271 @@
+"""Does AE-BERT hold? Its rows beside magnitude pruning, at the same fine-tuning budget and recipe.
+
+    python benchmarks/ae_bert.py --data ../shared/data/glue --model e5-small=../shared/models/e5-small
+
+runs the core tier cell by cell, each in a process of its own, and skips the cells whose JSON is already in
+benchmarks/results/ae_bert/. `--tier extended` adds the rest; `--list` shows the cells and which are finished; a cell's
+JSON that was made elsewhere can be copied in. benchmarks/tables.py turns the JSON into the tables of the docs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from grid import RESULTS, SCRATCH, run_cells, write_result
+
+FOLDER = RESULTS / "ae_bert"
+BASELINES = ("uniform-magnitude", "global-magnitude", "gradual-magnitude")
+SEARCHES = ("ae-bert-random", "ae-bert")
+ROWS_OF = {"sst-2": 10_000}  # first train rows; the other tasks are used whole
+CORRELATION_CANDIDATES = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of the grid."""
+
+    model: str
+    task: str
+    granularity: str
+    ratio: float
+    method: str  # "dense", a method's name, or "candidate-I" of the correlation study
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The file's name, and what --cell takes."""
+        return f"{self.model}_{self.task}_{self.granularity}_{self.ratio:g}_{self.method}_{self.seed}"
+
+    @classmethod
+    def parse(cls, name: str) -> Cell:
+        """Read a name."""
+        model, task, granularity, ratio, method, seed = name.split("_")
+        return cls(model, task, granularity, float(ratio), method, int(seed))
+
+
+def core() -> Iterator[Cell]:
+    """The tier that the claims rest on."""
+    for task, seeds in (("mrpc", (0, 1, 2)), ("sst-2", (0,))):
+        for seed in seeds:
+            yield Cell("e5-small", task, "unit", 0.0, "dense", seed)
+            for ratio, method in product(
+                (0.8, 0.7),
+                ("ae-bert", "global-magnitude", "uniform-magnitude", "ae-bert-random", "gradual-magnitude"),
+            ):
+                yield Cell("e5-small", task, "unit", ratio, method, seed)
+            yield Cell("e5-small", task, "unit", 0.5, "ae-bert", seed)
+            if task == "mrpc" and seed == 0:
+                for number in range(CORRELATION_CANDIDATES):
+                    yield Cell("e5-small", "mrpc", "unit", 0.8, f"candidate-{number}", 0)
+
+
+def extended() -> Iterator[Cell]:
+    """More models, tasks, ratios and the paper's own granularity; filled as time allows."""
+    for model, task, granularity in product(
+        ("minilm", "e5-small"), ("mrpc", "sst-2", "sts-b", "qnli"), ("unit", "weight")
+    ):
+        yield Cell(model, task, granularity, 0.0, "dense", 0)
+        ratios = (0.5, 0.7, 0.8) if granularity == "unit" else (0.5, 0.7, 0.8, 0.9)
+        for ratio, method in product(ratios, (*SEARCHES, *BASELINES)):
+            yield Cell(model, task, granularity, ratio, method, 0)
+
+
+def main() -> int:
+    """Run one cell, or all that are missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="the folder with MRPC/, SST-2/, STS-B/, QNLI/"
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME=FOLDER", help="where a model lies"
+    )
+    parser.add_argument("--tier", choices=("core", "extended"), default="core")
+    parser.add_argument("--only", default="", help="only cells whose name contains this")
+    parser.add_argument("--workers", type=int, default=2, help="cells at a time")
+    parser.add_argument("--threads", type=int, default=1, help="threads a cell")
+    parser.add_argument("--list", action="store_true", help="show the cells and stop")
+    parser.add_argument("--cell", help="run this one here")
+    options = parser.parse_args()
+    models = dict(pair.split("=", 1) for pair in options.model)
+    if options.cell:
+        run_cell(Cell.parse(options.cell), models, options.data, options.threads)
+        return 0
+    cells = list(
+        dict.fromkeys(
+            cell for cell in (core() if options.tier == "core" else extended()) if options.only in cell.name
+        )
+    )
+    if options.list:
+        for cell in cells:
+            print("done   " if (FOLDER / f"{cell.name}.json").exists() else "missing", cell.name)
+        return 0
+    missing = [cell for cell in cells if not (FOLDER / f"{cell.name}.json").exists() and cell.model in models]
+    passed = ["--data", str(options.data), "--threads", str(options.threads)]
+    passed += [part for pair in options.model for part in ("--model", pair)]
+    dense = [
+        cell.name for cell in missing if cell.method == "dense"
+    ]  # the teachers come first: the others need them
+    rest = [cell.name for cell in missing if cell.method != "dense"]
+    failed = run_cells(__file__, dense, passed, options.workers, options.threads)
+    return min(1, failed + run_cells(__file__, rest, passed, options.workers, options.threads))
+
+
+def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> None:
+    """Compute one cell and write its JSON."""
+    import torch
+
+    from leanformer.encoders.view import EncoderView
+    from leanformer.structure.cost import pruning_ratio
+    from leanformer.tasks.predict import evaluate
+
+    torch.set_num_threads(threads)
+    started = time.perf_counter()
+    problem, splits, teacher_facts = prepare(cell, models, data)
+    figures: dict[str, Any] = {
+        "cell": asdict(cell),
+        "rows": {name: len(rows) for name, rows in splits.items()},
+    }
+    model = problem.teacher
+    if cell.method == "dense":
+        figures["training"] = teacher_facts
+    else:
+        found, search = compressed(cell, problem)
+        model = found.model
+        figures |= {"training": found.training, "search": search}
+        figures["ratio"] = pruning_ratio(EncoderView(problem.teacher), found.masks)
+        if cell.granularity == "unit":
+            view = EncoderView(model)
+            figures["kept"] = [[view.heads(layer), view.width(layer)] for layer in range(view.n_layers)]
+    scores = {name: evaluate(model, problem.tokenizer, rows, problem.task) for name, rows in splits.items()}
+    figures["scores"] = {name: asdict(score) for name, score in scores.items()}
+    figures["encoder_parameters"] = EncoderView(model).encoder_parameters()
+    figures["seconds"] = time.perf_counter() - started
+    command = (
+        f"python benchmarks/ae_bert.py --cell {cell.name} --threads {threads} --data {data} "
+        + " ".join(f"--model {name}={path}" for name, path in models.items() if name == cell.model)
+    )
+    write_result(FOLDER / f"{cell.name}.json", figures, cell.seed, threads, command)
+    shutil.rmtree(problem.folder, ignore_errors=True)
+
+
+def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Load the task, and the dense teacher that all rows of a seed share; fine-tune it where it is missing."""
+    from leanformer.budget import Budget
+    from leanformer.encoders.saving import save_model
+    from leanformer.methods.problem import Problem
+    from leanformer.pipeline import longest_input, split_held_out
+    from leanformer.tasks.encode import encode
+    from leanformer.tasks.heads import load_model
+    from leanformer.tasks.load import load_data
+    from leanformer.training.config import TrainingConfig
+    from leanformer.training.finetune import fine_tune
+
+    task_data = load_data(source(cell.task, data))
+    home = SCRATCH / "ae_bert" / f"{cell.model}_{cell.task}_{cell.seed}"
+    ready = (home / "teacher" / "config.json").exists()
+    torch_seed(cell.seed)
+    model, tokenizer, _ = load_model(
+        str(home / "teacher") if ready else models[cell.model], task_data.task, not ready
+    )
+    longest = longest_input(model, tokenizer, None)
+    splits = {"validation": task_data.validation} | (
+        {"test": task_data.test} if task_data.test is not None else {}
+    )
+    encoded = {name: encode(rows, tokenizer, longest, True) for name, rows in splits.items()}
+    train, held_out = split_held_out(
+        encode(task_data.train, tokenizer, longest, True), task_data.task, cell.seed
+    )
+    facts: dict[str, Any] = {}
+    if not ready:
+        config = TrainingConfig.for_teacher(len(train), False, cell.seed, model.config.hidden_size)
+        result = fine_tune(
+            model, tokenizer, task_data.task, train, config, home / "checkpoints", "Dense teacher"
+        )
+        facts = {"seconds": result.seconds, "epochs": result.epochs, "config": asdict(config)}
+        save_model(model, tokenizer, home / "partial")
+        (home / "partial").replace(home / "teacher")
+        shutil.rmtree(home / "checkpoints", ignore_errors=True)
+    problem = Problem(
+        teacher=model,
+        tokenizer=tokenizer,
+        task=task_data.task,
+        train=train,
+        held_out=held_out,
+        budget=Budget(cell.ratio or 0.5),
+        granularity=cell.granularity,
+        seed=cell.seed,
+        folder=SCRATCH / "ae_bert" / "cells" / cell.name,
+        resume=True,
+        cache=home / "teacher-outputs",
+    )
+    problem.folder.mkdir(parents=True, exist_ok=True)
+    return problem, encoded, facts
+
+
+def compressed(cell: Cell, problem: Any) -> tuple[Any, Any]:
+    """Run a method, or fine-tune one candidate of the correlation study."""
+    from leanformer.methods.registry import METHODS
+
+    if not cell.method.startswith("candidate-"):
+        found = METHODS[cell.method].run(problem)
+        return found, found.search
+    return candidate(problem, int(cell.method.removeprefix("candidate-")))
+
+
+def candidate(problem: Any, number: int) -> tuple[Any, dict[str, Any]]:
+    """Measure a candidate by every cheap evaluation, then fine-tune it: the seeds first, then random ones."""
+    import numpy as np
+
+    from leanformer.methods.ae_bert import prepare as prepare_search
+    from leanformer.methods.steps import recovered
+    from leanformer.search.evaluate import FIDELITIES
+
+    judge, seeds = prepare_search(problem)
+    realiser = judge.realiser
+    generator = np.random.default_rng(1234)  # the same list in each cell
+    pool = [seed.candidate for seed in seeds]
+    while len(pool) < CORRELATION_CANDIDATES:
+        pool.append(realiser.space.random(generator))
+    evaluations = {}
+    for fidelity in FIDELITIES:
+        started = time.perf_counter()
+        value = judge.measure(pool[number], fidelity, len(problem.held_out))
+        evaluations[fidelity] = {"divergence": value, "seconds": time.perf_counter() - started}
+    model = realiser.build(pool[number], repaired=True)
+    found = recovered(problem, model, realiser.masks(pool[number]))
+    return found, {"evaluations": evaluations, "candidate": list(pool[number])}
+
+
+def source(task: str, data: Path) -> Any:
+    """Return where a task's rows lie."""
+    from leanformer.tasks.load import DataSpec
+
+    if task == "qnli":
+        folder = data / "QNLI"
+        return DataSpec(
+            source=str(folder / "subset10k_train.jsonl"),
+            validation=str(folder / "subset10k_dev.jsonl"),
+            metric="accuracy",
+        )
+    return DataSpec(source=task, data_dir=str(data), train_rows=ROWS_OF.get(task))
+
+
+def torch_seed(seed: int) -> None:
+    """Seed what a fresh task head is drawn from."""
+    from transformers import set_seed
+
+    set_seed(seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
