@@ -67,8 +67,8 @@ class TrainingConfig:
             hidden_size: Width of the encoder.
 
         Returns:
-            Two epochs, and up to eight where the data is small, without dropout, at four times the dense learning rate: the
-            pruned model starts further from its optimum, and soft targets allow it.
+            Two epochs, and up to eight where the data is small, without dropout, at four times the dense learning
+            rate: the pruned model starts further from its optimum, and soft targets allow it.
         """
         return cls(
             learning_rate=4 * _dense_rate(hidden_size),
