@@ -6,15 +6,19 @@ import pytest
 
 from leanformer.training.config import TrainingConfig
 
-
-@pytest.mark.parametrize(("rows", "epochs"), [(50, 5), (2_500, 4), (3_668, 3), (100_000, 3)])
-def test_teachers_see_small_data_more_often(rows, epochs):
-    assert TrainingConfig.for_teacher(rows).epochs == epochs
+RECIPES = (TrainingConfig.for_teacher, TrainingConfig.for_recovery)
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(50, 8), (3_668, 5), (10_000, 3), (100_000, 3)])
-def test_recovery_sees_small_data_more_often(rows, epochs):
-    assert TrainingConfig.for_recovery(rows).epochs == epochs
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_small_data_is_seen_more_often(recipe):
+    epochs = [recipe(rows).epochs for rows in (50, 2_500, 3_668, 10_000, 100_000)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert 2 <= epochs[-1] < epochs[0] <= 8
+
+
+def test_soft_targets_need_no_dropout():
+    assert TrainingConfig.for_teacher(1000).dropout
+    assert not TrainingConfig.for_recovery(1000).dropout
 
 
 def test_narrow_models_and_recovery_take_larger_steps():
@@ -23,7 +27,7 @@ def test_narrow_models_and_recovery_take_larger_steps():
     assert TrainingConfig.for_recovery(1000, hidden_size=768).learning_rate == pytest.approx(1.2e-4)
 
 
-@pytest.mark.parametrize("recipe", [TrainingConfig.for_teacher, TrainingConfig.for_recovery])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_quick_is_one_epoch_and_the_seed_is_kept(recipe):
     config = recipe(1000, quick=True, seed=7)
     assert (config.epochs, config.seed) == (1, 7)

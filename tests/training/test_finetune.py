@@ -182,6 +182,18 @@ def test_bars_of_a_failed_training_are_taken_down(fresh, train, monkeypatch, cap
     console.cache_clear()
 
 
+def test_a_training_inside_a_search_shows_both_bars(fresh, train, monkeypatch, capfd):
+    monkeypatch.setenv("LEANFORMER_QUIET", "0")
+    console.cache_clear()
+    for _ in track([1], "Search"):
+        train(fresh(), TrainingConfig(3e-3, epochs=1, max_steps=1))
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "Search" in captured.err
+    assert "Training" in captured.err
+    console.cache_clear()
+
+
 def test_a_model_that_is_trained_twice_goes_on_learning(fresh, train):
     model = fresh()
     train(model, TrainingConfig(3e-3, epochs=1, batch_size=32), folder="first")

@@ -13,6 +13,7 @@ from leanformer.training.trainer import (
     Collator,
     CompressionTrainer,
     EpochSampler,
+    fast_attention,
     trainable,
     training_arguments,
     training_columns,
@@ -32,10 +33,12 @@ def batch_of(mood_train, tokenizer, rows=(3, 1, 2)) -> dict[str, torch.Tensor]:
     return Collator(tokenizer, regression=False)([columns[row] for row in rows])
 
 
-def trainer_of(model, folder: Path, objective: Objective, teacher=None) -> CompressionTrainer:
-    config = TrainingConfig(1e-3, 1)
+def trainer_of(
+    model, folder: Path, objective: Objective, teacher=None, dropout: bool = False
+) -> CompressionTrainer:
+    arguments = training_arguments(TrainingConfig(1e-3, 1), 1, folder)
     return CompressionTrainer(
-        model=model, args=training_arguments(config, 1, folder), objective=objective, teacher=teacher
+        model=model, args=arguments, objective=objective, teacher=teacher, dropout=dropout
     )
 
 
@@ -60,6 +63,25 @@ def test_the_loss_is_the_weighted_sum(tiny_model, mood_train, tiny_tokenizer, tm
         )
     assert torch.allclose(loss, expected, rtol=1e-5)
     assert torch.equal(outputs.logits, given.logits)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_is_a_choice(tiny_model, mood_train, tiny_tokenizer, tmp_path, dropout):
+    model = tiny_model("bert")
+    trainer = trainer_of(model, tmp_path, Objective(), dropout=dropout)
+    losses = {float(trainer.compute_loss(model, batch_of(mood_train, tiny_tokenizer))) for _ in range(4)}
+    assert (len(losses) > 1) is dropout
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet"])
+def test_training_attends_plainly_and_gives_the_choice_back(tiny_model, family):
+    model, ids = tiny_model(family), torch.arange(5, 25).view(2, 10)
+    usual, before = model.config._attn_implementation, model(input_ids=ids).logits
+    with fast_attention(model):
+        assert torch.cuda.is_available() or model.config._attn_implementation == "eager"
+        assert torch.allclose(model(input_ids=ids).logits, before, atol=1e-5)
+    assert model.config._attn_implementation == usual
+    assert torch.equal(model(input_ids=ids).logits, before)
 
 
 def test_a_batch_knows_its_rows_and_labels(mood_train, tiny_tokenizer):

@@ -18,7 +18,7 @@ from leanformer.structure.importance import Scores, unit_magnitude, weight_magni
 from leanformer.structure.masks import Masks
 from leanformer.training.config import TrainingConfig
 from leanformer.training.finetune import fine_tune
-from leanformer.training.masking import fixed_masks
+from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher, teacher_for
 from leanformer.training.trainer import OnStep
@@ -136,7 +136,7 @@ def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
         problem: Teacher, rows and seed.
 
     Returns:
-        A function that trains a model in place.
+        A function that trains a model in place; sparse matrices keep their zeros.
     """
     config = recovery_config(problem)
     steps = config.epochs * -(-len(all_training_rows(problem)) // config.batch_size)
@@ -144,6 +144,7 @@ def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
 
     def train(model: PreTrainedModel) -> None:
         objective, teacher = distillation(problem)
+        keep = fixed_zeros(model) if problem.granularity == "weight" else None
         with tempfile.TemporaryDirectory(prefix="short-", dir=problem.folder) as folder:
             fine_tune(
                 model,
@@ -155,6 +156,7 @@ def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
                 "Search: short training",
                 objective,
                 teacher,
+                keep,
             )
 
     return train

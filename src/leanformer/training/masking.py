@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file, save_file
 
+from leanformer.encoders.view import EncoderView
 from leanformer.structure.masks import Masks, make_permanent
 from leanformer.training.schedule import cubic_ratio
 from leanformer.training.trainer import OnStep
@@ -35,6 +36,24 @@ def fixed_masks(model: PreTrainedModel, masks: Masks) -> OnStep:
         make_permanent(model, masks)
 
     return keep
+
+
+def fixed_zeros(model: PreTrainedModel) -> OnStep:
+    """Return a callback that keeps those weights at zero that are zero now.
+
+    Args:
+        model: The model that trains, with sparse matrices.
+
+    Returns:
+        The callback.
+    """
+    view = EncoderView(model)
+    masks: Masks = {
+        (layer, name): (matrix != 0).float()
+        for layer in range(view.n_layers)
+        for name, matrix in view.matrices(layer).items()
+    }
+    return fixed_masks(model, masks)
 
 
 def gradual_masks(

@@ -1,0 +1,43 @@
+"""A tiny problem for the methods, with a recovery of a few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from leanformer.budget import Budget
+from leanformer.methods import ae_bert, steps
+from leanformer.methods.problem import Problem
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """A dozen candidates, and ten steps of recovery."""
+    recipe = steps.recovery_config
+    monkeypatch.setattr(steps, "recovery_config", lambda problem: replace(recipe(problem), max_steps=10))
+    monkeypatch.setattr(ae_bert, "CANDIDATES", 12)
+
+
+@pytest.fixture
+def problem(
+    tiny_model, tiny_tokenizer, mood_task, mood_train, mood_held_out, tmp_path
+) -> Callable[..., Problem]:
+    """The factory problem(granularity="unit", ratio=0.6, folder="run", **other fields)."""
+
+    def make(granularity: str = "unit", ratio: float = 0.6, folder: str | Path = "run", **fields) -> Problem:
+        teacher = tiny_model("bert", hidden=16, heads=4, width=48)
+        with torch.no_grad():  # one layer of large weights, so that global and uniform differ
+            for parameter in teacher.bert.encoder.layer[1].parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(1.5)
+        given = {"seed": 0, "resume": False, "quick": False, **fields}
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        rows = (mood_task, mood_train.select(range(64)), mood_held_out)
+        return Problem(teacher, tiny_tokenizer, *rows, Budget(ratio), granularity, folder=path, **given)
+
+    return make
