@@ -15,17 +15,21 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+def read(folder):
+    return (folder / demo.TASK / "train.csv").read_bytes()
+
+
 def test_sentences_are_split_once_and_for_all(tmp_path):
     counts = demo.write_rotten_tomatoes(tmp_path / "data", quick=False)
     assert counts == {"train": 6824, "validation": 852, "test": 854}
-    splits = {name: rows_of(tmp_path / "data" / f"{name}.csv") for name in counts}
+    splits = {name: rows_of(tmp_path / "data" / demo.TASK / f"{name}.csv") for name in counts}
     for name, rows in splits.items():
         assert len(rows) == counts[name]
         assert len(set(Counter(row["label"] for row in rows).values())) == 1  # as many good as bad ones
     texts = {name: {row["text"] for row in rows} for name, rows in splits.items()}
     assert len(texts["train"] & texts["test"]) < 10  # the source repeats a few sentences
     demo.write_rotten_tomatoes(tmp_path / "again", quick=False)
-    assert (tmp_path / "again" / "train.csv").read_bytes() == (tmp_path / "data" / "train.csv").read_bytes()
+    assert read(tmp_path / "again") == read(tmp_path / "data")
 
 
 def test_quick_takes_the_first_rows_of_the_same_split(tmp_path):
@@ -34,7 +38,8 @@ def test_quick_takes_the_first_rows_of_the_same_split(tmp_path):
     assert counts == demo.QUICK_ROWS
     for name, count in counts.items():
         assert (
-            rows_of(tmp_path / "quick" / f"{name}.csv") == rows_of(tmp_path / "data" / f"{name}.csv")[:count]
+            rows_of(tmp_path / "quick" / demo.TASK / f"{name}.csv")
+            == rows_of(tmp_path / "data" / demo.TASK / f"{name}.csv")[:count]
         )
 
 

