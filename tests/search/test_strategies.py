@@ -42,7 +42,7 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_the_winner_is_never_worse_than_the_seeds(make_judge, tmp_path, strategy, seed):
     judge = make_judge(tmp_path / "journal.log")
     outcome = search(judge, strategy, count=8, seed=seed)
@@ -62,7 +62,7 @@ def test_same_seed_same_search(make_judge, tmp_path, strategy):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("survived", [1, 9, 15])
+@pytest.mark.parametrize("survived", [3, 15])
 def test_a_killed_search_ends_with_the_same_winner(make_judge, tmp_path, monkeypatch, strategy, survived):
     whole = search(make_judge(tmp_path / "whole.log"), strategy)
     measure, calls = Judge._prepared, []

@@ -69,7 +69,7 @@ def test_the_loss_is_the_weighted_sum(tiny_model, mood_train, tiny_tokenizer, tm
 def test_dropout_is_a_choice(tiny_model, mood_train, tiny_tokenizer, tmp_path, dropout):
     model = tiny_model("bert")
     trainer = trainer_of(model, tmp_path, Objective(), dropout=dropout)
-    losses = {float(trainer.compute_loss(model, batch_of(mood_train, tiny_tokenizer))) for _ in range(4)}
+    losses = {trainer.compute_loss(model, batch_of(mood_train, tiny_tokenizer)).item() for _ in range(4)}
     assert (len(losses) > 1) is dropout
 
 

@@ -15,16 +15,15 @@ Key = tuple[Candidate, str, int]
 class Journal:
     """Measurements by candidate and fidelity; each is an Optuna trial, written when it is made.
 
-    The study in the file can be read with Optuna's own tools and shared by several processes.
+    The study in the file can be read with Optuna's own tools. One process writes at a time: whoever opens the
+    journal mends what a killed one left.
+
+    Args:
+        path: The file; it is begun where there is none.
+        name: Name of the study: one search in the file.
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        """Open a journal, or begin it.
-
-        Args:
-            path: The file.
-            name: Name of the study: one search in the file.
-        """
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
