@@ -36,6 +36,12 @@ def test_auto_model_loads_after_plain_import(lean_folder, imports):
     assert done.stdout.split() == ["LeanBertForSequenceClassification", "16"], done.stderr
 
 
+def test_transformers_is_importable_behind_the_door():
+    script = "import leanformer\nfrom transformers import AutoTokenizer, Trainer, pipeline\nprint('fine')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "fine", done.stderr
+
+
 def test_import_stays_light():
     script = "import sys, leanformer; print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

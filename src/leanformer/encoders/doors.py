@@ -1,7 +1,8 @@
 """The package door: after `import leanformer`, transformers' auto classes load compressed models.
 
-Registering needs transformers and torch, whose import takes seconds. So it waits for the first use of an auto class:
-transformers imports its auto modules lazily, and a finder on `sys.meta_path` sees that.
+Registering the classes needs transformers and torch, whose import takes seconds, and must not happen while
+transformers itself is being imported. So it waits until a type of ours is looked up: when transformers imports
+its table of model types, the part for added types is replaced by one that registers ours at the first question.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import ClassVar
+from typing import Any
 
-AUTO_MODULES = tuple(
-    f"transformers.models.auto.{name}_auto" for name in ("configuration", "modeling", "tokenization")
-)
+TABLE = "transformers.models.auto.configuration_auto"
+PREFIX = "leanformer-"
 
 
-class _RegisteringLoader(Loader):
-    """Loads a module as its own loader does, then registers the classes of compressed models.
+class _AddedTypes(dict[str, Any]):
+    """Model types added to transformers' own; asked for one of ours, it registers them first."""
 
-    The auto modules import each other, and registering imports them all: so it is the outermost one that registers.
-    """
+    def __contains__(self, key: object) -> bool:
+        """Whether a model type was added."""
+        if isinstance(key, str) and key.startswith(PREFIX) and not super().__contains__(key):
+            import leanformer.encoders.lean  # noqa: F401  (registers on import)
+        return super().__contains__(key)
 
-    loading: ClassVar[list[str]] = []
+
+class _TableLoader(Loader):
+    """Loads transformers' table as its own loader does, then makes it aware of our types."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -35,45 +40,35 @@ class _RegisteringLoader(Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, then register unless another auto module is still being loaded around it."""
-        self.loading.append(module.__name__)
-        try:
-            self.loader.exec_module(module)
-        finally:
-            self.loading.remove(module.__name__)
-        if not self.loading:
-            _register()
+        """Run the module, then add our types."""
+        self.loader.exec_module(module)
+        _extend(module)
 
 
 class _Watcher(MetaPathFinder):
-    """Finds the auto modules, each once."""
-
-    def __init__(self) -> None:
-        self.waiting = list(AUTO_MODULES)
+    """Finds the table's module, once."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the module's own spec with a loader that registers afterwards."""
-        if fullname not in self.waiting:
+        """Return the module's own spec with a loader that adds our types."""
+        if fullname != TABLE:
             return None
-        self.waiting.remove(fullname)  # so that the next line does not come here again
+        sys.meta_path.remove(self)  # so that the next line does not come here again
         spec = find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _RegisteringLoader(spec.loader)
+            spec.loader = _TableLoader(spec.loader)
         return spec
 
 
 def open_package_door() -> None:
-    """Register the classes of compressed models now, or as soon as transformers' auto classes are imported."""
-    if AUTO_MODULES[0] in sys.modules:
-        _register()
+    """Let transformers' auto classes know compressed models, without importing anything heavy now."""
+    if TABLE in sys.modules:
+        _extend(sys.modules[TABLE])
     elif not any(isinstance(finder, _Watcher) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Watcher())
 
 
-def _register() -> None:
-    carried = sys.modules.get("leanformer.encoders.carried")
-    if carried is not None and not hasattr(carried, "LEAN_CLASSES"):
-        return  # leanformer itself is importing transformers here; its own loaders register before they load
-    import leanformer.encoders.lean  # noqa: F401  (registers on import)
+def _extend(table: ModuleType) -> None:
+    mapping = table.CONFIG_MAPPING
+    mapping._extra_content = _AddedTypes(mapping._extra_content)
