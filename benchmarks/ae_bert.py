@@ -3,7 +3,7 @@
     python benchmarks/ae_bert.py --data ../shared/data/glue --model e5-small=../shared/models/e5-small
 
 runs the core tier cell by cell, each in a process of its own, and skips the cells whose JSON is already in
-benchmarks/results/ae_bert/. `--tier extended` adds the rest; `--list` shows the cells and which are finished; a cell's
+benchmarks/results/ae_bert/. `--tier extended` adds the rest; `--list` shows which cells are finished; a cell's
 JSON that was made elsewhere can be copied in. benchmarks/tables.py turns the JSON into the tables of the docs.
 """
 

@@ -1,0 +1,171 @@
+"""Write the tables of the docs from the JSON in benchmarks/results/, between their markers.
+
+python benchmarks/tables.py          # rewrites README.md and docs/*.md in place
+python benchmarks/tables.py --check  # exits 1 where a document and its figures differ
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import kendalltau
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "ae-bert.md")
+METHODS = ("uniform-magnitude", "global-magnitude", "gradual-magnitude", "ae-bert-random", "ae-bert")
+Facts = dict[str, Any]
+
+
+def cells() -> list[Facts]:
+    """Return all finished cells of the AE-BERT grid."""
+    paths = sorted((RESULTS / "ae_bert").glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    header = list(header)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def headline(cell: Facts) -> float:
+    """Return the score that a row is compared by: over all labelled rows that were never chosen on, in percent."""
+    scores = cell["scores"].values()
+    rows = sum(score["n"] for score in scores)
+    return 100 * sum(score["value"] * score["n"] for score in scores) / rows
+
+
+def scores_table() -> str:
+    """Scores of all methods by task and ratio: mean over seeds, and each seed."""
+    groups: dict[tuple[str, ...], dict[str, list[Facts]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells():
+        facts = cell["cell"]
+        if not facts["method"].startswith("candidate-"):
+            key = (facts["model"], facts["task"], facts["granularity"], f"{facts['ratio']:g}")
+            groups[key][facts["method"]].append(cell)
+    rows = []
+    for (model, task, granularity, ratio), methods in sorted(groups.items()):
+        for method in ("dense", *METHODS):
+            if found := methods.get(method):
+                values = [headline(cell) for cell in sorted(found, key=lambda cell: cell["seed"])]
+                n = sum(score["n"] for score in found[0]["scores"].values())
+                each = " / ".join(f"{value:.1f}" for value in values)
+                name = "0 (dense)" if method == "dense" else ratio
+                mean = f"{statistics.mean(values):.1f}"
+                rows.append([model, task, granularity, name, method, mean, each, str(n)])
+    return table(["model", "task", "granularity", "ratio", "method", "mean", "by seed 0 / 1 / 2", "n"], rows)
+
+
+def correlation_table() -> str:
+    """Kendall's tau between each cheap evaluation and the score after fine-tuning."""
+    found = [cell for cell in cells() if cell["cell"]["method"].startswith("candidate-")]
+    if not found:
+        return "No candidate of the correlation study is finished yet."
+    final = [headline(cell) for cell in found]
+    rows = []
+    for fidelity in found[0]["search"]["evaluations"]:
+        measured = [cell["search"]["evaluations"][fidelity] for cell in found]
+        tau = kendalltau([-entry["divergence"] for entry in measured], final)
+        seconds = statistics.median(entry["seconds"] for entry in measured)
+        rows.append(
+            [fidelity, f"{tau.statistic:.2f}", f"{tau.pvalue:.3f}", f"{seconds:.1f}", str(len(found))]
+        )
+    return table(["evaluation", "tau", "p", "median seconds", "candidates"], rows)
+
+
+def cost_table() -> str:
+    """What the search costs beside the fine-tuning of its winner."""
+    rows = []
+    for cell in cells():
+        if cell["cell"]["method"] in ("ae-bert", "ae-bert-random"):
+            search, recovery = cell["search"]["seconds"], cell["training"]["recovery_seconds"]
+            facts = cell["cell"]
+            name = f"{facts['task']}, {facts['granularity']} {facts['ratio']:g}, seed {facts['seed']}"
+            count = len(cell["search"]["candidates"])
+            share = f"{search / recovery:.2f}"
+            rows.append([name, facts["method"], str(count), f"{search:.0f}", f"{recovery:.0f}", share])
+    return table(["run", "method", "candidates", "search, s", "recovery, s", "search / recovery"], rows)
+
+
+def demo_table() -> str:
+    """The summary of a full demo run."""
+    path = RESULTS / "demo.json"
+    if not path.exists():
+        return "The demo's figures are not measured yet."
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    dense, small = facts["dense"], facts["compressed"]
+    rows = [
+        [
+            facts["metric"],
+            *(f"{100 * side['score']:.1f}" for side in (dense, small)),
+            interval(facts["drop_interval"], "points lost"),
+        ],
+        ["encoder parameters", *(f"{side['encoder_parameters'] / 1e6:.2f} M" for side in (dense, small)), ""],
+        ["size on disk", *(f"{side['size_mb']:.0f} MB" for side in (dense, small)), ""],
+    ]
+    for row in facts["bench"]:
+        if row["model"] == "compressed":
+            speed = f"{row['ratio']:.2f}x ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+            name = f"{row['runtime']} {row['precision']}, batch {row['batch']}"
+            rows.append([name, "1x = dense torch fp32", speed, f"{facts['metric']} {100 * row['score']:.1f}"])
+    machine = facts["machine"]
+    seconds = sum(stage["seconds"] for stage in facts["stages"])
+    note = (
+        f"\n\nRotten Tomatoes sentences, n = {facts['n']}, seed {facts['seed']}, `{facts['command']}`, commit "
+        f"{facts['commit']}, {machine['cpu']}, {machine['threads']} threads, {seconds / 60:.1f} minutes."
+    )
+    return table(["", "dense MiniLM", "compressed", "95% interval, or score"], rows) + note
+
+
+def interval(bounds: list[float], unit: str) -> str:
+    """Return an interval in words."""
+    return f"{bounds[0]:.1f} to {bounds[1]:.1f} {unit}"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "demo": demo_table,
+    "scores": scores_table,
+    "correlation": correlation_table,
+    "cost": cost_table,
+}
+
+
+def filled(text: str) -> str:
+    """Return a document with each marked table made anew."""
+    pattern = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.S)
+    return pattern.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", text)
+
+
+def main() -> int:
+    """Rewrite the documents, or check them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 where a document is stale"
+    )
+    check = parser.parse_args().check
+    stale = []
+    for path in DOCUMENTS:
+        old = path.read_text(encoding="utf-8")
+        new = filled(old)
+        if new != old:
+            stale.append(path.name)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    print(f"{'stale' if check else 'rewritten'}: {', '.join(stale) or 'none'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
