@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
+from leanformer.structure.surgery import slice_units
 from leanformer.training.config import TrainingConfig
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.trainer import (
@@ -18,6 +20,7 @@ from leanformer.training.trainer import (
     training_arguments,
     training_columns,
 )
+from tiny import TINY_FAMILIES
 
 
 class FixedTeacher:
@@ -73,15 +76,23 @@ def test_dropout_is_a_choice(tiny_model, mood_train, tiny_tokenizer, tmp_path, d
     assert (len(losses) > 1) is dropout
 
 
-@pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet"])
-def test_training_attends_plainly_and_gives_the_choice_back(tiny_model, family):
-    model, ids = tiny_model(family), torch.arange(5, 25).view(2, 10)
-    usual, before = model.config._attn_implementation, model(input_ids=ids).logits
-    with fast_attention(model):
-        assert torch.cuda.is_available() or model.config._attn_implementation == "eager"
-        assert torch.allclose(model(input_ids=ids).logits, before, atol=1e-5)
-    assert model.config._attn_implementation == usual
-    assert torch.equal(model(input_ids=ids).logits, before)
+@pytest.mark.parametrize("family", TINY_FAMILIES)
+def test_training_attends_plainly_and_gives_the_choice_back(tiny_model, family, monkeypatch):
+    """Also where transformers, which goes by the class, would leave the choice as it is."""
+    monkeypatch.setattr(PreTrainedModel, "_can_set_attn_implementation", classmethod(lambda cls: False))
+    dense, ids = tiny_model(family), torch.arange(5, 25).view(2, 10)
+    for model in (dense, slice_units(dense, {(0, "head"): torch.tensor([1.0, 0, 1, 0])})):
+        model.config._attn_implementation = "eager" if family == "mpnet" else "sdpa"
+        usual, before = model.config._attn_implementation, model(input_ids=ids).logits
+        with fast_attention(model):
+            assert torch.cuda.is_available() or attentions(model) == {"eager"}
+            assert torch.allclose(model(input_ids=ids).logits, before, atol=1e-5)
+        assert attentions(model) == {usual}
+        assert torch.equal(model(input_ids=ids).logits, before)
+
+
+def attentions(model) -> set[str]:
+    return {module.config._attn_implementation for module in model.modules() if hasattr(module, "config")}
 
 
 def test_a_batch_knows_its_rows_and_labels(mood_train, tiny_tokenizer):
