@@ -14,9 +14,10 @@ import torch
 from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError
 from leanformer.export.cpu import usable_threads
-from leanformer.export.layout import FILES
+from leanformer.export.layout import FILES, FOLDERS, artefact
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import RUNTIME_OF, Examples, installed, write_exports
+from leanformer.job import resolved_data
 from leanformer.measure.bench import BenchRow, bench
 from leanformer.pipeline import longest_input, split_held_out
 from leanformer.progress import say
@@ -192,8 +193,21 @@ def bench_models(
             batches=batches,
             threads=reading.threads,
             rounds=rounds,
+            artefacts={
+                name: run for name, source in sources.items() if (run := _kept_exports(source, reading))
+            },
             calibration=examples[0].calibration,
         )
+
+
+def _kept_exports(source: str, reading: Reading) -> Path | None:
+    """Return the run whose exports are those of a model; None where some are missing or made for other data."""
+    run = Path(source).parent
+    if Path(source).name != "model" or not is_run(run) or reading.spec is None:
+        return None
+    files = [artefact(run, runtime, precision) for runtime, precision in FILES if installed(FOLDERS[runtime])]
+    same_data = resolved_data(reading.spec) == Run.open(run).job.data
+    return run if same_data and all(file.is_file() for file in files) else None
 
 
 def _bench_sources(models: Sequence[str]) -> dict[str, str]:

@@ -67,11 +67,7 @@ class Job:
 
     def resolved(self) -> Job:
         """Return the job with absolute paths, so that it can be repeated from any folder."""
-        names = [
-            name for name in _PATHS_OF_DATA if not (name == "source" and self.data.data_dir)
-        ]  # a GLUE name
-        paths = {name: _absolute(getattr(self.data, name)) for name in names}
-        return replace(self, model=_absolute(self.model), data=replace(self.data, **paths))
+        return replace(self, model=_absolute(self.model), data=resolved_data(self.data))
 
     def to_toml(self) -> str:
         """Return the text of job.toml; settings that are None are left out."""
@@ -132,6 +128,19 @@ class Job:
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
         names = [name for name in mine if mine[name] != theirs[name]]
         return [f"{name} ({_shown(mine[name])}, now {_shown(theirs[name])})" for name in names]
+
+
+def resolved_data(spec: DataSpec) -> DataSpec:
+    """Return task data with absolute paths; the name of a GLUE task stays a name.
+
+    Args:
+        spec: The data as the user named them.
+
+    Returns:
+        The same data, wherever the process stands.
+    """
+    names = [name for name in _PATHS_OF_DATA if not (name == "source" and spec.data_dir)]
+    return replace(spec, **{name: _absolute(getattr(spec, name)) for name in names})
 
 
 def _flag(name: str, value: Any) -> list[str]:

@@ -158,6 +158,17 @@ def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypat
     assert rows[1]["score"] == finished["record"]["compressed"]["score"]
 
 
+def test_bench_takes_the_exports_of_a_run_with_the_same_data(finished, workshop, monkeypatch):
+    from leanformer.assess import Reading, _kept_exports
+    from leanformer.tasks.load import DataSpec
+
+    monkeypatch.chdir(workshop)
+    assert str(_kept_exports("small/model", Reading(DataSpec("reviews")))) == "small"
+    assert _kept_exports("small/model", Reading(DataSpec("reviews", metric="f1"))) is None
+    assert _kept_exports("small/teacher", Reading(DataSpec("reviews"))) is None
+    assert _kept_exports("bert", Reading(DataSpec("reviews"))) is None
+
+
 def test_report_is_written_anew(call, finished, workshop, monkeypatch):
     monkeypatch.chdir(workshop)
     page = finished["folder"] / "report.html"

@@ -1,0 +1,54 @@
+"""The README's commands and Python, run as they stand, with a tiny model and tiny data under the README's names."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from leanformer.cli.main import app
+from tiny import build_model, build_rows, build_tokenizer, write_csv
+
+README = Path(__file__).parent.parent / "README.md"
+MODEL, DATA = "my-bert", "reviews"  # the names that the README uses
+SLOW_VERBS = ("demo",)  # needs the real MiniLM; `make demo` shows it
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def commands():
+    """The lines that a reader would type, from the console blocks; a backslash continues a line."""
+    text = "\n".join(blocks("console")).replace("\\\n", " ")
+    lines = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [line for line in words if line[0] == "leanformer" and line[1] not in SLOW_VERBS]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    build_model("bert").save_pretrained(folder / MODEL)
+    build_tokenizer().save_pretrained(folder / MODEL)
+    (folder / DATA).mkdir()
+    for number, (split, rows) in enumerate((("train", 120), ("validation", 60)), start=1):
+        write_csv(folder / DATA / f"{split}.csv", ("sentence", "label"), build_rows(rows, seed=number))
+    return folder
+
+
+def test_commands_and_python_run_one_after_the_other(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda process: {0}
+    )  # tiny models are slower on several threads
+    lines, programs = commands(), blocks("python")
+    assert "compress" in [words[1] for words in lines]
+    assert any("leanformer.compress" in code for code in programs)
+    for words in lines:
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, f"{shlex.join(words)}\n{done.output}\n{done.exception!r}"
+    for code in programs:
+        exec(compile(code, "README.md", "exec"), {})
