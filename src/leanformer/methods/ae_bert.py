@@ -42,7 +42,8 @@ CANDIDATES = 64
 CALIBRATION_TOKENS = 8192
 """Tokens that second moments are gathered from: five times the FFN width of MiniLM."""
 
-LADDER = (Rung(REPAIRED, 128, keep=12), Rung(REPAIRED, 512, keep=1))
+FIRST_ROWS = 128
+CLIMBERS = 12
 
 
 def run(problem: Problem) -> Compressed:
@@ -73,12 +74,27 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     started = time.perf_counter()
     judge, seeds = prepare(problem)
     prepared_seconds = time.perf_counter() - started
-    search = Search(judge, judge.realiser.space, LADDER, problem.seed)
+    search = Search(judge, judge.realiser.space, ladder(len(problem.held_out)), problem.seed)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
     model = judge.realiser.build(outcome.winner.candidate, repaired=True)
     found = recovered(problem, model, judge.realiser.masks(outcome.winner.candidate))
     return replace(found, search=record(outcome, judge, prepared_seconds))
+
+
+def ladder(held_out_rows: int) -> tuple[Rung, ...]:
+    """Return the steps of the evaluation: after repair on few held-out rows, then the best on all of them.
+
+    Args:
+        held_out_rows: How many there are.
+
+    Returns:
+        Two rungs, or one where there are few rows.
+    """
+    last = Rung(REPAIRED, held_out_rows, keep=1)
+    if held_out_rows <= 2 * FIRST_ROWS:
+        return (last,)
+    return (Rung(REPAIRED, FIRST_ROWS, keep=CLIMBERS), last)
 
 
 def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
@@ -178,6 +194,6 @@ def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str,
     return {
         "candidates": candidates,
         "seconds": prepared_seconds + judge.journal.seconds,
-        "rungs": [rung.name for rung in LADDER],
+        "rungs": [rung.name for rung in ladder(len(judge.held_out))],
         "evaluation_rows": len(judge.held_out),
     }
