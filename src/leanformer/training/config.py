@@ -41,7 +41,7 @@ class TrainingConfig:
 
         Args:
             rows: Training rows.
-            quick: One epoch, to see that everything works.
+            quick: Three epochs whatever the size.
             seed: Seed of the run.
             hidden_size: Width of the encoder; narrow encoders want larger steps.
 
@@ -50,7 +50,7 @@ class TrainingConfig:
         """
         return cls(
             learning_rate=_dense_rate(hidden_size),
-            epochs=1 if quick else _epochs(rows, rows_seen=10_000, least=3, most=5),
+            epochs=3 if quick else _epochs(rows, rows_seen=10_000, least=3, most=5),
             seed=seed,
         )
 
@@ -62,17 +62,17 @@ class TrainingConfig:
 
         Args:
             rows: Training rows.
-            quick: One epoch, to see that everything works.
+            quick: Two epochs whatever the size.
             seed: Seed of the run.
             hidden_size: Width of the encoder.
 
         Returns:
-            Two epochs, and up to eight where the data is small, without dropout, at four times the dense learning
+            Two epochs, and up to eight where the data is small, without dropout, at ten times the dense learning
             rate: the pruned model starts further from its optimum, and soft targets allow it.
         """
         return cls(
-            learning_rate=4 * _dense_rate(hidden_size),
-            epochs=1 if quick else _epochs(rows, rows_seen=16_000, least=2, most=8),
+            learning_rate=10 * _dense_rate(hidden_size),
+            epochs=2 if quick else _epochs(rows, rows_seen=16_000, least=2, most=8),
             seed=seed,
             dropout=False,
         )
