@@ -57,7 +57,11 @@ def test_only_bias_gives_the_bias_for_every_token():
 def test_attention_modules_know_their_number_of_heads(tiny_model):
     small = slice_units(tiny_model("bert"), {(0, "head"): torch.tensor([1.0, 0, 0, 1])})
     attention = small.bert.encoder.layer[0].attention.self
-    assert (attention.num_attention_heads, attention.all_head_size, attention.attention_head_size) == (2, 16, 8)
+    assert (attention.num_attention_heads, attention.all_head_size, attention.attention_head_size) == (
+        2,
+        16,
+        8,
+    )
 
 
 def test_mpnet_layers_pick_their_columns_of_the_shared_table(tiny_model):

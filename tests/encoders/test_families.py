@@ -12,7 +12,15 @@ def test_families_are_named_by_model_type():
     for name, family in FAMILIES.items():
         assert getattr(transformers, f"{family.prefix}Config").model_type == name
         assert family_of(transformers.AutoConfig.for_model(name)) is family
-    assert set(supported()) >= {"bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "modernbert"}
+    assert set(supported()) >= {
+        "bert",
+        "roberta",
+        "xlm-roberta",
+        "electra",
+        "distilbert",
+        "mpnet",
+        "modernbert",
+    }
 
 
 def test_a_lean_configuration_belongs_to_its_family(tiny_model):

@@ -48,7 +48,11 @@ def test_other_shapes_are_saved_lean(tiny_model, masks, tmp_path):
     with pytest.raises(ValueError, match="differ in shape"):
         as_plain(small)
     assert save_model(small, None, tmp_path) == "lean"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["carried.py", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "carried.py",
+        "config.json",
+        "model.safetensors",
+    ]
     assert type(AutoModelForSequenceClassification.from_pretrained(tmp_path)) is type(small)
 
 
@@ -76,4 +80,7 @@ def test_a_lean_model_saves_its_code_by_any_way_of_saving(tiny_model, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     assert (tmp_path / "carried.py").exists()
     assert config["auto_map"]["AutoConfig"] == "carried.LeanBertConfig"
-    assert config["auto_map"]["AutoModelForSequenceClassification"] == "carried.LeanBertForSequenceClassification"
+    assert (
+        config["auto_map"]["AutoModelForSequenceClassification"]
+        == "carried.LeanBertForSequenceClassification"
+    )

@@ -67,7 +67,9 @@ def test_neuron_weights_are_all_weights_of_a_neuron(view):
 
 
 def test_encoder_parameters_leave_out_embeddings_and_head(view):
-    outside = sum(p.numel() for name, p in view.model.named_parameters() if f"{view.family.layers}." not in name)
+    outside = sum(
+        p.numel() for name, p in view.model.named_parameters() if f"{view.family.layers}." not in name
+    )
     assert view.encoder_parameters() == sum(p.numel() for p in view.model.parameters()) - outside
     assert outside > 0
 
@@ -76,7 +78,9 @@ def test_gate_sites_see_context_and_activation(view):
     seen = {}
     sites = {"head": view.attention_out(1), "neuron": view.ffn_out(1)}
     for kind, linear in sites.items():
-        linear.register_forward_pre_hook(lambda module, inputs, kind=kind: seen.update({kind: inputs[0].shape}))
+        linear.register_forward_pre_hook(
+            lambda module, inputs, kind=kind: seen.update({kind: inputs[0].shape})
+        )
     view.model(input_ids=torch.arange(5, 15).view(2, 5))
     assert seen == {"head": (2, 5, HIDDEN), "neuron": (2, 5, WIDTH)}
 

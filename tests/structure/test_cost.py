@@ -16,7 +16,9 @@ def test_costs_of_units_add_up_to_the_matrices(tiny_model, family):
     view = EncoderView(tiny_model(family))
     assert head_cost(view) == 4 * 32 * 8
     assert neuron_cost(view) == (96 if family == "modernbert" else 64)
-    assert encoder_weights(view) == view.prunable_weights() == 2 * (4 * head_cost(view) + 64 * neuron_cost(view))
+    assert (
+        encoder_weights(view) == view.prunable_weights() == 2 * (4 * head_cost(view) + 64 * neuron_cost(view))
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -35,7 +37,9 @@ def test_the_ratio_of_matrix_masks(tiny_model):
     mask = torch.ones(32, 32)
     mask[:, :16] = 0
     assert pruning_ratio(view, {(0, "key"): mask}) == pytest.approx(512 / view.prunable_weights())
-    everything = {(n, name): torch.zeros(matrix.shape) for n in (0, 1) for name, matrix in view.matrices(n).items()}
+    everything = {
+        (n, name): torch.zeros(matrix.shape) for n in (0, 1) for name, matrix in view.matrices(n).items()
+    }
     assert pruning_ratio(view, everything) == 1.0
     assert pruning_ratio(view, {}) == 0.0
 

@@ -47,7 +47,9 @@ def test_a_mask_of_ones_changes_nothing(model, kind):
 def test_weights_are_restored_bitwise_after_an_error(model):
     view, before = EncoderView(model), weights(model)
     masks: Masks = {
-        (layer, name): torch.rand(matrix.shape) for layer in (0, 1) for name, matrix in view.matrices(layer).items()
+        (layer, name): torch.rand(matrix.shape)
+        for layer in (0, 1)
+        for name, matrix in view.matrices(layer).items()
     }
     masks[0, "head"] = torch.zeros(view.heads(0))
     dense = logits(model)
