@@ -10,6 +10,7 @@ JSON that was made elsewhere can be copied in. benchmarks/tables.py turns the JS
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import time
@@ -90,7 +91,7 @@ def main() -> int:
         "--model", action="append", default=[], metavar="NAME=FOLDER", help="where a model lies"
     )
     parser.add_argument("--tier", choices=("core", "extended"), default="core")
-    parser.add_argument("--only", default="", help="only cells whose name contains this")
+    parser.add_argument("--only", default="", help="only cells whose name matches this regular expression")
     parser.add_argument("--workers", type=int, default=2, help="cells at a time")
     parser.add_argument("--threads", type=int, default=1, help="threads a cell")
     parser.add_argument("--list", action="store_true", help="show the cells and stop")
@@ -102,7 +103,9 @@ def main() -> int:
         return 0
     cells = list(
         dict.fromkeys(
-            cell for cell in (core() if options.tier == "core" else extended()) if options.only in cell.name
+            cell
+            for cell in (core() if options.tier == "core" else extended())
+            if re.search(options.only, cell.name)
         )
     )
     if options.list:
