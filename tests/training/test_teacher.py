@@ -115,9 +115,11 @@ def test_a_cache_that_a_kill_left_unfinished_is_made_again(
     with monkeypatch.context() as patch:
         patch.setattr(LiveTeacher, "outputs", dies)
         with pytest.raises(KeyboardInterrupt):
-            teacher_for(model, tiny_tokenizer, many, LAYERS, tmp_path)
-    assert (tmp_path / "hidden.f16").exists()
-    cached = teacher_for(model, tiny_tokenizer, many, LAYERS, tmp_path)
+            teacher_for(model, tiny_tokenizer, many, LAYERS, tmp_path / "outputs")
+    assert list(tmp_path.iterdir()) == []  # a cache is written apart and moved into place
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "hidden.f16").write_bytes(b"cut short")
+    cached = teacher_for(model, tiny_tokenizer, many, LAYERS, tmp_path / "outputs")
     positions, batch = list(batches(many, tiny_tokenizer, batch_size=32))[-1]
     compare(cached, LiveTeacher(model, LAYERS), torch.from_numpy(positions), batch)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -100,8 +103,23 @@ def teacher_for(
     if 2e-9 * tokens * len(layers) * model.config.hidden_size > CACHE_LIMIT_GB:
         return LiveTeacher(model, layers)
     if not (folder / "logits.npy").exists():
-        remember(model, tokenizer, train, layers, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".teacher-outputs-", dir=folder.parent))
+        try:
+            remember(model, tokenizer, train, layers, scratch)
+            _put(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     return CachedTeacher(folder, layers, model.config.hidden_size)
+
+
+def _put(finished: Path, folder: Path) -> None:
+    """Move a finished cache into place, unless another process that shares it was faster."""
+    if (folder / "logits.npy").exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # an unfinished one of an older version
+    with contextlib.suppress(OSError):  # the folder appeared since: it is the other's, finished
+        finished.rename(folder)
 
 
 def autocast(device: str) -> torch.autocast:
@@ -142,9 +160,8 @@ def remember(
         tokenizer: Pads the batches.
         train: Encoded rows.
         layers: Hidden states to keep.
-        folder: Receives `hidden.f16`, `offsets.npy` and, last (it marks the cache as complete), `logits.npy`.
+        folder: Receives `hidden.f16`, `offsets.npy` and `logits.npy`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in train["input_ids"]])])
     shape = (len(layers), int(offsets[-1]), model.config.hidden_size)
     hidden = np.memmap(folder / "hidden.f16", dtype=np.float16, mode="w+", shape=shape) if layers else None
@@ -164,5 +181,4 @@ def remember(
     if hidden is not None:
         hidden.flush()
     np.save(folder / "offsets.npy", offsets)
-    np.save(folder / "partial.npy", logits)
-    (folder / "partial.npy").replace(folder / "logits.npy")
+    np.save(folder / "logits.npy", logits)
