@@ -139,9 +139,9 @@ def test_hub_data_set_without_train(monkeypatch):
         load_data(DataSpec("owner/name"))
 
 
-@pytest.mark.parametrize("source", ["nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv"])
+@pytest.mark.parametrize("source", ["nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv", "reviews"])
 def test_missing_source(source):
-    with pytest.raises(DataError, match=r"there is no file or folder .*check the path"):
+    with pytest.raises(DataError, match=r"there is no file, folder or GLUE task .*check the name"):
         load_data(DataSpec(source))
 
 

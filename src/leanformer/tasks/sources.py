@@ -149,8 +149,13 @@ def _read_folder(folder: Path) -> Source:
 
 def _read_hub(spec: DataSpec) -> Source:
     """Read a data set of the hub, or of its cache on this machine."""
-    if not HUB_ID.fullmatch(spec.source) or Path(spec.source).suffix.lower() in SUFFIXES:
-        raise DataError(f"there is no file or folder {spec.source}: check the path")
+    is_file_name = "/" not in spec.source or Path(spec.source).suffix.lower() in SUFFIXES
+    if is_file_name or not HUB_ID.fullmatch(
+        spec.source
+    ):  # a mistyped name is not worth a question to the network
+        raise DataError(
+            f"there is no file, folder or GLUE task {spec.source}: check the name (a hub data set is owner/name)"
+        )
     from datasets import Dataset, DatasetDict, load_dataset
 
     try:
