@@ -139,7 +139,9 @@ def test_hub_data_set_without_train(monkeypatch):
         load_data(DataSpec("owner/name"))
 
 
-@pytest.mark.parametrize("source", ["nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv", "reviews"])
+@pytest.mark.parametrize(
+    "source", ["nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv", "reviews"]
+)
 def test_missing_source(source):
     with pytest.raises(DataError, match=r"there is no file, folder or GLUE task .*check the name"):
         load_data(DataSpec(source))
