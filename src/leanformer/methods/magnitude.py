@@ -8,6 +8,7 @@ weights (ours: the papers prune single weights). Recovery is the same for all me
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered
 from leanformer.search.realise import Realiser, masks_of
-from leanformer.search.space import Space, allocation
+from leanformer.search.space import Candidate, Space, allocation
 from leanformer.structure.importance import Scores
 from leanformer.structure.masks import Masks, applied
 from leanformer.structure.surgery import slice_units
@@ -32,11 +33,7 @@ def uniform(problem: Problem) -> Compressed:
     Returns:
         The compressed model.
     """
-    view = EncoderView(problem.teacher)
-    space = build_space(view, problem)
-    realiser = Realiser(problem.teacher, space, magnitude_scores(view, problem.granularity))
-    candidate = space.uniform()
-    return recovered(problem, realiser.build(candidate, repaired=False), realiser.masks(candidate))
+    return _at_once(problem, lambda space, scores: space.uniform())
 
 
 def global_(problem: Problem) -> Compressed:
@@ -48,12 +45,7 @@ def global_(problem: Problem) -> Compressed:
     Returns:
         The compressed model.
     """
-    view = EncoderView(problem.teacher)
-    space = build_space(view, problem)
-    scores = magnitude_scores(view, problem.granularity)
-    realiser = Realiser(problem.teacher, space, scores)
-    candidate = global_allocation(space, scores)
-    return recovered(problem, realiser.build(candidate, repaired=False), realiser.masks(candidate))
+    return _at_once(problem, global_allocation)
 
 
 def gradual(problem: Problem) -> Compressed:
@@ -98,3 +90,13 @@ def global_allocation(space: Space, scores: Scores) -> tuple[int, ...]:
         key: s.flatten().double().cpu().numpy() for key, s in scores.items()
     }
     return allocation(space, flat)
+
+
+def _at_once(problem: Problem, allocate: Callable[[Space, Scores], Candidate]) -> Compressed:
+    """Prune by magnitude under an allocation, without repair, then distil."""
+    view = EncoderView(problem.teacher)
+    space = build_space(view, problem)
+    scores = magnitude_scores(view, problem.granularity)
+    realiser = Realiser(problem.teacher, space, scores)
+    candidate = allocate(space, scores)
+    return recovered(problem, realiser.build(candidate, repaired=False), realiser.masks(candidate))
