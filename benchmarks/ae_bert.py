@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -110,26 +110,38 @@ def main() -> int:
     )
     if options.list:
         for cell in cells:
-            print("done   " if (FOLDER / f"{cell.name}.json").exists() else "missing", cell.name)
+            print("done   " if finished(cell) else "missing", cell.name)
         return 0
-    missing = [cell for cell in cells if not (FOLDER / f"{cell.name}.json").exists() and cell.model in models]
+    missing = [cell for cell in cells if not finished(cell) and cell.model in models]
     passed = ["--data", str(options.data), "--threads", str(options.threads)]
     passed += [part for pair in options.model for part in ("--model", pair)]
-    dense = [
-        cell.name for cell in missing if cell.method == "dense"
-    ]  # the teachers come first: the others need them
+    # The teachers come first, since all other cells read them; a teacher that is not here any more is trained again.
+    teachers = dict.fromkeys(replace(cell, granularity="unit", ratio=0.0, method="dense") for cell in missing)
+    dense = [cell.name for cell in teachers if not (finished(cell) and (home(cell) / "teacher").exists())]
     rest = [cell.name for cell in missing if cell.method != "dense"]
     failed = run_cells(__file__, dense, passed, options.workers, options.threads)
     return min(1, failed + run_cells(__file__, rest, passed, options.workers, options.threads))
 
 
+def finished(cell: Cell) -> bool:
+    """Whether a cell's figures are there."""
+    return (FOLDER / f"{cell.name}.json").exists()
+
+
+def home(cell: Cell) -> Path:
+    """Return the folder of the teacher that all rows of a model, task and seed share."""
+    return SCRATCH / "ae_bert" / f"{cell.model}_{cell.task}_{cell.seed}"
+
+
 def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> None:
     """Compute one cell and write its JSON."""
+    import numpy as np
     import torch
 
     from leanformer.encoders.view import EncoderView
+    from leanformer.search.evaluate import divergence
     from leanformer.structure.cost import pruning_ratio
-    from leanformer.tasks.predict import evaluate
+    from leanformer.tasks.predict import predict, score_logits
 
     torch.set_num_threads(threads)
     started = time.perf_counter()
@@ -149,8 +161,11 @@ def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> No
         if cell.granularity == "unit":
             view = EncoderView(model)
             figures["kept"] = [[view.heads(layer), view.width(layer)] for layer in range(view.n_layers)]
-    scores = {name: evaluate(model, problem.tokenizer, rows, problem.task) for name, rows in splits.items()}
-    figures["scores"] = {name: asdict(score) for name, score in scores.items()}
+    figures["scores"], figures["divergences"] = {}, {}
+    for name, rows in splits.items():
+        dense, logits = (predict(each, rows, problem.tokenizer) for each in (problem.teacher, model))
+        figures["scores"][name] = asdict(score_logits(logits, np.asarray(rows["label"][:]), problem.task))
+        figures["divergences"][name] = divergence(dense, logits)
     figures["encoder_parameters"] = EncoderView(model).encoder_parameters()
     figures["seconds"] = time.perf_counter() - started
     command = (
@@ -174,11 +189,11 @@ def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[s
     from leanformer.training.finetune import fine_tune
 
     task_data = load_data(source(cell.task, data))
-    home = SCRATCH / "ae_bert" / f"{cell.model}_{cell.task}_{cell.seed}"
-    ready = (home / "teacher" / "config.json").exists()
+    folder = home(cell)
+    ready = (folder / "teacher" / "config.json").exists()
     torch_seed(cell.seed)
     model, tokenizer, _ = load_model(
-        str(home / "teacher") if ready else models[cell.model], task_data.task, not ready
+        str(folder / "teacher") if ready else models[cell.model], task_data.task, not ready
     )
     longest = longest_input(model, tokenizer, None)
     splits = {"validation": task_data.validation} | (
@@ -192,12 +207,12 @@ def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[s
     if not ready:
         config = TrainingConfig.for_teacher(len(train), False, cell.seed, model.config.hidden_size)
         result = fine_tune(
-            model, tokenizer, task_data.task, train, config, home / "checkpoints", "Dense teacher"
+            model, tokenizer, task_data.task, train, config, folder / "checkpoints", "Dense teacher"
         )
         facts = {"seconds": result.seconds, "epochs": result.epochs, "config": asdict(config)}
-        save_model(model, tokenizer, home / "partial")
-        (home / "partial").replace(home / "teacher")
-        shutil.rmtree(home / "checkpoints", ignore_errors=True)
+        save_model(model, tokenizer, folder / "partial")
+        (folder / "partial").replace(folder / "teacher")
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     problem = Problem(
         teacher=model,
         tokenizer=tokenizer,
@@ -209,7 +224,7 @@ def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[s
         seed=cell.seed,
         folder=SCRATCH / "ae_bert" / "cells" / cell.name,
         resume=True,
-        cache=home / "teacher-outputs",
+        cache=folder / "teacher-outputs",
     )
     problem.folder.mkdir(parents=True, exist_ok=True)
     return problem, encoded, facts
