@@ -146,8 +146,8 @@ def _layer(draw: random.Random, layer: int, heads: int, neurons: int, granularit
 def _search(draw: random.Random, layers: int) -> dict[str, Any]:
     candidates: list[dict[str, Any]] = []
     for index in range(64):
-        origin = SEEDS[index] if index < 3 else "random" if index < 34 else "swap"
-        quality = math.exp(draw.gauss(-1.3 - (0.4 if origin == "swap" else 0), 0.45))
+        origin = SEEDS[index] if index < 3 else "random" if index < 34 else "swap" if index % 4 else "blend"
+        quality = math.exp(draw.gauss(-1.3 - (0.4 if origin in ("swap", "blend") else 0), 0.45))
         candidates.append(
             {
                 "id": index,

@@ -73,7 +73,7 @@ def test_every_candidate_is_marked_at_every_rung_it_reached(width: float, result
     assert len(marks(picture, "seed-global")) == scored("global")
     assert len(marks(picture, "seed-reconstruction")) == scored("reconstruction")
     assert len(marks(picture, "origin-random")) == scored("random")
-    assert len(marks(picture, "origin-swap")) == scored("swap")
+    assert len(marks(picture, "origin-swap")) == scored("swap", "blend")
     assert len(marks(picture, "chosen-ring")) == 4
     survivors = sum(len(one["scores"]) > 1 for one in search["candidates"])
     assert len(marks(picture, "join")) == survivors

@@ -7,7 +7,7 @@ import pytest
 
 from leanformer.search.evaluate import REPAIRED, ZERO_SHOT, Judge
 from leanformer.search.space import Group, Space
-from leanformer.search.strategies import Outcome, Proposal, Rung, Search
+from leanformer.search.strategies import PARENTS, SURVIVORS, Outcome, Proposal, Rung, Search
 
 LADDER = (Rung(ZERO_SHOT, 12, keep=3), Rung(REPAIRED, 24, keep=1))
 STRATEGIES = ("random", "evolve")
@@ -36,8 +36,10 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
     first, last = (rung.name for rung in LADDER)
     assert all(first in outcome.scores[proposal.candidate] for proposal in outcome.proposals)
     climbed = {candidate for candidate, scores in outcome.scores.items() if last in scores}
-    best = sorted(outcome.scores, key=lambda candidate: outcome.scores[candidate][first])[:3]
-    assert climbed == {*best, *(proposal.candidate for proposal in seeds_of(judge))}
+    assert climbed >= {proposal.candidate for proposal in seeds_of(judge)}
+    best = sorted(outcome.scores, key=lambda candidate: outcome.scores[candidate][first])
+    keep = 3 if strategy == "random" else SURVIVORS
+    assert climbed == {*best[:keep], *(proposal.candidate for proposal in seeds_of(judge))}
     assert outcome.scores[outcome.winner.candidate][last] == min(outcome.scores[c][last] for c in climbed)
 
 
@@ -84,12 +86,40 @@ def test_a_killed_search_ends_with_the_same_winner(make_judge, tmp_path, monkeyp
     assert resumed == whole
 
 
-def test_evolution_descends_from_the_best(make_judge, tmp_path):
+def test_evolution_goes_generation_by_generation(make_judge, tmp_path):
     outcome = search(make_judge(tmp_path / "journal.log"), "evolve", count=30)
     generations = [proposal.generation for proposal in outcome.proposals]
-    assert [proposal.origin for proposal in outcome.proposals[:16]].count("swap") == 0
-    assert {proposal.origin for proposal in outcome.proposals[16:]} == {"swap"}
-    assert generations[16:] == [1] * 8 + [2] * 6
+    assert generations == [0] * 16 + [1] * 8 + [2] * 6
+    assert {proposal.origin for proposal in outcome.proposals[:16]} == {"uniform", "global", "random"}
+    assert {proposal.origin for proposal in outcome.proposals[16:]} == {"swap", "blend"}
+    first, last = (rung.name for rung in LADDER)
+    for generation in (1, 2):
+        born = [one.candidate for one in outcome.proposals if one.generation == generation]
+        climbed = [candidate for candidate in born if last in outcome.scores[candidate]]
+        ranked = sorted(born, key=lambda candidate: outcome.scores[candidate][first])
+        assert sorted(climbed) == sorted(ranked[:SURVIVORS])
+
+
+def test_only_candidates_measured_on_all_rows_become_parents(monkeypatch):
+    space = Space(tuple(Group(layer, "head", 8, 8, 1.0) for layer in range(4)), 0.5)
+    parents: list[tuple[int, ...]] = []
+    swap = Space.swap
+
+    def watched(self, candidate, generator):
+        parents.append(candidate)
+        return swap(self, candidate, generator)
+
+    class Fickle:  # few rows want the first layer, all rows the last
+        def measure(self, candidate, fidelity, rows):
+            return float(-candidate[0] if fidelity == ZERO_SHOT else -candidate[3])
+
+    monkeypatch.setattr(Space, "swap", watched)
+    search = Search(Fickle(), space, LADDER, 0)
+    outcome = search.evolve([Proposal(space.uniform(), "uniform")], 40)
+    last = LADDER[-1].name
+    assert all(last in outcome.scores[parent] for parent in parents)
+    assert len(set(parents)) > PARENTS
+    assert outcome.winner.candidate[3] == max(c[3] for c, scores in outcome.scores.items() if last in scores)
 
 
 def test_a_small_space_ends_early():

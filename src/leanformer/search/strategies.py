@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leanformer.progress import track
+from leanformer.progress import bar, track
 from leanformer.search.evaluate import Judge
 from leanformer.search.space import Candidate, Space
+
+SURVIVORS = 2
+"""Children of a generation that are measured on all rows."""
+
+PARENTS = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Proposal:
 
     Attributes:
         candidate: Levels kept, one a group.
-        origin: "uniform", "global", "reconstruction", "random" or "swap".
+        origin: "uniform", "global", "reconstruction", "random", "swap" or "blend".
         generation: 0 for the first pool, then the round of evolution.
     """
 
@@ -49,7 +54,7 @@ class Proposal:
     @property
     def is_seed(self) -> bool:
         """Whether it is one of the allocations that the search must not end below."""
-        return self.origin not in ("random", "swap")
+        return self.origin not in ("random", "swap", "blend")
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,11 @@ class Search:
         return self._climb()
 
     def evolve(self, seeds: Iterable[Proposal], count: int, pool: int = 16, brood: int = 8) -> Outcome:
-        """Budget-invariant evolution: swaps around the best so far (EvoPress, ICML 2025), elitist.
+        """Budget-invariant evolution around the best so far, elitist (EvoPress, ICML 2025).
+
+        As there, the children of a generation are told apart on few rows, and the few that survive are measured on
+        all: only these can become parents, else the search fits the few rows (seen at 0.8: KL 0.058 on the 96 rows of
+        the first rung, 0.082 on all). Beside swaps, children blend two parents: the seeds lie far apart.
 
         Args:
             seeds: Candidates that take part besides the random ones.
@@ -108,15 +117,19 @@ class Search:
         """
         self._enter(seeds)
         self._enter(self._random_proposals(min(pool, count)))
-        generation = 0
-        for place in track(range(count), "Search: candidates"):
-            if place >= len(self.proposals):
+        fresh, generation = list(self.proposals), 0
+        with bar() as shown:
+            stage = shown.add_task("Search: candidates", total=count)
+            while fresh:
+                for candidate in fresh:
+                    self._measure(candidate, self.ladder[0])
+                    shown.advance(stage)
+                self._promote(fresh, SURVIVORS)
                 generation += 1
-                self._enter(self._children(min(brood, count - place), generation))
-            if place >= len(self.proposals):
-                break  # the space has no more neighbours
-            self._measure(list(self.proposals)[place], self.ladder[0])
-        return self._climb()
+                children = self._children(min(brood, count - len(self.proposals)), generation)
+                self._enter(children)
+                fresh = [child.candidate for child in children]  # none where the space has no more neighbours
+        return self._outcome()
 
     def _random_proposals(self, count: int) -> list[Proposal]:
         found: dict[Candidate, Proposal] = {}
@@ -129,17 +142,22 @@ class Search:
         return list(found.values())
 
     def _children(self, count: int, generation: int) -> list[Proposal]:
-        """Swap around the best; a third of the children come from the second best, against dead ends."""
-        first = self.ladder[0].name
-        ranked = sorted(self.scores, key=lambda candidate: self.scores[candidate][first])
+        """Swap around the best, and now and then around another parent; a quarter blends two parents."""
+        parents = self._elite()[:PARENTS]
         found: dict[Candidate, Proposal] = {}
         for trial in range(50 * count):
             if len(found) >= count:
                 break
-            parent = ranked[min(1, len(ranked) - 1)] if trial % 3 == 2 else ranked[0]
-            child = self.space.swap(parent, self.generator)
+            other = parents[int(self.generator.integers(len(parents)))]
+            blend = trial % 4 == 3 and len(parents) > 1
+            if blend:
+                share = self.generator.uniform()
+                shares = share * self.space.shares(parents[0]) + (1 - share) * self.space.shares(other)
+                child = self.space.project(shares)
+            else:
+                child = self.space.swap(other if trial % 4 == 2 else parents[0], self.generator)
             if child not in self.proposals and self.space.fits(child):
-                found[child] = Proposal(child, "swap", generation)
+                found[child] = Proposal(child, "blend" if blend else "swap", generation)
         return list(found.values())
 
     def _enter(self, proposals: Iterable[Proposal]) -> None:
@@ -152,13 +170,24 @@ class Search:
         return value
 
     def _climb(self) -> Outcome:
-        """Successive halving; the seeds climb along, so that the winner is never worse than they are."""
-        alive = list(self.scores)
+        """Successive halving over all candidates."""
+        self._promote(list(self.scores), self.ladder[0].keep)
+        return self._outcome()
+
+    def _promote(self, candidates: Sequence[Candidate], keep: int) -> None:
+        """Measure the best on the rungs above; seeds climb along, so that the winner is never worse than they are."""
         for below, rung in zip(self.ladder[:-1], self.ladder[1:], strict=True):
-            ranked = sorted(alive, key=lambda candidate: self.scores[candidate][below.name])
-            seeds = [candidate for candidate in ranked[below.keep :] if self.proposals[candidate].is_seed]
-            alive = ranked[: below.keep] + seeds
-            for candidate in track(alive, f"Search: {rung.fidelity}, {rung.rows} rows"):
+            ranked = sorted(candidates, key=lambda candidate: self.scores[candidate][below.name])
+            seeds = [candidate for candidate in ranked[keep:] if self.proposals[candidate].is_seed]
+            candidates = ranked[:keep] + seeds
+            for candidate in candidates:
                 self._measure(candidate, rung)
-        best = min(alive, key=lambda candidate: self.scores[candidate][self.ladder[-1].name])
-        return Outcome(self.proposals[best], tuple(self.proposals.values()), self.scores)
+
+    def _elite(self) -> list[Candidate]:
+        """Return the candidates that reached the last rung, best first."""
+        last = self.ladder[-1].name
+        reached = [candidate for candidate, scores in self.scores.items() if last in scores]
+        return sorted(reached, key=lambda candidate: self.scores[candidate][last])
+
+    def _outcome(self) -> Outcome:
+        return Outcome(self.proposals[self._elite()[0]], tuple(self.proposals.values()), self.scores)

@@ -17,6 +17,7 @@ ORIGINS = {
     "reconstruction": ("triangle", "seed-reconstruction", "least reconstruction error (seed)"),
     "random": ("circle", "origin-random", "random under the constraint"),
     "swap": ("circle", "origin-swap", "swapped from a better one"),
+    "blend": ("triangle", "origin-swap", "blended from two better ones"),
 }
 SEEDS = ("uniform", "global", "reconstruction")
 _OTHER = ("circle", "origin-random", "other")
