@@ -10,23 +10,23 @@ from rich.table import Table
 from leanformer.report.table import bench_table, summary_table
 
 
-def printed(table: Table) -> str:
-    console = Console(width=140, color_system=None)
+def printed(table: Table, width: int = 140) -> str:
+    console = Console(width=width, color_system=None)
     with console.capture() as capture:
         console.print(table)
     return capture.get().replace("\u00a0", " ")
 
 
 def test_the_summary_sets_both_models_side_by_side(result: dict[str, Any]) -> None:
-    text = printed(summary_table(result))
+    text = printed(summary_table(result), width=80)
     for words in (
         "80.1 (76.2 to 83.8)",
         "79.4 (75.5 to 83.1)",
-        "−0.7 points (−2.0 to 0.5)",
+        "−0.7 (−2.0 to 0.5)",
         "10.6 M",
         "69.6 MB",
         "1.86× (1.79 to 1.94)",
-        "on test, n = 1,725",
+        "n = 1,725",
     ):
         assert words in text
 
@@ -41,6 +41,15 @@ def test_the_bench_marks_a_fallen_score(result: dict[str, Any]) -> None:
     text = printed(bench_table(result["bench"]))
     assert text.count("▼3.1") == 2
     assert text.count("ONNX Runtime") == 8
+
+
+def test_the_bench_fits_a_narrow_terminal(result: dict[str, Any]) -> None:
+    rows = [row | {"model": "a-model-with-a-rather-long-name"} for row in result["bench"]]
+    text = printed(bench_table(rows), width=80)
+    assert "…" not in text
+    assert text.count("ONNX Runtime int8") == 4
+    for row in rows:
+        assert f"({row['ratio_low']:.2f} to {row['ratio_high']:.2f})" in text
 
 
 def test_markup_in_names_is_not_interpreted(result: dict[str, Any]) -> None:

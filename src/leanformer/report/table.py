@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -20,16 +21,17 @@ def summary_table(result: dict[str, Any]) -> Table:
     Returns:
         A table of score, encoder parameters, size and speed; what was not measured is left out.
     """
-    table = Table(title=Text(f"{result['task']['name']}, {result['method']}, seed {result['seed']}"))
+    title = Text(f"{result['task']['name']}, {result['method']}, seed {result['seed']}")
+    table = Table(title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("")
     for name in ("dense", "compressed", "change"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     dense, compressed = result["dense"], result["compressed"]
     table.add_row(
-        f"{numbers.metric_name(result['metric'])}, n = {numbers.count(result['n'])}",
+        f"{numbers.metric_name(result['metric'])} in points, n = {numbers.count(result['n'])}",
         _score_cell(dense),
         _score_cell(compressed),
-        f"{_signed_change(-result['drop_points'])} points "
+        f"{_signed_change(-result['drop_points'])} "
         f"({numbers.drop_interval([-end for end in reversed(result['drop_interval'])])})",
     )
     test = result.get("test")
@@ -38,7 +40,7 @@ def summary_table(result: dict[str, Any]) -> Table:
             f"on test, n = {numbers.count(test['n'])}",
             numbers.points(test["dense"]),
             numbers.points(test["compressed"]),
-            f"{_signed_change(100 * (test['compressed'] - test['dense']))} points",
+            f"{_signed_change(100 * (test['compressed'] - test['dense']))}",
         )
     for name, key, write in (
         ("encoder parameters", "encoder_parameters", numbers.short_count),
@@ -47,7 +49,7 @@ def summary_table(result: dict[str, Any]) -> Table:
         share = numbers.signed(100 * (compressed[key] / dense[key] - 1), 0)
         table.add_row(name, write(dense[key]), write(compressed[key]), f"{share}%")
     for batch in sorted(result.get("speedup") or {}, key=int):
-        table.add_row(f"speed at batch {batch}, PyTorch fp32", "1.00×", _speed_cell(result, batch), "")
+        table.add_row(f"PyTorch fp32 speed, batch {batch}", "1.00×", _speed_cell(result, batch), "")
     return table
 
 
@@ -60,27 +62,26 @@ def bench_table(rows: list[dict[str, Any]]) -> Table:
     Returns:
         The table.
     """
-    table = Table(title="speed against the dense model in PyTorch fp32, 95% intervals")
-    for name in ("model", "runtime", "precision"):
-        table.add_column(name, no_wrap=True)
-    for name in ("batch", "ms", "speed", "interval", "score", "MB"):
+    table = Table(
+        title="speed against the dense model in PyTorch fp32, 95% intervals",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("model", overflow="fold")
+    table.add_column("runtime", no_wrap=True)
+    for name in ("ms", "speed", "score", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
     for index, row in enumerate(rows):
+        if index == 0 or rows[index - 1]["batch"] != row["batch"]:
+            table.add_row(Text(f"batch {row['batch']}", style="bold"))
         lost = lost_points(row, rows)
         score = "" if row.get("score") is None else numbers.points(row["score"])
-        interval = (
-            ""
-            if row.get("ratio_low") is None
-            else numbers.times_interval(row["ratio_low"], row["ratio_high"])
-        )
         table.add_row(
             Text(str(row["model"])),
-            numbers.runtime_name(row["runtime"]),
-            row["precision"],
-            str(row["batch"]),
+            f"{numbers.runtime_name(row['runtime'])} {row['precision']}",
             numbers.milliseconds(row["latency_ms"]),
-            f"{numbers.times_exact(row['ratio'])}×",
-            interval,
+            f"{numbers.times_exact(row['ratio'])}×{_within(row.get('ratio_low'), row.get('ratio_high'))}",
             Text(score) if lost is None else Text(f"{score} ▼{lost:.1f}", style="red"),
             "" if row.get("size_mb") is None else f"{row['size_mb']:.3g}",
             end_section=index + 1 < len(rows) and rows[index + 1]["batch"] != row["batch"],
@@ -97,6 +98,9 @@ def _signed_change(points: float) -> str:
 
 
 def _speed_cell(result: dict[str, Any], batch: str) -> str:
-    interval = (result.get("speedup_interval") or {}).get(batch)
-    within = f" ({numbers.times_interval(*interval)})" if interval else ""
-    return f"{numbers.times_exact(result['speedup'][batch])}×{within}"
+    low, high = (result.get("speedup_interval") or {}).get(batch) or (None, None)
+    return f"{numbers.times_exact(result['speedup'][batch])}×{_within(low, high)}"
+
+
+def _within(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({numbers.times_interval(low, high)})"
