@@ -28,7 +28,7 @@ def summary_table(result: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     dense, compressed = result["dense"], result["compressed"]
     table.add_row(
-        f"{numbers.metric_name(result['metric'])} in points, n = {numbers.count(result['n'])}",
+        f"{numbers.metric_name(result['metric'])}\nn = {numbers.count(result['n'])}",
         _score_cell(dense),
         _score_cell(compressed),
         f"{_signed_change(-result['drop_points'])} "
@@ -37,7 +37,7 @@ def summary_table(result: dict[str, Any]) -> Table:
     test = result.get("test")
     if test:
         table.add_row(
-            f"on test, n = {numbers.count(test['n'])}",
+            f"on test rows\nn = {numbers.count(test['n'])}",
             numbers.points(test["dense"]),
             numbers.points(test["compressed"]),
             f"{_signed_change(100 * (test['compressed'] - test['dense']))}",
@@ -49,7 +49,7 @@ def summary_table(result: dict[str, Any]) -> Table:
         share = numbers.signed(100 * (compressed[key] / dense[key] - 1), 0)
         table.add_row(name, write(dense[key]), write(compressed[key]), f"{share}%")
     for batch in sorted(result.get("speedup") or {}, key=int):
-        table.add_row(f"PyTorch fp32 speed, batch {batch}", "1.00×", _speed_cell(result, batch), "")
+        table.add_row(f"speed, batch {batch}\nin PyTorch fp32", "1.00×", _speed_cell(result, batch), "")
     return table
 
 
