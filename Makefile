@@ -1,7 +1,7 @@
 # Needs git, make and python3.11; everything else is put into .venv by the first call.
 PYTHON ?= python3.11
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install -c constraints.txt
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
 WORKERS ?= 2
 

@@ -49,7 +49,7 @@ def summary_table(result: dict[str, Any]) -> Table:
         share = numbers.signed(100 * (compressed[key] / dense[key] - 1), 0)
         table.add_row(name, write(dense[key]), write(compressed[key]), f"{share}%")
     for batch in sorted(result.get("speedup") or {}, key=int):
-        table.add_row(f"speed, batch {batch}\nin PyTorch fp32", "1.00×", _speed_cell(result, batch), "")
+        table.add_row(f"speed, batch {batch}\nPyTorch fp32", "1.00×", _speed_cell(result, batch), "")
     return table
 
 
