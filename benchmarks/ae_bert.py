@@ -66,6 +66,9 @@ def core() -> Iterator[Cell]:
             if task == "mrpc" and seed == 0:
                 for number in range(CORRELATION_CANDIDATES):
                     yield Cell("e5-small", "mrpc", "unit", 0.8, f"candidate-{number}", 0)
+    # Ablation: what the order of removal and the repair give without a search. Candidate 0 is the uniform allocation.
+    for task, ratio, seed in product(("mrpc",), (0.8, 0.7), (0, 1, 2)):
+        yield Cell("e5-small", task, "unit", ratio, "candidate-0", seed)
 
 
 def extended() -> Iterator[Cell]:
@@ -237,11 +240,12 @@ def compressed(cell: Cell, problem: Any) -> tuple[Any, Any]:
     if not cell.method.startswith("candidate-"):
         found = METHODS[cell.method].run(problem)
         return found, found.search
-    return candidate(problem, int(cell.method.removeprefix("candidate-")))
+    studied = (cell.task, cell.ratio, cell.seed) == ("mrpc", 0.8, 0)
+    return candidate(problem, int(cell.method.removeprefix("candidate-")), studied)
 
 
-def candidate(problem: Any, number: int) -> tuple[Any, dict[str, Any]]:
-    """Measure a candidate by every cheap evaluation, then fine-tune it: the seeds first, then random ones."""
+def candidate(problem: Any, number: int, studied: bool) -> tuple[Any, dict[str, Any]]:
+    """Fine-tune a candidate, the seeds first, then random ones; in the study, after every cheap evaluation."""
     import numpy as np
 
     from leanformer.methods.ae_bert import prepare as prepare_search
@@ -255,7 +259,7 @@ def candidate(problem: Any, number: int) -> tuple[Any, dict[str, Any]]:
     while len(pool) < CORRELATION_CANDIDATES:
         pool.append(realiser.space.random(generator))
     evaluations = {}
-    for fidelity in FIDELITIES:
+    for fidelity in FIDELITIES if studied else ():
         started = time.perf_counter()
         value = judge.measure(pool[number], fidelity, len(problem.held_out))
         evaluations[fidelity] = {"divergence": value, "seconds": time.perf_counter() - started}

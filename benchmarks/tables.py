@@ -21,7 +21,15 @@ from scipy.stats import kendalltau
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "ae-bert.md")
-METHODS = ("uniform-magnitude", "global-magnitude", "gradual-magnitude", "ae-bert-random", "ae-bert")
+ABLATION = "candidate-0"  # the uniform allocation, with ae-bert's order of removal and repair
+METHODS = (
+    "uniform-magnitude",
+    "global-magnitude",
+    "gradual-magnitude",
+    ABLATION,
+    "ae-bert-random",
+    "ae-bert",
+)
 Facts = dict[str, Any]
 
 
@@ -40,9 +48,18 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def headline(cell: Facts) -> float:
     """Return the score that a row is compared by: over all labelled rows that were never chosen on, in percent."""
-    scores = cell["scores"].values()
-    rows = sum(score["n"] for score in scores)
-    return 100 * sum(score["value"] * score["n"] for score in scores) / rows
+    return 100 * over_all_rows(cell, {name: score["value"] for name, score in cell["scores"].items()})
+
+
+def over_all_rows(cell: Facts, values: dict[str, float]) -> float:
+    """Return the mean over the rows of all splits."""
+    rows = {name: score["n"] for name, score in cell["scores"].items()}
+    return sum(values[name] * count for name, count in rows.items()) / sum(rows.values())
+
+
+def shown(method: str) -> str:
+    """Return how a method is called in the tables."""
+    return "uniform, OBS order, repaired" if method == ABLATION else method
 
 
 def scores_table() -> str:
@@ -50,37 +67,93 @@ def scores_table() -> str:
     groups: dict[tuple[str, ...], dict[str, list[Facts]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells():
         facts = cell["cell"]
-        if not facts["method"].startswith("candidate-"):
-            key = (facts["model"], facts["task"], facts["granularity"], f"{facts['ratio']:g}")
-            groups[key][facts["method"]].append(cell)
+        key = (facts["model"], facts["task"], facts["granularity"], f"{facts['ratio']:g}")
+        groups[key][facts["method"]].append(cell)
     rows = []
     for (model, task, granularity, ratio), methods in sorted(groups.items()):
         for method in ("dense", *METHODS):
             if found := methods.get(method):
-                values = [headline(cell) for cell in sorted(found, key=lambda cell: cell["seed"])]
+                found = sorted(found, key=lambda cell: cell["seed"])
+                values = [headline(cell) for cell in found]
                 n = sum(score["n"] for score in found[0]["scores"].values())
                 each = " / ".join(f"{value:.1f}" for value in values)
                 name = "0 (dense)" if method == "dense" else ratio
                 mean = f"{statistics.mean(values):.1f}"
-                rows.append([model, task, granularity, name, method, mean, each, str(n)])
-    return table(["model", "task", "granularity", "ratio", "method", "mean", "by seed 0 / 1 / 2", "n"], rows)
+                seeds = ", ".join(str(cell["seed"]) for cell in found)
+                rows.append([model, task, granularity, name, shown(method), mean, each, seeds, str(n)])
+    return table(["model", "task", "granularity", "ratio", "method", "mean", "each", "seeds", "n"], rows)
+
+
+def margins_table() -> str:
+    """How far ae-bert is above each other row, over the task, ratio and seed cells that both have."""
+    values = {
+        (
+            facts["model"],
+            facts["task"],
+            facts["granularity"],
+            facts["ratio"],
+            facts["seed"],
+            facts["method"],
+        ): (headline(cell))
+        for cell in cells()
+        for facts in [cell["cell"]]
+    }
+    rows = []
+    for method in METHODS[:-1]:
+        gains = [
+            values[key] - values[*key[:-1], method]
+            for key in values
+            if key[-1] == "ae-bert" and (*key[:-1], method) in values
+        ]
+        if gains:
+            spread = f"{min(gains):+.1f} to {max(gains):+.1f}"
+            above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
+            rows.append([shown(method), f"{statistics.mean(gains):+.1f}", spread, above])
+    return table(["ae-bert against", "mean, points", "least to most", "above it in"], rows)
+
+
+def studied() -> list[Facts]:
+    """Return the candidates of the correlation study: all were fine-tuned, whatever the cheap measures said."""
+    return [
+        cell
+        for cell in cells()
+        if cell["cell"]["method"].startswith("candidate-")
+        and (cell["cell"]["task"], cell["cell"]["ratio"], cell["seed"]) == ("mrpc", 0.8, 0)
+    ]
 
 
 def correlation_table() -> str:
     """Kendall's tau between each cheap evaluation and the score after fine-tuning."""
-    found = [cell for cell in cells() if cell["cell"]["method"].startswith("candidate-")]
-    if not found:
-        return "No candidate of the correlation study is finished yet."
+    found = studied()
+    if len(found) < 2:
+        return "The candidates of the correlation study are not finished yet."
     final = [headline(cell) for cell in found]
+    distance = [over_all_rows(cell, cell["divergences"]) for cell in found]
     rows = []
     for fidelity in found[0]["search"]["evaluations"]:
         measured = [cell["search"]["evaluations"][fidelity] for cell in found]
-        tau = kendalltau([-entry["divergence"] for entry in measured], final)
+        cheap = [entry["divergence"] for entry in measured]
+        taus = (kendalltau([-value for value in cheap], final), kendalltau(cheap, distance))
+        written = [f"{tau.statistic:.2f} (p = {tau.pvalue:.3f})" for tau in taus]
         seconds = statistics.median(entry["seconds"] for entry in measured)
-        rows.append(
-            [fidelity, f"{tau.statistic:.2f}", f"{tau.pvalue:.3f}", f"{seconds:.1f}", str(len(found))]
-        )
-    return table(["evaluation", "tau", "p", "median seconds", "candidates"], rows)
+        rows.append([fidelity, *written, f"{seconds:.1f}", str(len(found))])
+    header = ["evaluation", "tau with the accuracy", "tau with the KL", "median seconds", "candidates"]
+    return table(header, rows)
+
+
+def candidates_table() -> str:
+    """Each candidate of the correlation study: cheap measures, and what fine-tuning made of it."""
+    rows = []
+    for cell in studied():
+        measured = [f"{entry['divergence']:.3f}" for entry in cell["search"]["evaluations"].values()]
+        final = f"{over_all_rows(cell, cell['divergences']):.3f}"
+        rows.append([cell["cell"]["method"], *measured, final, f"{headline(cell):.1f}"])
+    rows.sort(key=lambda row: int(row[0].split("-")[1]))
+    header = [
+        "candidate",
+        *("KL " + name for name in ("zero-shot", "recalibrated", "repaired", "short training")),
+    ]
+    return table([*header, "KL after fine-tuning", "accuracy"], rows)
 
 
 def cost_table() -> str:
@@ -135,7 +208,9 @@ def interval(bounds: list[float], unit: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo_table,
     "scores": scores_table,
+    "margins": margins_table,
     "correlation": correlation_table,
+    "candidates": candidates_table,
     "cost": cost_table,
 }
 
