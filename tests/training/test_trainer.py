@@ -123,6 +123,13 @@ def test_embedding_tables_rest_unless_asked(tiny_model, family, train_embeddings
     assert tables
 
 
+def test_relative_biases_are_no_embedding_table(tiny_model):
+    model = tiny_model("mpnet")
+    trainable(model, train_embeddings=False)
+    assert model.mpnet.encoder.relative_attention_bias.weight.requires_grad
+    assert not model.mpnet.embeddings.word_embeddings.weight.requires_grad
+
+
 @pytest.mark.parametrize(("steps", "every"), [(5, 1), (200, 20)])
 def test_a_checkpoint_each_tenth(tmp_path, steps, every):
     arguments = training_arguments(TrainingConfig(1e-3, 3, seed=5), steps, tmp_path)

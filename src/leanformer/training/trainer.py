@@ -196,7 +196,8 @@ def trainable(model: PreTrainedModel, train_embeddings: bool) -> None:
         train_embeddings: Whether the tables train too.
     """
     model.requires_grad_(True)
-    for module in model.modules():
+    # MPNet's table of relative biases is an nn.Embedding too, but lies in the encoder: it always trains.
+    for module in model.base_model.embeddings.modules():
         if isinstance(module, torch.nn.Embedding):
             module.requires_grad_(train_embeddings)
 
