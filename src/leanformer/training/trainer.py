@@ -197,7 +197,7 @@ def trainable(model: PreTrainedModel, train_embeddings: bool) -> None:
     """
     model.requires_grad_(True)
     # MPNet's table of relative biases is an nn.Embedding too, but lies in the encoder: it always trains.
-    for module in model.base_model.embeddings.modules():
+    for module in model.base_model.get_submodule("embeddings").modules():
         if isinstance(module, torch.nn.Embedding):
             module.requires_grad_(train_embeddings)
 
