@@ -166,7 +166,7 @@ def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> No
             figures["kept"] = [[view.heads(layer), view.width(layer)] for layer in range(view.n_layers)]
     figures["scores"], figures["divergences"] = {}, {}
     for name, rows in splits.items():
-        dense, logits = (predict(each, rows, problem.tokenizer) for each in (problem.teacher, model))
+        dense, logits = dense_answers(cell, problem, name, rows), predict(model, rows, problem.tokenizer)
         figures["scores"][name] = asdict(score_logits(logits, np.asarray(rows["label"][:]), problem.task))
         figures["divergences"][name] = divergence(dense, logits)
     figures["encoder_parameters"] = EncoderView(model).encoder_parameters()
@@ -177,6 +177,20 @@ def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> No
     )
     write_result(FOLDER / f"{cell.name}.json", figures, cell.seed, threads, command)
     shutil.rmtree(problem.folder, ignore_errors=True)
+
+
+def dense_answers(cell: Cell, problem: Any, split: str, rows: Any) -> Any:
+    """Return the teacher's logits on a split, (rows, classes): computed once for all cells."""
+    import numpy as np
+
+    from leanformer.tasks.predict import predict
+
+    path = home(cell) / f"{split}.npy"
+    if not path.exists():
+        partial = path.with_suffix(f".{cell.method}.npy")
+        np.save(partial, predict(problem.teacher, rows, problem.tokenizer))
+        partial.replace(path)
+    return np.load(path)
 
 
 def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
