@@ -170,6 +170,25 @@ def cost_table() -> str:
     return table(["run", "method", "candidates", "search, s", "recovery, s", "search / recovery"], rows)
 
 
+def evaluation_table() -> str:
+    """What one evaluation costs."""
+    path = RESULTS / "evaluation_cost.json"
+    if not path.exists():
+        return "Not measured yet."
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    ratios = sorted(facts["seconds"])
+    rows = [
+        [name, *(f"{facts['seconds'][ratio][name]:.2f}" for ratio in ratios)]
+        for name in facts["seconds"][ratios[0]]
+    ]
+    machine = facts["machine"]
+    note = (
+        f"\n\n{facts['sentences']} sentences, median of {facts['candidates']} random candidates, seed "
+        f"{facts['seed']}, `{facts['command']}`, commit {facts['commit']}, {machine['cpu']}."
+    )
+    return table(["evaluation", *(f"seconds at ratio {ratio}" for ratio in ratios)], rows) + note
+
+
 def demo_table() -> str:
     """The summary of a full demo run."""
     path = RESULTS / "demo.json"
@@ -212,6 +231,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "correlation": correlation_table,
     "candidates": candidates_table,
     "cost": cost_table,
+    "evaluation": evaluation_table,
 }
 
 
