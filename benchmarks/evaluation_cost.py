@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from grid import RESULTS, write_result
 
+from grid import RESULTS, write_result
 from leanformer.budget import Budget
 from leanformer.demo import TASK, model_folder, write_rotten_tomatoes
 from leanformer.methods.ae_bert import prepare
