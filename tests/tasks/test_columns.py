@@ -55,6 +55,15 @@ def test_second_text_alone():
 
 
 @pytest.mark.parametrize(
+    ("text", "text_pair", "label"),
+    [("text", None, "text"), ("text", "text", None), (None, "text", "text")],
+)
+def test_one_column_is_not_two_things(text, text_pair, label):
+    with pytest.raises(DataError, match=r"'text' .*twice.*--text.*--label"):
+        choose_columns(table(text=SENTENCES, label=CLASSES), text, text_pair, label)
+
+
+@pytest.mark.parametrize(
     ("columns", "what"),
     [
         ({"left": SENTENCES, "right": OTHERS, "label": CLASSES}, "text column"),

@@ -139,6 +139,32 @@ def test_explicit_validation_file_in_the_official_layout(tmp_path):
     assert data.validation["label"][:] == [0, 1]
 
 
+def test_broken_lines_of_an_explicit_file_are_told_too(tmp_path):
+    folder = write_official("qqp", tmp_path)
+    own = (folder / "dev.tsv").rename(tmp_path / "own.tsv")
+    (folder / "dev.tsv").write_text(own.read_text(encoding="utf-8").replace(BROKEN_QQP_LINE, ""))
+    data = load_data(DataSpec("qqp", data_dir=str(folder), validation=str(own)))
+    assert "1 broken lines of own.tsv were dropped" in data.description
+    assert "dev.tsv" not in data.description
+
+
+def test_explicit_file_of_cola_has_no_header_either(tmp_path):
+    folder = write_official("cola", tmp_path)
+    own = (folder / "dev.tsv").rename(folder / "out_of_domain_dev.tsv")
+    (folder / "dev.tsv").write_bytes(own.read_bytes())
+    data = load_data(DataSpec("cola", data_dir=str(folder), validation=str(own)))
+    assert (len(data.validation), data.validation[0]["row"]) == (6, 1)
+
+
+def test_mismatched_half_of_mnli_is_read_where_it_is_named(tmp_path):
+    folder = write_official("mnli", tmp_path)
+    rows = (folder / "dev_matched.tsv").read_text(encoding="utf-8").splitlines()
+    (folder / "dev_mismatched.tsv").write_text("\n".join(rows[:3]), encoding="utf-8")
+    test = load_data(DataSpec("mnli", data_dir=str(folder), test=str(folder / "dev_mismatched.tsv"))).test
+    assert test is not None
+    assert test["label"][:] == [0, 1]
+
+
 def test_glue_name_needs_its_folder():
     with pytest.raises(DataError, match="MRPC needs --data-dir"):
         load_data(DataSpec("mrpc"))

@@ -26,6 +26,7 @@ def table(values: list, **more) -> Table:
         ([0, 1, 2] * 5, "classification"),
         ([0.0, 1.0] * 5, "classification"),
         ([True, False] * 5, "classification"),
+        (["0", "1", "1.0", "01"] * 5, "classification"),
         (["5.000", "3.800", "2.250", "0.000"] * 5, "regression"),
         ([0.1 * number for number in range(20)], "regression"),
     ],
@@ -58,6 +59,14 @@ def test_ids_do_not_mind_how_numbers_are_written():
     assert class_ids(table(["1.0", 1, "0", False]), "label", ("0", "1", "false")) == [1, 1, 0, 2]
 
 
+def test_class_names_that_look_like_numbers_are_found():
+    data = table([2, 0, 1], label_names={"label": ("1.0", "01", "2")})
+    assert class_ids(data, "label", ("1.0", "01", "2")) == [2, 0, 1]
+    assert class_ids(table(["1.0", "2.0"]), "label", ("1.0", "2.0")) == [0, 1]
+    with pytest.raises(DataError, match=r"data\.csv line 2 has the label '-1'"):
+        class_ids(table([-1], label_names={"label": ("1.0", "2.0")}), "label", ("1.0", "2.0"))
+
+
 def test_unknown_class_names_its_row():
     with pytest.raises(DataError, match=r"data\.csv line 3 has the label 'maybe'"):
         class_ids(table(["yes", "maybe"]), "label", ("no", "yes"))
@@ -76,6 +85,18 @@ def test_missing_label_names_its_row(missing):
         check_present(table(["a", missing]), "label")
 
 
-def test_one_class_only():
-    with pytest.raises(DataError, match=r"every row of data\.csv has the same label 'a'"):
-        check_varied(table(["a", "a"]), "label")
+@pytest.mark.parametrize("value", [[1], {"name": "a"}])
+def test_label_that_is_no_single_value_names_its_row(value):
+    with pytest.raises(DataError, match=r"data\.csv line 3 .*'label'.*single word or number"):
+        check_present(table(["a", value]), "label")
+
+
+def test_number_too_large_to_compute_with_is_no_target():
+    with pytest.raises(DataError, match=r"data\.csv line 3 .*not a number"):
+        target_values(table([1.5, 10**400]), "label")
+
+
+@pytest.mark.parametrize("values", [["a", "a"], ["a", "a "], ["1", "1.0"], ["0.5", "0.50"]])
+def test_one_class_only(values):
+    with pytest.raises(DataError, match=r"every row of data\.csv has the same label '"):
+        check_varied(table(values), "label")

@@ -128,6 +128,28 @@ def test_hub_data_set(monkeypatch):
     assert data.test is None
 
 
+def test_hub_test_rows_whose_values_are_all_minus_one_have_no_labels(monkeypatch):
+    def rows(label):
+        return Dataset.from_dict({"sentence": [f"text {n}" for n in range(30)], "label": label})
+
+    splits = {"train": rows([n / 7 for n in range(30)]), "test": rows([-1.0] * 30)}
+    monkeypatch.setattr("datasets.load_dataset", lambda *args: DatasetDict(splits))
+    data = load_data(DataSpec("owner/name"))
+    assert data.task.kind == "regression"
+    assert data.test is None
+
+
+def test_hub_splits_without_rows_are_no_splits(monkeypatch):
+    whole = hub_data()
+    empty = whole["train"].select([])
+    splits = DatasetDict({"train": whole["train"], "validation": empty, "test": empty})
+    monkeypatch.setattr("datasets.load_dataset", lambda *args: splits)
+    assert len(load_data(DataSpec("owner/name")).validation) == 3
+    monkeypatch.setattr("datasets.load_dataset", lambda *args: DatasetDict({"train": empty}))
+    with pytest.raises(DataError, match="no train split with rows"):
+        load_data(DataSpec("owner/name"))
+
+
 def test_hub_data_set_offline():
     with pytest.raises(DataError, match=r"'nobody/nothing' is no file.*hub.*connection"):
         load_data(DataSpec("nobody/nothing"))
@@ -135,12 +157,13 @@ def test_hub_data_set_offline():
 
 def test_hub_data_set_without_train(monkeypatch):
     monkeypatch.setattr("datasets.load_dataset", lambda *args: DatasetDict({"all": hub_data()["train"]}))
-    with pytest.raises(DataError, match="no train split: it has all"):
+    with pytest.raises(DataError, match="no train split with rows: it has all"):
         load_data(DataSpec("owner/name"))
 
 
 @pytest.mark.parametrize(
-    "source", ["nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv", "reviews"]
+    "source",
+    ["~nobody-here/data.csv", "nowhere/data.csv", "./nowhere", "/nowhere/at/all", "data.csv", "reviews"],
 )
 def test_missing_source(source):
     with pytest.raises(DataError, match=r"there is no file, folder or GLUE task .*check the name"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
@@ -91,6 +92,11 @@ def test_json_keys_that_lack_become_none(tmp_path):
         ("a.jsonl", '{"text": "a"}\n[1]\n', ["a.jsonl line 2", "JSON object"]),
         ("a.json", '[{"text": "a"},\n {"text" "b"}]', ["a.json line 2"]),
         ("a.json", '[{"text": "a"}, 3]', ["a.json row 2"]),
+        ("a.csv", '""\n', ["a.csv", "empty"]),
+        ("a.jsonl", '{"n": 1}\n{"n": ' + "1" * 5000 + "}\n", ["a.jsonl line 2", "digits"]),
+        ("a.json", "[" * 100_000, ["a.json line 1", "can not be decoded"]),
+        ("a.jsonl", '{"text": "a"}\n{"text": "half \\ud83d"}\n', ["a.jsonl line 2", "surrogate"]),
+        ("a.json", '[{"text": "half \\ud83d"}]', ["a.json row 1", "surrogate"]),
         ("a.parquet", "no parquet", ["a.parquet", "parquet"]),
         ("a.txt", "text", [".csv", ".parquet"]),
     ],
@@ -102,6 +108,17 @@ def test_bad_files_get_one_clear_sentence(tmp_path, name, content, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_pairs_of_surrogates_are_characters(tmp_path):
+    assert read_table(write(tmp_path / "a.jsonl", '{"text": "\\ud83c\\udfac"}')).columns["text"] == ["🎬"]
+
+
+def test_parquet_with_a_column_twice(tmp_path):
+    columns = pyarrow.table([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    pyarrow.parquet.write_table(columns, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet can not be decoded.*text"):
+        read_table(tmp_path / "a.parquet")
 
 
 def test_missing_file():

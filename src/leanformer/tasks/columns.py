@@ -66,9 +66,16 @@ def choose_columns(table: Table, text: str | None, text_pair: str | None, label:
         The columns.
 
     Raises:
-        DataError: If a named column does not exist, or the guess is ambiguous; lists columns and flags.
+        DataError: If a named column does not exist or is named twice, or the guess is ambiguous; lists columns
+            and flags.
     """
     check_columns(table, {"--text": text, "--text-pair": text_pair, "--label": label})
+    named = [name for name in (text, text_pair, label) if name is not None]
+    repeated = next((name for name in named if named.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(
+            f"the column '{repeated}' is asked for twice: --text, --text-pair and --label need one each"
+        )
     label = label or _guess_label(table, exclude={text, text_pair})
     if text is not None:
         return Columns(text, text_pair, label)

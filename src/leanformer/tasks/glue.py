@@ -27,7 +27,7 @@ class GlueTask:
         values: What stands in the file for each label, in the order of the labels; empty for regression.
         dev: The validation file.
         test: A labelled test file which some distributions have.
-        header: The column names of files without a header, by file name.
+        header: The column names of files without a header, by file name; "*" stands for all other names.
         may_break: Whether lines with another number of fields are dropped (QQP's official file has some).
     """
 
@@ -57,7 +57,7 @@ GLUE: dict[str, GlueTask] = {
             "CoLA",
             Columns("sentence", None, "label"),
             ("0", "1"),
-            header={"train.tsv": COLA_HEADER, "dev.tsv": COLA_HEADER},
+            header={"*": COLA_HEADER},
         ),
         GlueTask(
             _classes("sst-2", False, ("negative", "positive")),
@@ -177,7 +177,9 @@ def read_glue(glue: GlueTask, path: Path) -> tuple[Table, int]:
     dropped = 0
     if glue.may_break:
         text, dropped = _without_broken_lines(path, text)
-    table = separated_table(path, text, "\t", quoted=False, header=(glue.header or {}).get(path.name))
+    headers = glue.header or {}
+    header = headers.get(path.name, headers.get("*"))
+    table = separated_table(path, text, "\t", quoted=False, header=header)
     if not table.rows:
         raise DataError(f"{path} has no rows: fetch the official file of {glue.folder} again")
     return _named(glue, table), dropped

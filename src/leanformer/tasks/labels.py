@@ -24,7 +24,7 @@ def check_varied(table: Table, column: str) -> None:
         DataError: If there is one class, or one value, only.
     """
     values = table.columns[column]
-    if len(set(values)) < 2:
+    if len(set(map(_meaning, values))) < 2:
         raise DataError(
             f"every row of {table.source} has the same label {values[0]!r} in '{column}', so there is nothing to "
             "learn: give rows of at least two classes, or choose another column with --label"
@@ -32,16 +32,21 @@ def check_varied(table: Table, column: str) -> None:
 
 
 def check_present(table: Table, column: str) -> None:
-    """Refuse missing labels.
+    """Refuse labels that are missing, or are lists or the like.
 
     Args:
         table: The table.
         column: Its label column.
 
     Raises:
-        DataError: If a label is missing; names the row.
+        DataError: If there is such a label; names the row.
     """
     for index, value in enumerate(table.columns[column]):
+        if isinstance(value, list | dict):
+            raise DataError(
+                f"{table.where(index)} has the label {value!r} in '{column}', which is no single word or number: "
+                "give one label a row, or choose another column with --label"
+            )
         if is_missing(value):
             raise DataError(f"{table.where(index)} has no label in '{column}': fill it in, or drop the row")
 
@@ -75,9 +80,9 @@ def guess_kind(table: Table, column: str) -> Kind:
     if any(number is None for number in numbers):
         _check_few_names(table, column, distinct)
         return "classification"
-    whole = {number for number in numbers if number is not None and number == int(number)}
-    if len(whole) < len(numbers):
+    if any(number is not None and number != int(number) for number in numbers):
         return "regression"
+    whole = set(numbers)  # 1 and 1.0 are one
     if len(whole) > MANY_INTEGERS:
         raise DataError(
             f"the label column '{column}' of {table.source} holds {len(whole)} different whole numbers: "
@@ -92,7 +97,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
@@ -105,6 +110,12 @@ def _check_few_names(table: Table, column: str, distinct: set[str]) -> None:
             f"the label column '{column}' of {table.source} holds {len(distinct)} different values in {rows} "
             "rows, too many for classes: choose the column with --label"
         )
+
+
+def _meaning(value: Any) -> float | str:
+    """Reduce a label to what it says, so that 0.5 and '0.50', 'a' and 'a ' are one."""
+    number = _number(value)
+    return class_name(value) if number is None else number
 
 
 def class_name(value: Any) -> str:
@@ -146,15 +157,13 @@ def class_ids(table: Table, column: str, labels: tuple[str, ...]) -> list[int]:
     Raises:
         DataError: If a label is not among them; names the row.
     """
-    ids = {name: index for index, name in enumerate(labels)}
-    if column in table.label_names:
-        own_names = table.label_names[column]
-        values = [
-            own_names[value] if 0 <= value < len(own_names) else value for value in table.columns[column]
-        ]
-    else:
-        values = table.columns[column]
+    values, own_names = table.columns[column], table.label_names.get(column, ())
+    if own_names == labels and all(0 <= value < len(labels) for value in values):
+        return list(values)
+    if own_names:
+        values = [own_names[value] if 0 <= value < len(own_names) else value for value in values]
     names = [class_name(value) for value in values]
+    ids = {class_name(name): index for index, name in enumerate(labels)}
     for index, name in enumerate(names):
         if name not in ids:
             shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")

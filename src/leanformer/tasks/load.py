@@ -13,6 +13,7 @@ from leanformer.tasks.labels import (
     check_present,
     check_varied,
     class_ids,
+    class_name,
     class_names,
     guess_kind,
     is_missing,
@@ -100,7 +101,7 @@ def _labelled(tables: dict[str, Table], columns: Columns) -> dict[str, Table]:
     if test is None:
         return tables
     labels = test.columns.get(columns.label, [])
-    if all(is_missing(label) or str(label) == "-1" for label in labels):
+    if all(is_missing(label) or class_name(label) == "-1" for label in labels):
         return {split: table for split, table in tables.items() if split != "test"}
     return tables
 

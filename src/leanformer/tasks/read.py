@@ -130,11 +130,13 @@ def separated_table(
         The table of strings.
 
     Raises:
-        DataError: If a record can not be parsed or has another number of fields; names the line.
+        DataError: If there is no record, or one can not be parsed or has another number of fields; names the line.
     """
     records, lines = parse_separated(path, text, delimiter, quoted)
     if header is not None:
         records = [record[: len(header)] for record in records]
+    elif not records:  # nothing but an empty field in quotes
+        raise DataError(f"{path} is empty: give a file with a header and rows")
     else:
         header = [name.strip() or f"column_{place}" for place, name in enumerate(records[0], 1)]
         records, lines = records[1:], lines[1:]
@@ -197,29 +199,31 @@ def _read_json(path: Path) -> Table:
     if not text.strip():
         raise DataError(f"{path} is empty: give one JSON object a line")
     if text.lstrip()[0] == "[":
-        try:
-            items = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path} line {error.lineno} can not be decoded ({error.msg}): correct it"
-            ) from error
+        items = _parse_json(path, 1, text)
         return _objects_table(path, items, list(range(1, len(items) + 1)), "row")
     items, lines = [], []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            items.append(_parse_line(path, number, line))
+            items.append(_parse_json(path, number, line))
             lines.append(number)
     return _objects_table(path, items, lines, "line")
 
 
-def _parse_line(path: Path, number: int, line: str) -> Any:
-    """Parse one JSON line."""
+def _parse_json(path: Path, line: int, text: str) -> Any:
+    """Parse JSON that begins on a line of the file."""
     try:
-        return json.loads(line)
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path} line {number} can not be decoded ({error.msg}): give one JSON object a line"
-        ) from error
+        raise _bad_json(path, line + error.lineno - 1, error.msg) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets in brackets
+        raise _bad_json(path, line, str(error).partition(";")[0]) from error
+
+
+def _bad_json(path: Path, line: int, reason: str) -> DataError:
+    """Say which JSON can not be decoded."""
+    return DataError(
+        f"{path} line {line} can not be decoded ({reason}): correct its JSON (one object a line)"
+    )
 
 
 def _objects_table(path: Path, items: list[Any], places: list[int], unit: str) -> Table:
@@ -230,8 +234,19 @@ def _objects_table(path: Path, items: list[Any], places: list[int], unit: str) -
             raise DataError(
                 f"{path} {unit} {place} is not a JSON object: give objects with the columns as keys"
             )
+        _check_characters(item, f"{path} {unit} {place}")
         names.update(dict.fromkeys(item))
     return Table(str(path), {name: [item.get(name) for item in items] for name in names}, places, unit)
+
+
+def _check_characters(item: dict[str, Any], where: str) -> None:
+    """Refuse half surrogate pairs: JSON can spell them, but they are no characters."""
+    try:
+        "".join([*item, *(value for value in item.values() if isinstance(value, str))]).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{where} can not be decoded (it holds one half of a surrogate pair, \\ud800 to \\udfff): correct it"
+        ) from error
 
 
 def _read_parquet(path: Path) -> Table:
@@ -242,7 +257,7 @@ def _read_parquet(path: Path) -> Table:
 
     try:
         dataset = Dataset(ParquetFile(path).read())
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{path} can not be decoded as parquet ({error}): write the file again") from error
     return dataset_table(dataset, str(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,18 +76,20 @@ def read_source(spec: DataSpec) -> Source:
     Raises:
         DataError: If the source does not exist, can not be reached or can not be decoded.
     """
-    path, glue = Path(spec.source).expanduser(), glue_task(spec.source)
+    path, glue = _path(spec.source), glue_task(spec.source)
     if spec.data_dir is not None:
         if glue is None:
             raise DataError(
                 f"--data-dir goes with the name of a GLUE task ({', '.join(GLUE)}) and '{spec.source}' is none: "
                 "give folders and files without it"
             )
-        source = _read_glue_source(glue, glue_folder(glue, spec.data_dir))
+        return _read_glue_source(glue, glue_folder(glue, spec.data_dir), spec)
     elif path.is_dir():
         named = glue_task(path.resolve().name)
         official = named is not None and (path / "train.tsv").is_file()
-        source = _read_glue_source(named, path) if named and official else _read_folder(path)
+        if named and official:
+            return _read_glue_source(named, path, spec)
+        source = _read_folder(path)
     elif path.is_file():
         source = Source(path.stem, {"train": read_table(path)})
     elif glue is not None:
@@ -95,25 +98,27 @@ def read_source(spec: DataSpec) -> Source:
         )
     else:
         source = _read_hub(spec)
-    return _with_explicit_files(source, spec)
+    explicit = {split: read_table(file) for split, file in _explicit_files(spec).items()}
+    return replace(source, tables={**source.tables, **explicit})
 
 
-def _with_explicit_files(source: Source, spec: DataSpec) -> Source:
-    """Replace splits by the files that the user names."""
+def _path(text: str) -> Path:
+    """Return a path, `~` replaced by the home folder where there is one (pathlib raises where there is none)."""
+    return Path(os.path.expanduser(text))
+
+
+def _explicit_files(spec: DataSpec) -> dict[str, Path]:
+    """Return the files that the user names for splits."""
     named = {"validation": spec.validation, "test": spec.test}
-    paths = {split: Path(file).expanduser() for split, file in named.items() if file is not None}
-    if source.glue is None:
-        tables = {split: read_table(path) for split, path in paths.items()}
-    else:
-        tables = {split: read_glue(source.glue, path)[0] for split, path in paths.items()}
-    return replace(source, tables={**source.tables, **tables})
+    return {split: _path(file) for split, file in named.items() if file is not None}
 
 
-def _read_glue_source(glue: GlueTask, folder: Path) -> Source:
-    """Read the official files of a GLUE task."""
+def _read_glue_source(glue: GlueTask, folder: Path, spec: DataSpec) -> Source:
+    """Read the official files of a GLUE task, or in their stead those that the user names."""
     files = {"train": folder / "train.tsv", "validation": folder / glue.dev}
     if glue.test is not None and (folder / glue.test).is_file():
         files["test"] = folder / glue.test
+    files |= _explicit_files(spec)
     read = {split: read_glue(glue, path) for split, path in files.items()}
     notes = tuple(
         f"{dropped} broken lines of {files[split].name} were dropped"
@@ -172,10 +177,10 @@ def _read_hub(spec: DataSpec) -> Source:
     tables = {}
     for split, names in SPLIT_NAMES.items():
         found = next((splits[name] for name in (*names, f"{names[0]}_matched") if name in splits), None)
-        if isinstance(found, Dataset):
+        if isinstance(found, Dataset) and len(found):
             tables[split] = dataset_table(found, f"{spec.source} {split}")
     if "train" not in tables:
         raise DataError(
-            f"the hub data set '{spec.source}' has no train split: it has {', '.join(map(str, splits))}"
+            f"the hub data set '{spec.source}' has no train split with rows: it has {', '.join(map(str, splits))}"
         )
     return Source(spec.source.split("/")[-1] + (f"-{spec.config}" if spec.config else ""), tables)
