@@ -59,3 +59,10 @@ def test_probabilities_are_stable():
 def test_rows_must_match():
     with pytest.raises(ValueError, match="same rows"):
         flips(np.zeros((2, 2)), np.zeros((2, 2)), rows([0, 1, 1]), MOOD)
+
+
+def test_a_value_that_stayed_is_no_change():
+    dense = np.arange(30, dtype=np.float32)[:, None]
+    lean = dense.copy()
+    lean[3] += 0.5
+    assert [flip.row for flip in flips(dense, lean, rows([0.5] * 30), ALIKE)] == [13]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
@@ -148,3 +149,60 @@ def test_the_code_to_load_compiles(result: dict[str, Any]) -> None:
         for door in made:
             compile(door.code, door.name, "exec")
         assert "runs/x/onnx/model_int8.onnx" in made[2].code or "runs/x/onnx/model_int8.onnx" in made[3].code
+
+
+@pytest.mark.parametrize("run", ['a "quoted" run', "o'brien", "back\\new", "braces {x}"])
+def test_the_code_to_load_names_odd_folders_rightly(run: str, result: dict[str, Any]) -> None:
+    for door in doors(result, f"{run}/model") + export_doors(result, run):
+        texts = [node.value for node in ast.walk(ast.parse(door.code)) if isinstance(node, ast.Constant)]
+        assert any(str(text).startswith(f"{run}/") for text in texts)
+
+
+def test_an_export_brings_its_own_tokenizer(result: dict[str, Any]) -> None:
+    """That of the model folder asks to run the carried code first."""
+    onnx, openvino = sorted(door.code for door in export_doors(result, "small"))
+    assert 'AutoTokenizer.from_pretrained("small/onnx")' in onnx
+    assert 'AutoTokenizer.from_pretrained("small/openvino")' in openvino
+
+
+def test_an_int8_that_was_not_kept_is_told_and_not_offered(result: dict[str, Any]) -> None:
+    for export in result["exports"]:
+        export["accepted"] = export["precision"] == "fp32"
+    assert [door.name for door in export_doors(result, "small")] == ["ONNX Runtime, fp32", "OpenVINO, fp32"]
+    page = render(result)
+    assert page.count("</code> <mark>not kept</mark>") == 2
+    assert "18.9\u00a0MB as" not in page
+    assert "69.7\u00a0MB as OpenVINO fp32" in page
+
+
+@pytest.mark.parametrize("key", ["created", "version", "seed", "command", "flips_total"])
+def test_a_result_that_lacks_what_the_page_shows_names_it(
+    key: str, tmp_path: Path, result: dict[str, Any]
+) -> None:
+    del result[key]
+    with pytest.raises(RunError, match=f"lacks '{key}'"):
+        write(tmp_path, result)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_local_paths_are_shown_by_name(result: dict[str, Any]) -> None:
+    run, model = "/home/someone/with/a/long/path/small", "/home/someone/models/my-bert"
+    page = render(result | {"run": run, "model": model, "command": "leanformer compress ..."})
+    shown = re.sub(r'title="[^"]*"', "", page)
+    assert "/home/someone" not in shown
+    assert f'title="{model}">my-bert<' in page
+    assert f'title="{run}">small<' in page
+    assert "&#34;small/model&#34;" in page
+
+
+def test_the_name_of_a_hub_model_is_whole(result: dict[str, Any]) -> None:
+    assert "<li>example-org/MiniLM-L12</li>" in render(result)
+
+
+def test_words_from_right_to_left_do_not_turn_an_answer_around(result: dict[str, Any]) -> None:
+    result["flips"][0].update(text="\u0641\u064a\u0644\u0645", label=0, dense_answer=0, lean_answer=1)
+    result["task"]["labels"] = ["\u0633\u0644\u0628\u064a", "\u0625\u064a\u062c\u0627\u0628\u064a"]
+    page = render(result)
+    assert '<blockquote dir="auto">\u0641' in page
+    for label in result["task"]["labels"]:
+        assert page.count(label) == page.count(f"<bdi>{label}</bdi>") > 0

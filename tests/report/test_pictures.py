@@ -162,3 +162,12 @@ def test_scales_and_ticks() -> None:
     assert scale(0.0) == 100.0
     assert svg.Scale(0.0, 6.2, 0, 1).ticks(6) == [0, 2, 4, 6]
     assert svg.Scale(3.0, 3.0, 5, 9)(3.0) == 5
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_layer_that_was_empty_before_is_drawn_empty(width: float) -> None:
+    """A compressed model that is compressed again."""
+    shapes = example_result(layers=6)["layers"]
+    shapes[2] |= {"neurons": 0, "dense_neurons": 0, "neuron_kept_share": 0.0}
+    kept = marks(units_in_layers(shapes, width), "neurons", "kept")
+    assert [float(bar.attrib["width"]) for bar in kept][2] == 0.0

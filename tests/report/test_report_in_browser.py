@@ -111,3 +111,17 @@ def test_a_bare_run_renders(tmp_path: Path, bare_result: dict[str, Any]) -> None
     probe, _ = look(tmp_path, render(bare_result), 400)
     assert (probe["overflow"], probe["faults"]) == ("0", "")
     assert probe["pictures"] == "4"  # three cards and the layers
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_hostile_names_fit(tmp_path: Path, result: dict[str, Any], width: int) -> None:
+    word = "unbroken" * 60
+    evil = '</script><script>nothing.here()</script>"><img src=x onerror=alert(1)>\u202e'
+    result["task"].update(name=evil + word, labels=[evil + word, word])
+    result.update(model=f"/home/{evil}/{word}", run=f"/home/{evil}/{word}")
+    for flip in result["flips"]:
+        flip.update(text=evil + word)
+    result["machine"]["cpu"] = evil + word
+    probe, log = look(tmp_path, render(result), width)
+    assert (probe["overflow"], probe["outside"], probe["faults"]) == ("0", "0", "")
+    assert "CONSOLE" not in log

@@ -57,3 +57,7 @@ def test_markup_in_names_is_not_interpreted(result: dict[str, Any]) -> None:
     rows = [row | {"model": "[red]x"} for row in result["bench"]]
     assert "[bold]task[/bold]" in printed(summary_table(result))
     assert "[red]x" in printed(bench_table(rows))
+
+
+def test_a_large_model_is_sized_in_plain_digits(result: dict[str, Any]) -> None:
+    assert " 1,340" in printed(bench_table([result["bench"][0] | {"size_mb": 1340.2}]))

@@ -160,3 +160,20 @@ def test_the_test_set_is_told_only_when_there_is_one(
 ) -> None:
     assert "On the test set (n = 1,725) the accuracy went from 79.1 to 78.4" in notes(result)
     assert "test set" not in notes(bare_result)
+
+
+def test_equal_answers_are_no_gain() -> None:
+    said = verdict(changed(0.0, [0.0, 0.0]))
+    assert "gain" not in " ".join(said.notes)
+    assert said.notes[0] == "No resample of the 408 rows tells the two models apart."
+
+
+def test_an_interval_that_ends_at_zero_is_no_certain_gain() -> None:
+    assert "can not tell this difference from none" in notes(changed(-0.8, [-1.8, 0.0]))
+
+
+def test_an_int8_that_was_not_kept_is_never_the_fastest(result: dict[str, Any]) -> None:
+    assert "compressed model in its own (OpenVINO int8)" in notes(result)
+    for export in result["exports"]:
+        export["accepted"] = export["precision"] == "fp32"
+    assert "compressed model in its own (OpenVINO fp32)" in notes(result)

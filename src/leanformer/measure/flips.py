@@ -57,7 +57,7 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
 
     Returns:
         Classification: every changed answer, the one with the largest change of probabilities first. Regression:
-        the 20 largest changes, largest first.
+        the 20 largest changes at most, largest first.
 
     Raises:
         ValueError: If the numbers of rows differ.
@@ -67,7 +67,7 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
         raise ValueError(f"answers must be of the same rows, but there are {counts}")
     if task.kind == "regression":
         change = np.abs(dense_logits[:, 0] - lean_logits[:, 0])
-        order = np.argsort(-change, kind="stable")[:LARGEST_CHANGES]
+        order = np.argsort(-change, kind="stable")[: min(LARGEST_CHANGES, np.count_nonzero(change))]
         return [
             _flip(row, float(row["label"]), float(dense_logits[index, 0]), float(lean_logits[index, 0]))
             for index, row in _rows(dataset, order)

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from leanformer.report import numbers
 from leanformer.report.pictures import pairs
+from leanformer.report.runtimes import kept_exports
 from leanformer.report.words import main_batch
 
 
@@ -114,7 +115,7 @@ def _parameters(result: dict[str, Any]) -> Card:
 def _size(result: dict[str, Any]) -> Card:
     before, after = (result[key]["size_mb"] for key in ("dense", "compressed"))
     details = ["with embeddings"]
-    exports = [one for one in result.get("exports") or [] if one.get("size_mb")]
+    exports = [one for one in kept_exports(result) if one.get("size_mb")]
     if exports:
         least = min(exports, key=lambda one: float(one["size_mb"]))
         name = f"{numbers.runtime_name(least['runtime'])} {least['precision']}"

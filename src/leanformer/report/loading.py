@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
+
+from leanformer.report.runtimes import kept_exports
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
     ask = '("A text to classify.")'
     if result["task"]["pair"]:
         ask = '({"text": "One text.", "text_pair": "The other."})'
-    make = f'pipeline("text-classification", "{model}"'
+    make = f'pipeline("text-classification", {_quoted(model)}'
     if is_plain(result):
         return [
             Door(
@@ -59,7 +62,7 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
 
 
 def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
-    """Return one door for each runtime that was exported to: its smallest variant.
+    """Return one door for each runtime that was exported to: its smallest variant that was kept.
 
     Args:
         result: The content of result.json.
@@ -69,7 +72,7 @@ def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
         The doors; none when nothing was exported.
     """
     smallest: dict[str, dict[str, Any]] = {}
-    for export in sorted(result.get("exports") or [], key=lambda one: -float(one.get("size_mb") or 0)):
+    for export in sorted(kept_exports(result), key=lambda one: -float(one.get("size_mb") or 0)):
         smallest[export["runtime"]] = export
     texts = '["One text."], ["The other."]' if result["task"]["pair"] else '["A text to classify."]'
     return [_export_door(export, folder, texts) for export in smallest.values() if export["runtime"] in _RUN]
@@ -77,19 +80,19 @@ def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
 
 _TOKENS = (
     "from transformers import AutoTokenizer\n\n"
-    'tokenizer = AutoTokenizer.from_pretrained("{folder}/model")\n'
+    "tokenizer = AutoTokenizer.from_pretrained({home})\n"
     'batch = dict(tokenizer({texts}, return_tensors="np"))\n'
 )
 _RUN = {
     "onnxruntime": (
         "ONNX Runtime",
-        "import onnxruntime\n" + _TOKENS + 'session = onnxruntime.InferenceSession("{folder}/{path}")\n'
+        "import onnxruntime\n" + _TOKENS + "session = onnxruntime.InferenceSession({file})\n"
         "wanted = [entry.name for entry in session.get_inputs()]\n"
         "logits = session.run(None, {{name: batch[name] for name in wanted}})[0]",
     ),
     "openvino": (
         "OpenVINO",
-        "import openvino\n" + _TOKENS + 'model = openvino.Core().compile_model("{folder}/{path}", "CPU")\n'
+        "import openvino\n" + _TOKENS + 'model = openvino.Core().compile_model({file}, "CPU")\n'
         "wanted = [entry.get_any_name() for entry in model.inputs]\n"
         "logits = model({{name: batch[name] for name in wanted}})[0]",
     ),
@@ -98,6 +101,12 @@ _RUN = {
 
 def _export_door(export: dict[str, Any], folder: str, texts: str) -> Door:
     name, code = _RUN[export["runtime"]]
-    return Door(
-        f"{name}, {export['precision']}", code.format(folder=folder, path=export["path"], texts=texts)
-    )
+    file = f"{folder}/{export['path']}"
+    home = file.rpartition("/")[0]  # its tokenizer needs no carried code, unlike that of the model
+    filled = code.format(home=_quoted(home), file=_quoted(file), texts=texts)
+    return Door(f"{name}, {export['precision']}", filled)
+
+
+def _quoted(path: str) -> str:
+    """Write a path as a string of Python; JSON's strings are such."""
+    return json.dumps(path, ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -85,12 +86,17 @@ def short_count(number: float) -> str:
 
 def megabytes(size_mb: float) -> str:
     """Write a size in megabytes."""
-    return f"{size_mb:,.0f}\u00a0MB" if size_mb >= 100 else f"{size_mb:.3g}\u00a0MB"
+    return f"{three_digits(size_mb)}\u00a0MB"
 
 
-def milliseconds(latency_ms: float) -> str:
-    """Write a latency with three digits."""
-    return f"{latency_ms:,.0f}" if latency_ms >= 100 else f"{latency_ms:.3g}"
+def three_digits(number: float) -> str:
+    """Write a latency or a size with three digits, and whole from 100 on."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def place(path: str) -> str:
+    """Write a local path for people: the folder's name; a path from here, or a hub id, stays as it is."""
+    return Path(path).name or path if Path(path).is_absolute() else path
 
 
 def seconds(duration: float) -> str:

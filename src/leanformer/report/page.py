@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from markupsafe import Markup
 
 from leanformer.errors import RunError
@@ -41,9 +41,10 @@ def write_report(run_folder: Path) -> Path:
     result = read_result(run_folder)
     try:
         page = render(result)
-    except KeyError as missing:
+    except (KeyError, UndefinedError) as missing:
+        name = str(missing).rpartition(" ")[2]  # both end with the name in quotes
         raise RunError(
-            f"{run_folder / 'result.json'} lacks {missing}: run the compression again to write it anew"
+            f"{run_folder / 'result.json'} lacks {name}: run the compression again to write it anew"
         ) from missing
     target, partial = run_folder / "report.html", run_folder / f".report.html.{os.getpid()}"
     try:
@@ -99,7 +100,7 @@ def render(result: dict[str, Any]) -> str:
 
 
 def _context(result: dict[str, Any]) -> dict[str, Any]:
-    run = str(result["run"]).rstrip("/")
+    run = numbers.place(str(result["run"])).rstrip("/")
     task, bench, flips = result["task"], result.get("bench") or [], result.get("flips") or []
     curve = (result.get("training") or {}).get("curve") or []
     return {

@@ -37,6 +37,19 @@ def lost_points(
     return lost if lost > FALLEN_POINTS else None
 
 
+def kept_exports(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the exports whose files are there: an int8 model is removed when its score falls on training rows."""
+    return [export for export in result.get("exports") or [] if export.get("accepted", True)]
+
+
+def kept_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the benchmark's rows without those of exports of the compressed model that were not kept."""
+    kept = kept_exports(result)
+    gone = {variant(export) for export in result.get("exports") or [] if export not in kept}
+    rows = result.get("bench") or []
+    return [row for row in rows if row["model"] != "compressed" or variant(row) not in gone]
+
+
 def variant(row: dict[str, Any]) -> str:
     """Name a row's runtime and precision: "OpenVINO int8"."""
     return f"{numbers.runtime_name(row['runtime'])} {row['precision']}"

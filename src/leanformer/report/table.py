@@ -80,10 +80,10 @@ def bench_table(rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             Text(str(row["model"])),
             f"{numbers.runtime_name(row['runtime'])} {row['precision']}",
-            numbers.milliseconds(row["latency_ms"]),
+            numbers.three_digits(row["latency_ms"]),
             f"{numbers.times_exact(row['ratio'])}×{_within(row.get('ratio_low'), row.get('ratio_high'))}",
             Text(score) if lost is None else Text(f"{score} ▼{lost:.1f}", style="red"),
-            "" if row.get("size_mb") is None else f"{row['size_mb']:.3g}",
+            "" if row.get("size_mb") is None else numbers.three_digits(row["size_mb"]),
             end_section=index + 1 < len(rows) and rows[index + 1]["batch"] != row["batch"],
         )
     return table

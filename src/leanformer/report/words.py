@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leanformer.report import numbers
-from leanformer.report.runtimes import runtime_note
+from leanformer.report.runtimes import kept_rows, runtime_note
 
 LARGE_DROP_POINTS = 3.0
 Tone = Literal["good", "mixed", "bad"]
@@ -47,7 +47,7 @@ def verdict(result: dict[str, Any]) -> Verdict:
     speed, is_faster = _speed_words(result)
     headline = f"{gone_words(result)}; {_score_words(result)}, {'and' if is_faster else 'but'} {speed}."
     notes = [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
-    runtimes, runtimes_tone = runtime_note(result.get("bench") or [], result["compressed"]["score"])
+    runtimes, runtimes_tone = runtime_note(kept_rows(result), result["compressed"]["score"])
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
     return Verdict(headline, tuple(note for note in notes if note), max(tones, key=_SEVERITY.__getitem__))
@@ -131,7 +131,9 @@ def _score_note(result: dict[str, Any]) -> str:
         return f"This is a large drop, although {rows} are too few to tell it from chance: score it on more rows."
     if low > 0:
         return "The loss is small but real: its whole interval lies above zero."
-    if high <= 0:
+    if low == high == 0:
+        return f"No resample of the {rows} tells the two models apart."
+    if high < 0:
         return "The gain is real on these rows: its whole interval lies above zero."
     return (
         f"{rows} can not tell this difference from none; a loss of up to {numbers.signed(high)} points is not "

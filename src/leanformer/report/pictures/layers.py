@@ -70,7 +70,7 @@ def _neurons(
     layer: dict[str, Any], span: tuple[float, float], y: float, side: float, middle: float
 ) -> list[Markup]:
     start, end = span
-    share = layer["neurons"] / layer["dense_neurons"]
+    share = layer["neurons"] / max(layer["dense_neurons"], 1)  # none where a compressed model came in
     tip = (
         f"layer {layer['layer']}: {count(layer['neurons'])} of {count(layer['dense_neurons'])} neurons kept "
         f"({percent(share)})"

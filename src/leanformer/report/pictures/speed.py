@@ -71,7 +71,7 @@ def _bar(row: dict[str, Any], lost: float | None, x: svg.Scale, y: float, step: 
 def _row_words(row: dict[str, Any], lost: float | None) -> str:
     words = f"{numbers.model_name(row['model'])}, {variant(row)}, batch {row['batch']}: "
     words += (
-        f"{numbers.milliseconds(row['latency_ms'])} ms, {numbers.times_exact(row['ratio'])} times the speed"
+        f"{numbers.three_digits(row['latency_ms'])} ms, {numbers.times_exact(row['ratio'])} times the speed"
     )
     if row.get("ratio_low") is not None:
         words += f" (95% interval {numbers.times_interval(row['ratio_low'], row['ratio_high'])})"
