@@ -37,7 +37,7 @@ class Cell:
     task: str
     granularity: str
     ratio: float
-    method: str  # "dense", a method's name, or "candidate-I" of the correlation study
+    method: str  # "dense", a method's name, or of the study: "candidate-I" (fine-tuned), "judged-I" (cheaply)
     seed: int
 
     @property
@@ -66,6 +66,7 @@ def core() -> Iterator[Cell]:
             if task == "mrpc" and seed == 0:
                 for number in range(CORRELATION_CANDIDATES):
                     yield Cell("e5-small", "mrpc", "unit", 0.8, f"candidate-{number}", 0)
+                    yield Cell("e5-small", "mrpc", "unit", 0.8, f"judged-{number}", 0)
     # Ablation: what the order of removal and the repair give without a search. Candidate 0 is the uniform allocation.
     for task, ratio, seed in product(("mrpc",), (0.8, 0.7), (0, 1, 2)):
         yield Cell("e5-small", task, "unit", ratio, "candidate-0", seed)
@@ -138,38 +139,28 @@ def home(cell: Cell) -> Path:
 
 def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> None:
     """Compute one cell and write its JSON."""
-    import numpy as np
     import torch
 
-    from leanformer.encoders.view import EncoderView
-    from leanformer.search.evaluate import divergence
-    from leanformer.structure.cost import pruning_ratio
-    from leanformer.tasks.predict import predict, score_logits
+    from leanformer.methods.registry import METHODS
 
     torch.set_num_threads(threads)
     started = time.perf_counter()
     problem, splits, teacher_facts = prepare(cell, models, data)
-    figures: dict[str, Any] = {
-        "cell": asdict(cell),
-        "rows": {name: len(rows) for name, rows in splits.items()},
-    }
-    model = problem.teacher
-    if cell.method == "dense":
-        figures["training"] = teacher_facts
+    figures: dict[str, Any] = {"cell": asdict(cell)}
+    kind, _, number = cell.method.partition("-")
+    if kind == "judged":
+        figures |= judged(problem, int(number))
     else:
-        found, search = compressed(cell, problem)
-        model = found.model
-        figures |= {"training": found.training, "search": search}
-        figures["ratio"] = pruning_ratio(EncoderView(problem.teacher), found.masks)
-        if cell.granularity == "unit":
-            view = EncoderView(model)
-            figures["kept"] = [[view.heads(layer), view.width(layer)] for layer in range(view.n_layers)]
-    figures["scores"], figures["divergences"] = {}, {}
-    for name, rows in splits.items():
-        dense, logits = dense_answers(cell, problem, name, rows), predict(model, rows, problem.tokenizer)
-        figures["scores"][name] = asdict(score_logits(logits, np.asarray(rows["label"][:]), problem.task))
-        figures["divergences"][name] = divergence(dense, logits)
-    figures["encoder_parameters"] = EncoderView(model).encoder_parameters()
+        model = problem.teacher
+        if cell.method == "dense":
+            figures["training"] = teacher_facts
+        else:
+            found = (
+                fine_tuned(problem, int(number)) if kind == "candidate" else METHODS[cell.method].run(problem)
+            )
+            model = found.model
+            figures |= {"training": found.training, "search": found.search} | kept(cell, problem, found)
+        figures |= answers(cell, problem, model, splits)
     figures["seconds"] = time.perf_counter() - started
     command = (
         f"python benchmarks/ae_bert.py --cell {cell.name} --threads {threads} --data {data} "
@@ -247,39 +238,75 @@ def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[s
     return problem, encoded, facts
 
 
-def compressed(cell: Cell, problem: Any) -> tuple[Any, Any]:
-    """Run a method, or fine-tune one candidate of the correlation study."""
-    from leanformer.methods.registry import METHODS
+def kept(cell: Cell, problem: Any, found: Any) -> dict[str, Any]:
+    """Return what a method left of the encoder."""
+    from leanformer.encoders.view import EncoderView
+    from leanformer.structure.cost import pruning_ratio
 
-    if not cell.method.startswith("candidate-"):
-        found = METHODS[cell.method].run(problem)
-        return found, found.search
-    studied = (cell.task, cell.ratio, cell.seed) == ("mrpc", 0.8, 0)
-    return candidate(problem, int(cell.method.removeprefix("candidate-")), studied)
+    figures: dict[str, Any] = {"ratio": pruning_ratio(EncoderView(problem.teacher), found.masks)}
+    if cell.granularity == "unit":
+        view = EncoderView(found.model)
+        figures["kept"] = [[view.heads(layer), view.width(layer)] for layer in range(view.n_layers)]
+    return figures
 
 
-def candidate(problem: Any, number: int, studied: bool) -> tuple[Any, dict[str, Any]]:
-    """Fine-tune a candidate, the seeds first, then random ones; in the study, after every cheap evaluation."""
+def answers(cell: Cell, problem: Any, model: Any, splits: dict[str, Any]) -> dict[str, Any]:
+    """Return scores and divergences from the dense model on each split."""
+    import numpy as np
+
+    from leanformer.encoders.view import EncoderView
+    from leanformer.search.evaluate import divergence
+    from leanformer.tasks.predict import predict, score_logits
+
+    scores, divergences = {}, {}
+    for name, rows in splits.items():
+        dense, logits = dense_answers(cell, problem, name, rows), predict(model, rows, problem.tokenizer)
+        scores[name] = asdict(score_logits(logits, np.asarray(rows["label"][:]), problem.task))
+        divergences[name] = divergence(dense, logits)
+    return {
+        "rows": {name: len(rows) for name, rows in splits.items()},
+        "scores": scores,
+        "divergences": divergences,
+        "encoder_parameters": EncoderView(model).encoder_parameters(),
+    }
+
+
+def study(problem: Any, number: int) -> tuple[Any, Any]:
+    """Return the judge, and a candidate of the study: the search's seeds come first, then random ones."""
     import numpy as np
 
     from leanformer.methods.ae_bert import prepare as prepare_search
-    from leanformer.methods.steps import recovered
-    from leanformer.search.evaluate import FIDELITIES
 
     judge, seeds = prepare_search(problem)
-    realiser = judge.realiser
     generator = np.random.default_rng(1234)  # the same list in each cell
     pool = [seed.candidate for seed in seeds]
     while len(pool) < CORRELATION_CANDIDATES:
-        pool.append(realiser.space.random(generator))
+        pool.append(judge.realiser.space.random(generator))
+    return judge, pool[number]
+
+
+def fine_tuned(problem: Any, number: int) -> Any:
+    """Repair and fine-tune a candidate of the study, whatever the cheap evaluations say."""
+    from leanformer.methods.steps import recovered
+
+    judge, candidate = study(problem, number)
+    realiser = judge.realiser
+    found = recovered(problem, realiser.build(candidate, repaired=True), realiser.masks(candidate))
+    return replace(found, search={"candidate": list(candidate)})
+
+
+def judged(problem: Any, number: int) -> dict[str, Any]:
+    """Measure a candidate of the study by each cheap evaluation: a cell of its own, so that it can change alone."""
+    from leanformer.search.evaluate import FIDELITIES
+
+    judge, candidate = study(problem, number)
+    judge.dense_logits()  # shared by all candidates of a search: not part of an evaluation's cost
     evaluations = {}
-    for fidelity in FIDELITIES if studied else ():
+    for fidelity in FIDELITIES:
         started = time.perf_counter()
-        value = judge.measure(pool[number], fidelity, len(problem.held_out))
+        value = judge.measure(candidate, fidelity, len(problem.held_out))
         evaluations[fidelity] = {"divergence": value, "seconds": time.perf_counter() - started}
-    model = realiser.build(pool[number], repaired=True)
-    found = recovered(problem, model, realiser.masks(pool[number]))
-    return found, {"evaluations": evaluations, "candidate": list(pool[number])}
+    return {"candidate": list(candidate), "evaluations": evaluations}
 
 
 def source(task: str, data: Path) -> Any:

@@ -17,6 +17,9 @@ Candidate = tuple[int, ...]
 TOLERANCE = 0.005
 """A candidate's pruning ratio lies within half a percentage point of the target (EagleEye's rule, too)."""
 
+WAVES = 3
+"""Cosines of which a random candidate's profile over the depth is made, the k-th 1/k as high as the first."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -137,8 +140,9 @@ class Space:
         """Return a random candidate under the constraint: AE-BERT's idea, after EagleEye's sampling.
 
         EagleEye draws r_l ~ U(0, 1) a layer and rejects what misses the target. With two dozen groups hardly any
-        draw meets it, so ours are shifted onto the constraint instead; the spread itself is drawn too, so that
-        candidates near and far from uniform appear.
+        draw meets it, so ours are shifted onto the constraint instead. Independent draws are all alike, though:
+        their sums over the early and over the late layers hardly differ. So a wave over the depth and a preference
+        for each kind of group are drawn beside the noise, and how far all three carry from uniform.
 
         Args:
             generator: The source of randomness.
@@ -147,8 +151,14 @@ class Space:
             A candidate.
         """
         spread = generator.uniform(0.1, 1.0)
-        wished = (1 - self.pruning_ratio) * (1 + spread * generator.uniform(-1, 1, len(self.groups)))
-        return self.project(wished)
+        depth = np.array([group.layer + 0.5 for group in self.groups])
+        waves = np.arange(1, WAVES + 1)
+        heights = generator.standard_normal(WAVES) / waves
+        wave = np.cos(np.pi * np.outer(depth / (depth.max() + 0.5), waves)) @ heights  # (groups,)
+        names, kinds = np.unique([group.kind for group in self.groups], return_inverse=True)
+        preference = generator.uniform(-0.5, 0.5, len(names))[kinds]
+        noise = generator.uniform(-1, 1, len(self.groups))
+        return self.project((1 - self.pruning_ratio) * (1 + spread * (wave + preference + noise)))
 
     def swap(self, candidate: Candidate, generator: np.random.Generator) -> Candidate:
         """Return a neighbour: what one group gives up, another receives, the budget stays.
