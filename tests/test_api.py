@@ -7,7 +7,7 @@ import torch
 import leanformer
 from leanformer import Budget
 from leanformer.api import load
-from leanformer.errors import BudgetError, ModelError, RunError
+from leanformer.errors import BudgetError, DataError, ModelError, RunError
 from leanformer.tasks.load import DataSpec
 
 
@@ -91,6 +91,21 @@ def test_refused_run_leaves_no_folder(tiny_model_folder, tiny_task, tmp_path):
             tiny_model_folder, tiny_task, Budget(0.999), granularity="weight", out=tmp_path / "run", threads=1
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_refused_run_without_out_leaves_no_folder_either(tiny_model_folder, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    with pytest.raises(DataError, match="nowhere"):
+        leanformer.compress(tiny_model_folder, "./nowhere", threads=1)
+    assert list(scratch.iterdir()) == []
+
+
+def test_load_of_broken_weights(tiny_model_folder):
+    (tiny_model_folder / "model.safetensors").write_bytes(b"\0" * 40)
+    with pytest.raises(ModelError, match="can not be loaded"):
+        load(tiny_model_folder)
 
 
 def test_public_names_are_there():

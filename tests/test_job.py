@@ -51,6 +51,11 @@ def test_differences_name_the_setting_and_both_values():
     ]
 
 
+def test_command_gives_the_ratio_in_full():
+    command = Job("bert", DataSpec("reviews"), Budget(0.12345678)).command("small")
+    assert "--pruning-ratio 0.12345678 " in command
+
+
 def test_command_repeats_the_job():
     job = Job("my bert", DataSpec("sst2", data_dir="glue"), Budget(0.7), seed=3, threads=2, exports=())
     command = job.command("small")
@@ -89,7 +94,9 @@ def test_bad_ratio_in_a_file_is_refused(tmp_path):
         Job.from_toml(path)
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"max_tokens": 0}, {"exports": ("tflite",)}])
+@pytest.mark.parametrize(
+    "wrong", [{"threads": 0}, {"max_tokens": 0}, {"seed": -1}, {"seed": 2**32}, {"exports": ("tflite",)}]
+)
 def test_impossible_setting_is_refused(wrong):
     with pytest.raises(RunError):
         Job("bert", DataSpec("reviews"), **wrong)

@@ -85,3 +85,10 @@ def test_longest_input_is_the_users_within_the_models(tiny_model, tiny_tokenizer
     assert longest_input(model, tiny_tokenizer, 32) == 32
     with pytest.raises(RunError, match="64 tokens"):
         longest_input(model, tiny_tokenizer, 65)
+
+
+def test_longest_input_leaves_room_for_text(tiny_model, tiny_tokenizer):
+    assert longest_input(tiny_model("bert"), tiny_tokenizer, 3) == 3  # [CLS], one piece, [SEP]
+    for tokens in (-5, 0, 1, 2):
+        with pytest.raises(RunError, match=f"--max-tokens {tokens} leaves no text: give 3 or more"):
+            longest_input(tiny_model("bert"), tiny_tokenizer, tokens)

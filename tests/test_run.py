@@ -85,6 +85,21 @@ def test_stage_is_done_once_and_its_facts_come_back_equal(tmp_path):
     assert (again.artefact("model") / "weights").read_text() == "new"
 
 
+def test_kill_before_the_job_was_written_whole_does_not_block_the_folder(tmp_path):
+    (tmp_path / ".job.toml.partial").write_text("model = ")
+    assert Run.create(tmp_path, JOB, resume=True).job == JOB
+    assert [path.name for path in tmp_path.iterdir()] == ["job.toml"]
+
+
+def test_machine_that_refuses_is_no_reason_to_leave_something(tmp_path, monkeypatch):
+    with pytest.raises(PermissionError), Run.create(tmp_path / "data", JOB, resume=False):
+        raise PermissionError(13, "Permission denied", "train.csv")
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        Run.create(tmp_path / "deep" / "full", JOB, resume=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_failed_stage_leaves_nothing_half_written(tmp_path):
     run = Run.create(tmp_path, JOB, resume=False)
 

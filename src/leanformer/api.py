@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -114,7 +115,12 @@ def compress(
     folder = Path(tempfile.mkdtemp(prefix="leanformer-") if out is None else out)
     if out is None:
         say(f"the run is kept in {folder}")
-    record = run_job(job, folder, resume)
+    try:
+        record = run_job(job, folder, resume)
+    finally:
+        if out is None:
+            with suppress(OSError):  # it holds the run, unless that was refused
+                folder.rmdir()
     loaded = load(folder)
     return Result(loaded.model, loaded.tokenizer, _score_in(record), folder / "report.html", folder, record)
 
@@ -133,6 +139,7 @@ def load(folder: str | Path) -> Loaded:
     """
     import torch
     import transformers
+    from safetensors import SafetensorError
 
     import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
 
@@ -144,7 +151,7 @@ def load(folder: str | Path) -> Loaded:
         model_class = getattr(transformers, _auto_class(config.architectures))
         model = model_class.from_pretrained(path, config=config, dtype=torch.float32, use_safetensors=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path} can not be loaded: {reason}") from error
     return Loaded(model.eval(), tokenizer)

@@ -16,6 +16,7 @@ from leanformer.errors import RunError
 from leanformer.export.cpu import usable_threads
 from leanformer.tasks.load import DataSpec
 
+LARGEST_SEED = 2**32 - 1  # of NumPy's generator
 RUNTIME_FOLDERS = ("onnx", "openvino")
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
 _NO_FLAG = ("model", "data", "budget", "exports")
@@ -58,10 +59,9 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
-        if self.threads < 1:
-            raise RunError(f"{self.threads} threads can not work: give --threads 1 or more")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise RunError(f"--max-tokens {self.max_tokens} leaves no text: give 1 or more")
+        check_limits(self.threads, self.max_tokens)
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise RunError(f"the seed {self.seed} lies outside 0 to {LARGEST_SEED}: give another --seed")
         if unknown := set(self.exports) - set(RUNTIME_FOLDERS):
             raise RunError(f"no export is called '{min(unknown)}': choose from {', '.join(RUNTIME_FOLDERS)}")
 
@@ -115,7 +115,7 @@ class Job:
         parts = ["leanformer", "compress", self.model]
         for name, value in asdict(self.data).items():
             parts += _flag("data" if name == "source" else name, value)
-        parts += _flag("pruning_ratio", f"{self.budget.pruning_ratio:g}")
+        parts += _flag("pruning_ratio", str(self.budget.pruning_ratio))
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):
@@ -128,6 +128,22 @@ class Job:
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
         names = [name for name in mine if mine[name] != theirs[name]]
         return [f"{name} ({_shown(mine[name])}, now {_shown(theirs[name])})" for name in names]
+
+
+def check_limits(threads: int | None, max_tokens: int | None) -> None:
+    """Refuse limits under which nothing could be computed.
+
+    Args:
+        threads: Processor threads, if given.
+        max_tokens: Longest input in tokens, if given.
+
+    Raises:
+        RunError: If one of them is not positive.
+    """
+    if threads is not None and threads < 1:
+        raise RunError(f"{threads} threads can not work: give --threads 1 or more")
+    if max_tokens is not None and max_tokens < 1:
+        raise RunError(f"--max-tokens {max_tokens} leaves no text: give a larger number")
 
 
 def resolved_data(spec: DataSpec) -> DataSpec:

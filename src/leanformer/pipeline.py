@@ -169,13 +169,16 @@ def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ma
         The user's number, or what the model takes.
 
     Raises:
-        RunError: If the user asks for more than the model takes.
+        RunError: If the user asks for more than the model takes, or for less than any text needs.
     """
     from leanformer.tasks.encode import model_max_tokens
 
     most = model_max_tokens(model, tokenizer)
     if max_tokens is not None and max_tokens > most:
         raise RunError(f"the model takes {most} tokens at most: give --max-tokens {most} or fewer")
+    special = tokenizer.num_special_tokens_to_add()
+    if max_tokens is not None and max_tokens <= special:
+        raise RunError(f"--max-tokens {max_tokens} leaves no text: give {special + 1} or more")
     return max_tokens or most
 
 

@@ -21,6 +21,7 @@ from leanformer.job import Job
 from leanformer.progress import say
 
 JOB_FILE = "job.toml"
+JOB_BEGUN = ".job.toml.partial"  # all that a kill before the job was written whole leaves
 LOG_FILE = "log.jsonl"
 ARTEFACTS = (
     *(JOB_FILE, LOG_FILE, "result.json", "report.html"),
@@ -71,11 +72,11 @@ class Run:
             return cls._resumed(folder, job, resume)
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file: give --out a folder that does not exist yet")
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(item.name != JOB_BEGUN for item in folder.iterdir()):
             raise RunError(f"{folder} exists and is not a run of leanformer: give --out another folder")
         created = _make_folder(folder)
-        run = cls(folder, job, created)
-        run.write(JOB_FILE, job.to_toml())
+        with cls(folder, job, created) as run:  # removed again where the disk is full
+            run.write(JOB_FILE, job.to_toml())
         return run
 
     @classmethod
@@ -118,8 +119,11 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave nothing half-written behind a refusal."""
-        if isinstance(error, LeanformerError) and self._created is not None and not self._log:
+        """Leave nothing half-written behind a refusal, be it ours or the machine's."""
+        if self._created is None or self._log:
+            return
+        begun = any(item.name not in (JOB_FILE, JOB_BEGUN) for item in self.folder.iterdir())
+        if isinstance(error, LeanformerError) or (isinstance(error, OSError) and not begun):
             for item in self.folder.iterdir():
                 _remove(item)
             for folder in self._created:

@@ -1,8 +1,11 @@
 """What all verbs share."""
 
 import json
+import os
 import subprocess
 import sys
+
+import pytest
 
 NOISY = """
 import ctypes, os, typer
@@ -35,6 +38,27 @@ def test_json_is_alone_on_standard_output():
     done = noisy("--json")
     assert json.loads(done.stdout) == {"answer": 42}
     assert all(noise in done.stderr for noise in NOISES)
+
+
+def test_json_does_not_depend_on_the_encoding_of_the_terminal():
+    words = [sys.executable, "-c", NOISY.format(error="OSError").replace("42}", "'🎬'}"), "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert json.loads(done.stdout) == {"answer": "🎬"}
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ENOSPC", "No space left on device"),
+        ("EACCES", "Permission denied"),
+        ("EROFS", "Read-only file system"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_sentence_too(code, message):
+    done = noisy("--fail", error=f"OSError(__import__('errno').{code}, '{message}', 'small/model')")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"error: small/model: {message}: make room, or name another place"
 
 
 def test_people_get_the_table():

@@ -171,7 +171,24 @@ def test_unknown_architecture_names_the_supported_ones(tiny_model_folder):
     assert all(name in str(caught.value) for name in supported())
 
 
-@pytest.mark.parametrize("content", ["{", '{"model_type": "bert", "hidden_size": "much"}'])
+@pytest.mark.parametrize(
+    ("name", "value"), [("hidden_size", 33), ("num_attention_heads", 0), ("hidden_act", "none-such")]
+)
+def test_config_that_no_model_can_be_built_from(tiny_model_folder, name, value):
+    config = json.loads((tiny_model_folder / "config.json").read_text())
+    (tiny_model_folder / "config.json").write_text(json.dumps({**config, name: value}))
+    with pytest.raises(ModelError, match=r"can not be loaded .* config\.json that describes it"):
+        load_model(str(tiny_model_folder), TWO, finetune=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        '{"model_type": "bert", "hidden_size": "much"}',
+        '{"model_type": "bert", "id2label": ["no", "yes"]}',
+    ],
+)
 def test_broken_config(tiny_model_folder, content):
     (tiny_model_folder / "config.json").write_text(content)
     with pytest.raises(ModelError, match=r"config\.json of .* can not be read"):
@@ -183,7 +200,7 @@ def test_folder_that_is_no_model(tmp_path):
         load_model(str(tmp_path), TWO, finetune=False)
 
 
-@pytest.mark.parametrize("path", ["/nowhere/model", "./nowhere", "a/b/c"])
+@pytest.mark.parametrize("path", ["/nowhere/model", "~nobody-here/model", "./nowhere", "a/b/c"])
 def test_missing_folder(path):
     with pytest.raises(ModelError, match="there is no model folder"):
         load_model(path, TWO, finetune=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from leanformer.errors import ModelError
 from leanformer.tasks.encode import encode
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.predict import evaluate, predict, score_logits
@@ -68,6 +69,14 @@ def test_the_interval_is_about_that_of_a_binomial():
     assert result.low == pytest.approx(result.value - half_width, abs=0.01)
     assert result.high == pytest.approx(result.value + half_width, abs=0.01)
     assert result == score_logits(np.eye(2)[answers], labels, BINARY)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answers_that_are_no_numbers_have_no_score(value):
+    logits = np.eye(2)[[0, 1, 1]]
+    logits[1, 0] = value
+    with pytest.raises(ModelError, match="1 of 3 rows"):
+        score_logits(logits, np.array([0, 1, 1]), BINARY)
 
 
 def test_regression_score():

@@ -98,7 +98,7 @@ def compress(
         "trust_remote_code": trust_remote_code,
     }
     given = {name: value for name, value in settings.items() if value is not None}
-    return answer(run_job(_job(given, data, pruning_ratio, _start(job, out, resume)), out, resume))
+    return answer(run_job(_job(given, data, pruning_ratio, _start(job, out, resume, model)), out, resume))
 
 
 def answer(record: dict[str, Any]) -> Answer:
@@ -123,14 +123,14 @@ def answer(record: dict[str, Any]) -> Answer:
     return Answer({key: record[key] for key in _RECORD}, shown)
 
 
-def _start(job_file: Path | None, out: Path, resume: bool) -> Job | None:
+def _start(job_file: Path | None, out: Path, resume: bool, model: str | None) -> Job | None:
     """Return the job that the given options change: a file's, or that of the run to resume."""
     from leanformer.job import Job
     from leanformer.run import Run, is_run
 
     if job_file is not None:
         return Job.from_toml(job_file)
-    return Run.open(out).job if resume and is_run(out) else None
+    return Run.open(out).job if resume and (is_run(out) or model is None) else None
 
 
 def _job(given: dict[str, Any], data: DataOptions, pruning_ratio: float | None, start: Job | None) -> Job:

@@ -25,4 +25,4 @@ def methods() -> Answer:
     record = [
         {key: value for key, value in asdict(method).items() if key != "entry"} for method in METHODS.values()
     ]
-    return Answer(record, table)
+    return Answer({"methods": record}, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import json
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from leanformer.assess import Reading
 
 INTERRUPTED = 130
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 FILE_COLUMNS = 120
 DataOptions = dict[str, Any]
 
@@ -95,12 +97,15 @@ def reading(
 
     Raises:
         DataError: If the data are described but not named.
+        RunError: If a limit is not positive.
     """
     from leanformer.assess import Reading
+    from leanformer.job import check_limits
     from leanformer.tasks.load import DataSpec
 
     if data and "source" not in data:
         raise DataError("the options describe data, but none are named: add --data")
+    check_limits(threads, max_tokens)
     spec = DataSpec(**data) if data else None
     return Reading(spec, truncate, max_tokens, threads, bool(trust_remote_code))
 
@@ -168,10 +173,20 @@ def _sentences(can_resume: bool) -> Iterator[None]:
     except LeanformerError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        typer.echo(f"error: {_refusal(error)}: make room, or name another place", err=True)
+        raise typer.Exit(LeanformerError.exit_code) from error
     except KeyboardInterrupt as error:
         hint = ": what is finished is kept; go on with the same command and --resume" if can_resume else ""
         typer.echo(f"interrupted{hint}", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _refusal(error: OSError) -> str:
+    """Say what the machine refuses, and where."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
 
 
 @contextmanager
@@ -202,7 +217,7 @@ def _flush_c_streams() -> None:
 
 def _print(answer: Answer, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(answer.record, ensure_ascii=False))
+        typer.echo(json.dumps(answer.record))
         return
     from rich.console import Console
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from leanformer.errors import ModelError
 from leanformer.progress import say
-from leanformer.tasks.sources import HUB_ID
+from leanformer.tasks.sources import HUB_ID, local_path
 from leanformer.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def load_model(
 
 def _checked(path_or_id: str) -> str:
     """Check what can be checked without opening files, for folders on this machine; `~` becomes the home folder."""
-    folder = Path(path_or_id).expanduser()
+    folder = local_path(path_or_id)
     if folder.is_file():
         raise ModelError(f"{folder} is a file: give the folder that holds config.json and model.safetensors")
     if not folder.is_dir():
@@ -113,7 +113,7 @@ def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
 
     try:
         return AutoConfig.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
-    except (OSError, StrictDataclassError) as error:
+    except (OSError, StrictDataclassError, AttributeError, TypeError) as error:
         if Path(path_or_id).is_dir():
             raise ModelError(
                 f"the config.json of {path_or_id} can not be read ({_first_line(error)}): fetch the model again"
@@ -236,10 +236,10 @@ def _load_weights(
                 ignore_mismatched_sizes=True,  # checked below: transformers would put noise there silently
                 output_loading_info=True,
             )
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, ArithmeticError) as error:
         raise ModelError(
             f"the weights of {path_or_id} can not be loaded ({_first_line(error)}): "
-            "it needs a whole model.safetensors"
+            "it needs a whole model.safetensors and a config.json that describes it"
         ) from error
     _check_loaded(path_or_id, model, report, head_fits)
     return model

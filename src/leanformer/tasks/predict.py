@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leanformer.errors import ModelError
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
 from leanformer.tasks.metrics import score
@@ -107,7 +108,16 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
 
     Returns:
         The score with its interval.
+
+    Raises:
+        ModelError: If an answer is no finite number: it would count as the first class, or give a score of NaN.
     """
+    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    if broken:
+        raise ModelError(
+            f"the model answers {broken} of {len(logits)} rows with no number (NaN or infinity), so it has no "
+            "score: its weights are damaged, give another model"
+        )
     generator = np.random.default_rng(0)
     rows = len(labels)
     draws = (generator.integers(0, rows, rows) for _ in range(RESAMPLES))

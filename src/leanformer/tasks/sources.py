@@ -76,7 +76,7 @@ def read_source(spec: DataSpec) -> Source:
     Raises:
         DataError: If the source does not exist, can not be reached or can not be decoded.
     """
-    path, glue = _path(spec.source), glue_task(spec.source)
+    path, glue = local_path(spec.source), glue_task(spec.source)
     if spec.data_dir is not None:
         if glue is None:
             raise DataError(
@@ -102,15 +102,22 @@ def read_source(spec: DataSpec) -> Source:
     return replace(source, tables={**source.tables, **explicit})
 
 
-def _path(text: str) -> Path:
-    """Return a path, `~` replaced by the home folder where there is one (pathlib raises where there is none)."""
+def local_path(text: str) -> Path:
+    """Return a path, `~` replaced by the home folder where there is one (pathlib raises where there is none).
+
+    Args:
+        text: What the user wrote.
+
+    Returns:
+        The path, whether it exists or not.
+    """
     return Path(os.path.expanduser(text))
 
 
 def _explicit_files(spec: DataSpec) -> dict[str, Path]:
     """Return the files that the user names for splits."""
     named = {"validation": spec.validation, "test": spec.test}
-    return {split: _path(file) for split, file in named.items() if file is not None}
+    return {split: local_path(file) for split, file in named.items() if file is not None}
 
 
 def _read_glue_source(glue: GlueTask, folder: Path, spec: DataSpec) -> Source:
