@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,17 +68,20 @@ def test_an_error_in_padded_batches_only_is_seen(small):
         check(small, Twin(small.model, wrong_when_padded))
 
 
-def test_large_logits_are_compared_by_their_size(small, monkeypatch):
-    head = small.model.classifier
-    monkeypatch.setattr(head, "weight", torch.nn.Parameter(head.weight * 1e4))
-    difference, largest = max_difference(
-        small.model, Twin(small.model, lambda _, logits: logits * (1 + 2e-6)), small.encoded, small.tokenizer
-    )
+def test_large_logits_are_compared_by_their_size(small):
+    model = deepcopy(
+        small.model
+    )  # not monkeypatch: undoing, it deletes a parameter instead of putting it back
+    with torch.no_grad():
+        model.classifier.weight.mul_(1e4)
+    large = replace(small, model=model)
+    nearly = Twin(model, lambda _, logits: logits * (1 + 2e-6))
+    difference, largest = max_difference(model, nearly, small.encoded, small.tokenizer)
     assert largest > 100
     assert difference > TOLERANCE
-    check(small, Twin(small.model, lambda _, logits: logits * (1 + 2e-6)))
+    check(large, nearly)
     with pytest.raises(ModelError):
-        check(small, Twin(small.model, lambda _, logits: logits * (1 + 1e-4)))
+        check(large, Twin(model, lambda _, logits: logits * (1 + 1e-4)))
 
 
 def test_a_spread_goes_from_long_to_short(small):
