@@ -1,3 +1,4 @@
+import time
 from dataclasses import asdict
 
 import numpy as np
@@ -8,7 +9,8 @@ from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError
 from leanformer.export.exporters import export_onnx
 from leanformer.export.layout import artefact
-from leanformer.measure.bench import bench, sample_batches
+from leanformer.export.runtimes import TorchRunner
+from leanformer.measure.bench import bench, check_sizes, sample_batches
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.metrics import score
 from leanformer.tasks.predict import predict
@@ -122,3 +124,43 @@ def test_batches_are_full_and_spread_over_the_lengths(mood_train, tiny_tokenizer
 def test_too_few_rows_for_a_batch(pair, mood_held_out, mood_task, tiny_tokenizer):
     with pytest.raises(DataError, match="3 texts can not fill a batch of 8"):
         bench(pair[0], mood_held_out.select(range(3)), tiny_tokenizer, mood_task)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rounds", "said"),
+    [((0,), 4, "--batch 0 can not"), ((), 4, "--batch 0"), ((1,), 1, "--rounds 1 gives")],
+)
+def test_what_gives_no_interval_is_refused(sizes, rounds, said):
+    with pytest.raises(DataError, match=said):
+        check_sizes(sizes, rounds)
+
+
+def test_the_first_call_is_timed_before_the_scoring(
+    pair, mood_held_out, mood_task, tiny_tokenizer, monkeypatch
+):
+    """Scoring prepares a runtime as well: what comes after it is no first call."""
+
+    class SlowStart(TorchRunner):
+        started = False
+
+        def __call__(self, batch):
+            if not self.started:
+                time.sleep(0.2)
+            self.started = True
+            return super().__call__(batch)
+
+    def load(source, runtime, precision, threads):
+        return SlowStart(pair[1], threads)
+
+    monkeypatch.setattr("leanformer.measure.bench.load_runner", load)
+    rows = bench(
+        {"lean": pair[0]["lean"]},
+        mood_held_out,
+        tiny_tokenizer,
+        mood_task,
+        ["torch"],
+        batches=(2, 1),
+        threads=1,
+        rounds=2,
+    )
+    assert [row.first_call_ms == rows[0].first_call_ms >= 200 for row in rows] == [True, True]

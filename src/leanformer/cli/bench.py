@@ -32,12 +32,6 @@ def bench(
 
     leanformer bench bert-folder small --data reviews/ --batch 1 --batch 32
     """
-    from leanformer.errors import RunError
-
-    for name, value in (("batch", min(batch)), ("rounds", rounds)):
-        if value < 1:
-            raise RunError(f"--{name} {value} can not be timed: give 1 or more")
-
     from leanformer.assess import bench_models
     from leanformer.measure.machine import machine
     from leanformer.report.table import bench_table

@@ -24,7 +24,7 @@ from leanformer.export.runtimes import (
     predict_with,
 )
 from leanformer.export.variants import ensure_artefact
-from leanformer.measure.clock import Timing, interleave
+from leanformer.measure.clock import call_ms, interleave
 from leanformer.measure.statistics import bootstrap_ratio_interval, median_interval
 from leanformer.progress import track
 from leanformer.tasks.encode import batches as padded_batches
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 8)
 ROUNDS = 16
+FEWEST_ROUNDS = 2  # one has no spread, hence no interval
 ROWS_A_ROUND = 40  # split into batches of the size that is timed, within the limits below
 FEWEST_BATCHES, MOST_BATCHES = 4, 12
 LIMIT_S = 30.0  # of timing a batch size; only a machine that is busy with other work needs longer
@@ -63,7 +64,8 @@ class BenchRow:
         score: The task's metric on the whole validation set, measured with this very variant.
         n: The rows of that set.
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
-        first_call_ms: The first call after loading, which is in no median.
+        first_call_ms: The very first call after loading, in which runtimes prepare themselves: one batch of the first
+            batch size that was asked for, whichever this row is of. It is in no median.
     """
 
     model: str
@@ -90,6 +92,7 @@ class Entrant:
     runner: Runner
     score: float
     size_mb: float
+    first_call_ms: float
 
     @property
     def name(self) -> str:
@@ -136,9 +139,10 @@ def bench(
         Rows in the order of batch sizes, models, runtimes.
 
     Raises:
-        DataError: If there are fewer texts than a batch needs.
+        DataError: If there are fewer texts than a batch needs, or the batches or rounds are too few to be timed.
         ModelError: If a model can not be loaded, or an exported file belongs to another model.
     """
+    check_sizes(batches, rounds)
     if len(encoded) < max(batches):
         raise DataError(
             f"{len(encoded)} texts can not fill a batch of {max(batches)}: give more rows or smaller batches"
@@ -153,15 +157,32 @@ def bench(
             if (runtime in runtimes and precision in precisions)
             or (number == 0 and (runtime, precision) == BASELINE)
         ]
-        field = _Field(models, homes, encoded, tokenizer, task, threads, calibration)
+        first_batch = sample_batches(encoded, tokenizer, batches[0])[0]
+        field = _Field(models, homes, encoded, tokenizer, task, threads, calibration, first_batch)
         entrants = [field.enter(*variant) for variant in track(wanted, "Preparing and scoring the runtimes")]
         rows: list[BenchRow] = []
         for size in track(batches, "Timing"):
             samples = sample_batches(encoded, tokenizer, size)
             runners = {entrant.name: entrant.runner for entrant in entrants}
-            timings = interleave(runners, samples, rounds, LIMIT_S)
-            rows += _rows(entrants, timings, size, len(encoded), seed)
+            rounds_ms = interleave(runners, samples, rounds, LIMIT_S)
+            rows += _rows(entrants, rounds_ms, size, len(encoded), seed)
     return rows
+
+
+def check_sizes(batches: Sequence[int], rounds: int) -> None:
+    """Refuse what can not be timed.
+
+    Args:
+        batches: Batch sizes, in texts.
+        rounds: How often each variant is timed.
+
+    Raises:
+        DataError: If a batch is empty, or the rounds are too few for an interval.
+    """
+    if min(batches, default=0) < 1:
+        raise DataError(f"--batch {min(batches, default=0)} can not be timed: give 1 or more")
+    if rounds < FEWEST_ROUNDS:
+        raise DataError(f"--rounds {rounds} gives no interval: give {FEWEST_ROUNDS} or more")
 
 
 def sample_batches(
@@ -199,15 +220,16 @@ class _Field:
         task: Task,
         threads: int,
         calibration: Dataset | None,
+        first_batch: Mapping[str, np.ndarray],
     ) -> None:
         self.models, self.homes = models, homes
         self.encoded, self.tokenizer, self.task = encoded, tokenizer, task
-        self.threads, self.calibration = threads, calibration
+        self.threads, self.calibration, self.first_batch = threads, calibration, first_batch
         self.labels = np.asarray(encoded["label"][:])
         self.torch_logits: dict[str, np.ndarray] = {}  # by model
 
     def enter(self, model: str, runtime: str, precision: str) -> Entrant:
-        """Load one variant, exporting it where it is missing, and score it on all rows."""
+        """Load one variant, exporting it where it is missing, time its first call, and score it on all rows."""
         source: str | Path = self.models[model]
         if runtime != "torch":
             source = ensure_artefact(
@@ -220,11 +242,12 @@ class _Field:
                 self.calibration,
             )
         runner = load_runner(source, runtime, precision, self.threads)
+        first_call_ms = call_ms(runner, self.first_batch)
         logits = predict_with(runner, self.encoded, self.tokenizer)
         if precision == "fp32":
             self._check_same_model(model, source, logits)
         size = artefact_mb(Path(source)) if runtime != "torch" else torch_mb(runner)
-        return Entrant(model, runner, score(self.task.metric, logits, self.labels), size)
+        return Entrant(model, runner, score(self.task.metric, logits, self.labels), size, first_call_ms)
 
     def _check_same_model(self, model: str, source: str | Path, logits: np.ndarray) -> None:
         """Refuse an exported file that was left there by another model."""
@@ -252,13 +275,13 @@ def torch_mb(runner: Runner) -> float:
 
 
 def _rows(
-    entrants: list[Entrant], timings: Mapping[str, Timing], batch: int, n: int, seed: int
+    entrants: list[Entrant], rounds_ms: Mapping[str, tuple[float, ...]], batch: int, n: int, seed: int
 ) -> list[BenchRow]:
     """Turn times into rows; the first entrant is the baseline."""
-    baseline = timings[entrants[0].name].rounds_ms
+    baseline = rounds_ms[entrants[0].name]
     rows = []
     for entrant in entrants:
-        times = timings[entrant.name].rounds_ms
+        times = rounds_ms[entrant.name]
         row = BenchRow(
             entrant.model,
             entrant.runner.name,
@@ -269,7 +292,7 @@ def _rows(
             score=entrant.score,
             n=n,
             size_mb=entrant.size_mb,
-            first_call_ms=timings[entrant.name].first_call_ms,
+            first_call_ms=entrant.first_call_ms,
         )
         rows.append(row)
     return rows

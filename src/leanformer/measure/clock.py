@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 MS_PER_S = 1000.0
 FEWEST_ROUNDS = 6  # fewer say nothing about their own spread
 Batch = Any
 Timer = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What the clock saw of one runner.
-
-    Attributes:
-        first_call_ms: The very first call, in which runtimes prepare themselves; it is in no round.
-        rounds_ms: The mean time of a batch in each round; position is the round, so runners can be paired.
-    """
-
-    first_call_ms: float
-    rounds_ms: tuple[float, ...]
 
 
 def abba(names: Sequence[str], rounds: int) -> list[list[str]]:
@@ -45,7 +31,7 @@ def interleave(
     rounds: int,
     limit_s: float | None = None,
     timer: Timer = time.perf_counter,
-) -> dict[str, Timing]:
+) -> dict[str, tuple[float, ...]]:
     """Time every runner on the same batches, in rounds.
 
     Before the rounds every runner sees every batch once, since runtimes prepare themselves anew for each shape. In a
@@ -61,9 +47,11 @@ def interleave(
         timer: A clock in seconds.
 
     Returns:
-        The times by name; all runners have the same number of rounds.
+        By name, the mean milliseconds of a batch in each round; position is the round, so runners can be paired.
     """
-    first_ms = {name: _warm_up(runner, samples, timer) for name, runner in runners.items()}
+    for runner in runners.values():
+        for batch in samples:
+            runner(batch)
     times: dict[str, list[float]] = {name: [] for name in runners}
     start = timer()
     for number, order in enumerate(abba(list(runners), rounds)):
@@ -72,21 +60,22 @@ def interleave(
             break
         for name in order:
             runners[name](samples[0])
-            spent = sum(_timed(runners[name], batch, timer) for batch in samples)
-            times[name].append(spent / len(samples))
-    return {name: Timing(first_ms[name], tuple(times[name])) for name in runners}
+            total = sum(call_ms(runners[name], batch, timer) for batch in samples)
+            times[name].append(total / len(samples))
+    return {name: tuple(spent) for name, spent in times.items()}
 
 
-def _warm_up(runner: Callable[[Batch], Any], samples: Sequence[Batch], timer: Timer) -> float:
-    """Show the runner every batch; return the milliseconds of its very first call."""
-    first_ms = _timed(runner, samples[0], timer)
-    for batch in samples[1:]:
-        runner(batch)
-    return first_ms
+def call_ms(runner: Callable[[Batch], Any], batch: Batch, timer: Timer = time.perf_counter) -> float:
+    """Time one call.
 
+    Args:
+        runner: What to call.
+        batch: What it is called with.
+        timer: A clock in seconds.
 
-def _timed(runner: Callable[[Batch], Any], batch: Batch, timer: Timer) -> float:
-    """Return the milliseconds of one call."""
+    Returns:
+        Milliseconds.
+    """
     start = timer()
     runner(batch)
     return MS_PER_S * (timer() - start)
