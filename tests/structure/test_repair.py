@@ -12,7 +12,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.structure.activations import Moments, second_moments, sites
 from leanformer.structure.importance import weight_magnitude
 from leanformer.structure.masks import Masks, make_permanent
-from leanformer.structure.repair import repair_units, repair_weights
+from leanformer.structure.repair import Fits, repair_units, repair_weights
 from leanformer.structure.surgery import slice_units
 from tiny import TINY_FAMILIES
 
@@ -209,3 +209,25 @@ def test_a_row_without_weights_answers_its_mean(tiny_model):
     mean = linear.weight[3] @ (second[:-1, -1] / second[-1, -1]) + linear.bias[3]
     assert sites(EncoderView(small))[0, "neuron"].weight[3].abs().sum() == 0
     assert small_bias(small, (0, "neuron"))[3] == pytest.approx(mean.item(), abs=1e-5)
+
+
+def test_known_fits_change_nothing_and_are_bounded(tiny_model):
+    dense = tiny_model("bert")
+    moments, masks = moments_of(dense), half_masks(dense)
+    fits, full = Fits(), Fits(limit_mb=0.001)
+
+    def repaired(fits: Fits | None) -> dict[str, torch.Tensor]:
+        small = slice_units(dense, masks)
+        repair_units(EncoderView(dense), EncoderView(small), masks, moments, fits)
+        return small.state_dict()
+
+    wanted = repaired(None)
+    for state in (repaired(fits), repaired(fits), repaired(full), repaired(full)):
+        assert all(torch.equal(state[name], wanted[name]) for name in wanted)
+    key = (0, "head")
+    linear = sites(EncoderView(dense))[key]
+    known = [fits.fit(key, masks[key], linear, moments[key])[0] for _ in range(2)]
+    assert known[0] is known[1]  # solved once
+    afresh = [Fits(0).fit(key, masks[key], linear, moments[key])[0] for _ in range(2)]
+    assert afresh[0] is not afresh[1]
+    assert not torch.equal(known[0], fits.fit(key, 1 - masks[key], linear, moments[key])[0])

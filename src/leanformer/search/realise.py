@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +16,7 @@ from leanformer.structure.activations import Moments
 from leanformer.structure.cost import head_cost, neuron_cost
 from leanformer.structure.importance import Scores
 from leanformer.structure.masks import Masks, make_permanent
-from leanformer.structure.repair import repair_units, repair_weights
+from leanformer.structure.repair import Fits, repair_units, repair_weights
 from leanformer.structure.surgery import slice_units
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Realiser:
     space: Space
     scores: Scores
     moments: Moments | None = None
+    _fits: Fits = field(default_factory=Fits, repr=False)
 
     def masks(self, candidate: Candidate) -> Masks:
         """Return the candidate's 0/1 masks."""
@@ -139,7 +140,7 @@ class Realiser:
         if repaired and self.moments is not None:
             dense, small = EncoderView(self.dense), EncoderView(model)
             if units:
-                repair_units(dense, small, masks, self.moments)
+                repair_units(dense, small, masks, self.moments, self._fits)
             else:
                 repair_weights(dense, small, self.moments)
         return model.eval()

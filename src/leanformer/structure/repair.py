@@ -10,9 +10,52 @@ from leanformer.structure.activations import Moment, Moments, sites
 from leanformer.structure.importance import damped
 from leanformer.structure.masks import Masks
 
+Fit = tuple[Tensor, Tensor]
+"""A re-fitted weight (hidden, kept columns) and bias (hidden,)."""
+
+REMEMBERED_MB = 512
+
+
+class Fits:
+    """Fits that were solved already: candidates share most of their groups, and a fit depends on its group alone.
+
+    Attributes:
+        limit_mb: Memory that the fits may take; what comes later is solved afresh each time.
+    """
+
+    def __init__(self, limit_mb: float = REMEMBERED_MB) -> None:
+        self.limit_mb = limit_mb
+        self._known: dict[tuple[int, str, bytes], Fit] = {}
+        self._left = limit_mb * 1e6
+
+    def fit(self, key: tuple[int, str], mask: Tensor, linear: nn.Linear, moment: Moment) -> Fit:
+        """Return the re-fitted weight and bias of a sub-layer under a mask.
+
+        Args:
+            key: Layer and kind of the sub-layer.
+            mask: (units,) of 0 and 1.
+            linear: The dense output projection.
+            moment: Second moment of its input.
+
+        Returns:
+            Weight (hidden, kept columns) and bias (hidden,), on the moment's device; not to be changed.
+        """
+        name = (*key, mask.bool().cpu().numpy().tobytes())
+        if name not in self._known:
+            columns = mask.bool().repeat_interleave(moment.dimensions // len(mask)).nonzero().squeeze(1)
+            fit = _refit(linear, moment, columns.to(moment.second.device))
+            size = sum(part.numel() * part.element_size() for part in fit)
+            if size > self._left:
+                return fit
+            self._left -= size
+            self._known[name] = fit
+        return self._known[name]
+
 
 @torch.no_grad()
-def repair_units(dense: EncoderView, small: EncoderView, masks: Masks, moments: Moments) -> None:
+def repair_units(
+    dense: EncoderView, small: EncoderView, masks: Masks, moments: Moments, fits: Fits | None = None
+) -> None:
     """Re-fit the output projections of a sliced encoder so that each sub-layer answers as the dense one did.
 
     min over W', b' of sum_t w_t || W x_t + b - W' x_t,S - b' ||^2, per sub-layer, on the DENSE model's inputs:
@@ -25,20 +68,14 @@ def repair_units(dense: EncoderView, small: EncoderView, masks: Masks, moments: 
         small: Its sliced copy, changed in place.
         masks: The 0/1 masks of heads and neurons that made the copy.
         moments: From `second_moments` on the dense model.
+        fits: Fits of the same dense encoder and moments that are known already; new ones are added.
     """
+    fits = Fits(0) if fits is None else fits
     target, source = sites(small), sites(dense)
     for (layer, kind), linear in source.items():
         if (layer, kind) not in masks:
             continue
-        mask = masks[layer, kind].bool()
-        moment = moments[layer, kind]
-        columns = (
-            mask.repeat_interleave(moment.dimensions // len(mask))
-            .nonzero()
-            .squeeze(1)
-            .to(moment.second.device)
-        )
-        weight, bias = _refit(linear, moment, columns)
+        weight, bias = fits.fit((layer, kind), masks[layer, kind], linear, moments[layer, kind])
         if (layer, kind) in target:
             target[layer, kind].weight.copy_(weight)
         parameter = small.output_bias(layer, kind)  # there also where nothing but the bias is left
@@ -75,7 +112,7 @@ def repair_weights(dense: EncoderView, small: EncoderView, moments: Moments) -> 
             target[key].bias.copy_(linear.bias + (linear.weight - sparse) @ mean)
 
 
-def _refit(linear: nn.Linear, moment: Moment, columns: Tensor) -> tuple[Tensor, Tensor]:
+def _refit(linear: nn.Linear, moment: Moment, columns: Tensor) -> Fit:
     """Return the re-fitted weight (hidden, |S|) and bias (hidden,) on the kept input columns."""
     second = moment.second.double()
     with_constant = torch.cat([columns, columns.new_tensor([moment.dimensions])])
