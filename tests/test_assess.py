@@ -1,6 +1,8 @@
 """Scores, exports and speeds of models that exist already."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -84,3 +86,58 @@ def test_exported_head_that_does_not_match(tiny_tokenizer, reading, tmp_path):
     export(str(tmp_path / "three"), "openvino", int8=False, out=tmp_path, reading=Reading())
     with pytest.raises(ModelError, match="3 outputs"):
         evaluate(str(tmp_path / "openvino"), reading)
+
+
+def test_models_that_read_texts_differently_are_not_compared(tiny_tokenizer, reading, tmp_path, monkeypatch):
+    """The same vocabulary is not enough: one takes fewer tokens, the other needs to know which text is which."""
+    monkeypatch.setattr("leanformer.assess.installed", lambda folder: False)
+    for name in ("whole", "short", "untyped"):
+        build_model("bert").save_pretrained(tmp_path / name)
+        tiny_tokenizer.save_pretrained(tmp_path / name)
+    for name, key, value in (
+        ("short", "model_max_length", 6),
+        ("untyped", "model_input_names", ["input_ids", "attention_mask"]),
+    ):
+        path = tmp_path / name / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    cut = replace(reading, truncate=True)
+    for first, second in (("whole", "short"), ("untyped", "whole")):
+        with pytest.raises(ModelError, match="reads the texts differently"):
+            bench_models([str(tmp_path / first), str(tmp_path / second)], [2], rounds=2, reading=cut)
+    rows = bench_models([str(tmp_path / "whole"), str(tmp_path / "untyped")], [2], rounds=2, reading=cut)
+    assert [row.model for row in rows] == ["whole", "untyped"]  # what it does not read, it need not be given
+
+
+def test_a_model_that_is_named_twice_is_refused(reversed_model, reading):
+    with pytest.raises(ModelError, match="named twice"):
+        bench_models([str(reversed_model)] * 2, [2], rounds=2, reading=reading)
+
+
+def test_bench_says_which_runtimes_it_leaves_out(reversed_model, reading, monkeypatch):
+    said = []
+    monkeypatch.setattr("leanformer.assess.installed", lambda folder: False)
+    monkeypatch.setattr("leanformer.assess.say", said.append)
+    bench_models([str(reversed_model)], [2], rounds=2, reading=reading)
+    for extra in ("onnx", "openvino"):
+        assert any(f'pip install "leanformer[{extra}]"' in line for line in said)
+
+
+def test_a_broken_export_is_one_sentence(reversed_model, reading, tmp_path):
+    export(str(reversed_model), "onnx", int8=False, out=tmp_path, reading=Reading())
+    whole = tmp_path / "onnx"
+    alone, cut = tmp_path / "alone", tmp_path / "cut"
+    shutil.copytree(whole, alone)
+    (alone / "config.json").unlink()
+    shutil.copytree(whole, cut)
+    (cut / "model.onnx").write_bytes((whole / "model.onnx").read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"config\.json"):
+        evaluate(str(alone), reading)
+    with pytest.raises(ModelError, match=r"model\.onnx can not be opened"):
+        evaluate(str(cut), reading)
+
+
+def test_an_export_of_a_hub_model_is_put_where_the_user_says(reading, tmp_path, monkeypatch):
+    """A folder of the model's name would from then on be taken for the model."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="--out"):
+        export("someone/bert", "onnx", int8=False, out=None, reading=Reading())

@@ -52,3 +52,14 @@ def test_installed_asks_for_every_package(monkeypatch):
     assert exports.installed("onnx")
     monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "nncf" else object())
     assert not exports.installed("openvino")
+
+
+def test_int8_that_could_not_be_judged_is_not_kept(saved, examples, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exports, "max_difference", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
+    assert (tmp_path / "out" / "onnx" / "model.onnx").is_file()
+    assert not (tmp_path / "out" / "onnx" / "model_int8.onnx").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leanformer.budget import Budget
-from leanformer.errors import ModelError, RunError
+from leanformer.errors import ModelError, RunError, first_line
 from leanformer.job import Job
 from leanformer.pipeline import run_job
 from leanformer.progress import say
@@ -152,8 +152,7 @@ def load(folder: str | Path) -> Loaded:
         model = model_class.from_pretrained(path, config=config, dtype=torch.float32, use_safetensors=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{path} can not be loaded: {reason}") from error
+        raise ModelError(f"{path} can not be loaded: {first_line(error)}") from error
     return Loaded(model.eval(), tokenizer)
 
 

@@ -12,17 +12,18 @@ import numpy as np
 import torch
 
 from leanformer.encoders.saving import save_model
-from leanformer.errors import DataError, ModelError
+from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.layout import FILES, FOLDERS, artefact
+from leanformer.export.loading import load_config
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import RUNTIME_OF, Examples, installed, write_exports
 from leanformer.job import resolved_data
-from leanformer.measure.bench import BenchRow, bench
+from leanformer.measure.bench import BenchRow, bench, check_sizes
 from leanformer.pipeline import longest_input, split_held_out
 from leanformer.progress import say
 from leanformer.run import Facts, Run, is_run
-from leanformer.tasks.encode import encode
+from leanformer.tasks.encode import MODEL_COLUMNS, encode
 from leanformer.tasks.heads import head_mismatch, label_order, load_model
 from leanformer.tasks.load import load_data
 from leanformer.tasks.predict import Score, predict, score_logits
@@ -137,10 +138,14 @@ def export(model: str, folder: str, int8: bool, out: Path | None, reading: Readi
         One dictionary a variant, see `leanformer.exports.write_exports`.
 
     Raises:
-        LeanformerError: If the model can not be exported, or the data can not be used.
+        LeanformerError: If the model can not be exported, the data can not be used, or nothing says where the
+            export of a hub model goes.
     """
     reading = reading.beside(model)
     source = model_folder(model)
+    if out is None and not Path(model).is_dir():
+        # A folder of a hub model's name would from then on be taken for the model.
+        raise ModelError(f"there is no folder {model} that its export could lie in: name one with --out")
     target = out or Path(model)
     if not int8 and reading.spec is None:
         return write_exports(Path(source), target, folder, int8=False, examples=None)
@@ -166,38 +171,55 @@ def bench_models(
         The rows.
 
     Raises:
-        ModelError: If two models read texts differently.
-        LeanformerError: If the data or a model can not be used.
+        ModelError: If two models read texts differently, or a model is named twice.
+        LeanformerError: If the data or a model can not be used, or there is nothing to time.
     """
+    check_sizes(batches, rounds)
+    sources = _bench_sources(models)
     reading = reading.beside(models[0])
     data = reading.load(models[0])
-    sources = _bench_sources(models)
     with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
         ready = {
             name: _ready(source, data, reading, Path(scratch) / str(number))
             for number, (name, source) in enumerate(sources.items())
         }
-        examples = [made for _, made in ready.values()]
-        vocabulary = examples[0].tokenizer.get_vocab()
-        for name, other in zip(ready, examples, strict=True):
-            if other.tokenizer.get_vocab() != vocabulary:
-                raise ModelError(
-                    f"{name} has another tokenizer than {next(iter(ready))}: bench them one by one"
-                )
+        (first, examples), *others = [(name, made) for name, (_, made) in ready.items()]
+        for name, other in others:
+            if not _reads_the_same(other, examples):
+                raise ModelError(f"{name} reads the texts differently from {first}: bench them one by one")
         return bench(
             {name: folder for name, (folder, _) in ready.items()},
-            examples[0].validation,
-            examples[0].tokenizer,
+            examples.validation,
+            examples.tokenizer,
             data.task,
-            runtimes=["torch", *(RUNTIME_OF[folder] for folder in RUNTIME_OF if installed(folder))],
+            runtimes=["torch", *_installed_runtimes()],
             batches=batches,
             threads=reading.threads,
             rounds=rounds,
             artefacts={
                 name: run for name, source in sources.items() if (run := _kept_exports(source, reading))
             },
-            calibration=examples[0].calibration,
+            calibration=examples.calibration,
         )
+
+
+def _reads_the_same(other: Examples, first: Examples) -> bool:
+    """Whether the rows encoded for the first model hold all that another one is to be given."""
+    if other.tokenizer.get_vocab() != first.tokenizer.get_vocab():
+        return False
+    columns = [name for name in MODEL_COLUMNS if name in other.validation.column_names]
+    return all(
+        name in first.validation.column_names and other.validation[name][:] == first.validation[name][:]
+        for name in columns
+    )
+
+
+def _installed_runtimes() -> list[str]:
+    """List the runtimes besides PyTorch; those that are not installed are said, not silently left out."""
+    for folder, runtime in RUNTIME_OF.items():
+        if not installed(folder):
+            say(f'{runtime} is not timed: install it with pip install "leanformer[{folder}]"')
+    return [runtime for folder, runtime in RUNTIME_OF.items() if installed(folder)]
 
 
 def _kept_exports(source: str, reading: Reading) -> Path | None:
@@ -214,6 +236,8 @@ def _bench_sources(models: Sequence[str]) -> dict[str, str]:
     """Name the models: a run alone is two of them."""
     if len(models) == 1 and is_run(Path(models[0])):
         return {"dense": str(Path(models[0]) / "teacher"), "compressed": model_folder(models[0])}
+    if twice := [model for model in models if models.count(model) > 1]:
+        raise ModelError(f"{twice[0]} is named twice: it needs to be timed only once")
     names = [Path(model).name for model in models]
     named = names if len(set(names)) == len(names) else models
     return {name: model_folder(model) for name, model in zip(named, models, strict=True)}
@@ -231,13 +255,13 @@ def _exported_file(path: Path) -> tuple[Path, str, str] | None:
 
 
 def _evaluate_exported(exported: tuple[Path, str, str], data: TaskData, reading: Reading) -> Score:
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     path, runtime, precision = exported
-    config = AutoConfig.from_pretrained(path.parent)
+    config = load_config(path.parent)
     if mismatch := head_mismatch(config, data.task):
         raise ModelError(f"the head of {path} does not match the data: {mismatch}; choose another model")
-    tokenizer = AutoTokenizer.from_pretrained(path.parent)
+    tokenizer = _tokenizer_beside(path)
     with torch.device("meta"):
         shape = AutoModelForSequenceClassification.from_config(config)  # says how long a text may be
     encoded = _encode(data, "validation", shape, tokenizer, reading)
@@ -245,6 +269,17 @@ def _evaluate_exported(exported: tuple[Path, str, str], data: TaskData, reading:
     logits = predict_with(runner, encoded, tokenizer)
     order = label_order(config, data.task)
     return _score(logits if order is None else logits[:, order], encoded, data.task)
+
+
+def _tokenizer_beside(path: Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path.parent)
+    except Exception as error:  # tokenizers raise plain Exception for a broken file
+        raise ModelError(
+            f"the tokenizer in {path.parent} can not be loaded ({first_line(error)}): export the model again"
+        ) from error
 
 
 def _with_head(folder: str, task: Task, reading: Reading) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

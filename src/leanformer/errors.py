@@ -23,3 +23,15 @@ class BudgetError(LeanformerError):
 
 class RunError(LeanformerError):
     """The run directory, or the machine under it, does not allow the run."""
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten a library's error, so that it fits into a sentence.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Its first line, or the name of its class where it says nothing.
+    """
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

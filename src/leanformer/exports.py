@@ -16,7 +16,7 @@ from leanformer.export.extras import PACKAGES
 from leanformer.export.layout import FOLDERS
 from leanformer.export.loading import load_classifier
 from leanformer.export.parity import max_difference
-from leanformer.export.quantise import quantise_onnx, quantise_openvino
+from leanformer.export.quantise import Quantised, quantise_onnx, quantise_openvino
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.progress import say
 from leanformer.report.runtimes import FALLEN_POINTS
@@ -108,8 +108,20 @@ def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, 
         made = quantise_onnx(out)
     else:
         made = quantise_openvino(out, examples.calibration, examples.tokenizer)
+    kept = False
+    try:
+        row = {**_judged(model, made, examples), "path": str(made.path.relative_to(out))}
+        kept = row["accepted"]
+    finally:  # nor does an interruption leave what was not judged
+        if not kept:
+            remove_int8(out, runtime)
+    return row
+
+
+def _judged(model: Path, made: Quantised, examples: Examples) -> dict[str, Any]:
+    """Measure an int8 model, and decide by its score on training rows whether it is kept."""
     torch_model, _ = load_classifier(model)
-    runner = load_runner(made.path, runtime, "int8")
+    runner = load_runner(made.path, made.runtime, "int8")
     difference, _ = max_difference(torch_model, runner, examples.validation, examples.tokenizer)
     score = _score(
         predict_with(runner, examples.validation, examples.tokenizer), examples.validation, examples
@@ -123,15 +135,13 @@ def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, 
     lost_points = 100 * (reference - quantised)
     accepted = bool(lost_points <= FALLEN_POINTS)
     if not accepted:
-        del runner  # it may hold the file open
-        remove_int8(out, runtime)
         say(
-            f"{folder} int8 scores {lost_points:.1f} points below fp32 on held-out training rows: it is not kept"
+            f"{FOLDERS[made.runtime]} int8 scores {lost_points:.1f} points below fp32 on held-out training rows: "
+            "it is not kept"
         )
     return {
-        "runtime": runtime,
+        "runtime": made.runtime,
         "precision": "int8",
-        "path": str(made.path.relative_to(out)),
         "size_mb": made.size_mb,
         "score": score,
         "max_difference": difference,

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +133,27 @@ def test_exporting_prints_nothing(small, tmp_path, capfd):
     seen = capfd.readouterr()
     assert seen.out == ""
     assert seen.err == ""
+
+
+def test_weights_of_an_older_larger_export_do_not_stay(small, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr(exporters, "LARGEST_ONNX_MB", 0)
+        export_onnx(small.folder, tmp_path)
+    assert (tmp_path / "onnx" / "model.onnx.data").is_file()
+    again = export_onnx(small.folder, tmp_path)
+    assert not (tmp_path / "onnx" / "model.onnx.data").exists()
+    assert again.size_mb == pytest.approx(small.onnx.size_mb)
+
+
+def test_a_folder_that_can_not_be_made_is_told(small, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match=r"file.*can not be made"):
+        export_onnx(small.folder, tmp_path / "file")
+
+
+def test_a_configuration_that_can_not_be_read_is_told(small, tmp_path):
+    shutil.copytree(small.folder, tmp_path / "odd")
+    path = tmp_path / "odd" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_size": "many"}))
+    with pytest.raises(ModelError, match="odd is no model folder"):
+        export_onnx(tmp_path / "odd", tmp_path / "out")

@@ -92,3 +92,18 @@ def test_openvino_int8_is_not_made_without_training_texts(small, tmp_path):
     shutil.copytree(small.out / "openvino", tmp_path / "openvino")
     with pytest.raises(DataError, match="give training data"):
         ensure_artefact(small.folder, tmp_path, "openvino", "int8", small.tokenizer)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_failing_quantisation_is_one_sentence(small, copied, runtime, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("no such operator\nand a long story")
+
+    monkeypatch.setattr("onnxruntime.quantization.quantize_dynamic", fail)
+    monkeypatch.setattr("nncf.quantize", fail)
+    artefact(copied, runtime, "int8").unlink(missing_ok=True)
+    with pytest.raises(ModelError, match=rf"can not be quantised for {runtime}: no such operator$"):
+        quantise_onnx(copied) if runtime == "onnxruntime" else quantise_openvino(
+            copied, small.encoded, small.tokenizer, rows=2
+        )
+    assert not artefact(copied, runtime, "int8").exists()

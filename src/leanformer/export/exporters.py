@@ -8,9 +8,9 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanformer.errors import LeanformerError, ModelError
+from leanformer.errors import LeanformerError, ModelError, first_line
 from leanformer.export.extras import require
-from leanformer.export.layout import artefact, artefact_mb, staged, write_companions
+from leanformer.export.layout import artefact, artefact_mb, parts, staged, write_companions
 from leanformer.export.loading import load_classifier
 from leanformer.export.parity import check_parity, sample_texts
 from leanformer.export.quiet import quietly
@@ -102,13 +102,17 @@ def _export(
         except LeanformerError:
             raise
         except Exception as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ModelError(f"{model_folder} can not be exported for {runtime}: {reason}") from error
+            raise ModelError(
+                f"{model_folder} can not be exported for {runtime}: {first_line(error)}"
+            ) from error
         runner = load_runner(scratch / target.name, runtime, "fp32")
         difference = check_parity(model, runner, texts if encoded is None else encoded, tokenizer)
         del runner  # it may hold the file open
         write_companions(model, tokenizer, scratch)
         remove_int8(out, runtime)
+        written = {path.name for path in parts(scratch / target.name)}
+    for stale in (path for path in parts(target) if path.name not in written):
+        stale.unlink()  # weights that lay beside an older export, where these lie in the graph
     return Exported(runtime, "fp32", target, artefact_mb(target), difference)
 
 

@@ -94,8 +94,16 @@ def staged(folder: Path, last: str) -> Iterator[Path]:
 
     Yields:
         The scratch folder, on the same file system.
+
+    Raises:
+        ModelError: If the folder can not be made.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"the folder {folder.parent} can not be made ({error.strerror}): name another place"
+        ) from error
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         yield Path(scratch)
         folder.mkdir(exist_ok=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanformer.errors import ModelError
+from leanformer.errors import ModelError, first_line
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.task import Task
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 METRICS = {"classification": "accuracy", "regression": "spearman"}  # no score is taken here
 
@@ -30,6 +30,29 @@ def task_of_head(config: Any) -> Task:
     return Task("model", kind, pair=False, labels=() if regression else names, metric=METRICS[kind])
 
 
+def load_config(source: str | Path) -> PreTrainedConfig:
+    """Read the configuration of a saved or an exported model.
+
+    Args:
+        source: A Hugging Face folder, the folder of an export, or a hub id.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ModelError: If it can not be read.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
+
+    try:
+        return AutoConfig.from_pretrained(str(source))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, StrictDataclassError) as error:
+        raise ModelError(f"{source} is no model folder that can be loaded: {first_line(error)}") from error
+
+
 def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a saved sequence classifier in float32, dense or compressed, with its own head.
 
@@ -42,15 +65,7 @@ def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedToke
     Raises:
         ModelError: If it can not be loaded, is of an unsupported architecture, or has no task head.
     """
-    from transformers import AutoConfig
-
-    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
-
-    try:
-        task = task_of_head(AutoConfig.from_pretrained(str(source)))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{source} is no model folder that can be loaded: {reason}") from error
+    task = task_of_head(load_config(source))
     model, tokenizer, has_head = load_model(str(source), task, finetune=False)
     if not has_head:
         raise ModelError(

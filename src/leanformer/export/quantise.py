@@ -7,11 +7,13 @@ Neither is accepted here: the caller measures the score of what was written, wit
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leanformer.errors import DataError
+from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import Cpu, cpu
 from leanformer.export.extras import require
 from leanformer.export.layout import artefact, artefact_mb, find_artefact, staged
@@ -58,7 +60,7 @@ def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
         What was written.
 
     Raises:
-        ModelError: If there is no model to quantise.
+        ModelError: If there is no model to quantise, or it can not be quantised.
         LeanformerError: If ONNX Runtime is not installed.
     """
     require("onnx")
@@ -69,7 +71,7 @@ def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
     target = source.with_name(artefact(out, "onnxruntime", "int8").name)
     processor = cpu() if processor is None else processor
     seven_bits = processor.saturates_int8
-    with staged(target.parent, last=target.name) as scratch, quietly("ONNX Runtime's quantisation"):
+    with staged(target.parent, last=target.name) as scratch, _telling(source, "onnxruntime"):
         graph = onnx.load(str(source))
         # The quantiser transposes weights of Gemm in place, then trips over the shapes recorded for them before.
         del graph.graph.value_info[:]
@@ -106,7 +108,7 @@ def quantise_openvino(
 
     Raises:
         DataError: If there is no text to calibrate on.
-        ModelError: If there is no model to quantise.
+        ModelError: If there is no model to quantise, or it can not be quantised.
         LeanformerError: If OpenVINO or NNCF is not installed.
     """
     require("openvino")
@@ -120,7 +122,7 @@ def quantise_openvino(
     texts = spread(calibration, rows)
     # One text a batch, so that padding does not enter the statistics.
     samples = [arrays(batch) for _, batch in batches(texts, tokenizer, 1)]
-    with staged(target.parent, last=target.name) as scratch, quietly("NNCF's quantisation"):
+    with staged(target.parent, last=target.name) as scratch, _telling(source, "openvino"):
         model = openvino.Core().read_model(str(source))
         names = [port.get_any_name() for port in model.inputs]
         quantised = nncf.quantize(
@@ -132,3 +134,13 @@ def quantise_openvino(
         openvino.save_model(quantised, str(scratch / target.name), compress_to_fp16=False)
     note = f"post-training, calibrated on {len(samples)} training texts"
     return Quantised("openvino", target, artefact_mb(target), note)
+
+
+@contextmanager
+def _telling(source: Path, runtime: str) -> Iterator[None]:
+    """Keep the quantiser quiet, and make one sentence of what it raises."""
+    try:
+        with quietly(f"the quantisation of {source} for {runtime}"):
+            yield
+    except Exception as error:
+        raise ModelError(f"{source} can not be quantised for {runtime}: {first_line(error)}") from error

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from leanformer.errors import ModelError
+from leanformer.errors import ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.extras import require
 from leanformer.export.layout import find_artefact
 from leanformer.export.loading import load_classifier
-from leanformer.tasks.encode import batches
+from leanformer.tasks.encode import MODEL_COLUMNS, batches
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,19 +51,20 @@ class TorchRunner:
 
     name = "torch"
 
-    def __init__(self, model: PreTrainedModel, threads: int) -> None:
+    def __init__(self, model: PreTrainedModel, threads: int, inputs: Sequence[str] = MODEL_COLUMNS) -> None:
         import torch
 
         torch.set_num_threads(threads)
         self.precision = "fp32"
-        self.model = model.eval()
+        self.model, self.inputs = model.eval(), inputs
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer a batch."""
         import torch
 
+        tensors = {name: torch.from_numpy(ids) for name, ids in batch.items() if name in self.inputs}
         with torch.inference_mode():
-            return self.model(**{name: torch.from_numpy(ids) for name, ids in batch.items()}).logits.numpy()
+            return self.model(**tensors).logits.numpy()
 
 
 class OnnxRunner:
@@ -131,7 +132,7 @@ def load_runner(
         The runner.
 
     Raises:
-        ModelError: If there is no such variant, or its file is missing.
+        ModelError: If there is no such variant, or its file is missing or broken.
         LeanformerError: If the runtime is not installed.
     """
     if (runtime, precision) not in VARIANTS:
@@ -139,15 +140,18 @@ def load_runner(
         raise ModelError(f"the runtime '{runtime}' has no precision '{precision}': choose one of {known}")
     threads = usable_threads() if threads is None else threads
     if runtime == "torch":
-        model = load_classifier(source)[0] if isinstance(source, (str, Path)) else source
-        return TorchRunner(model, threads)
+        if not isinstance(source, (str, Path)):
+            return TorchRunner(source, threads)
+        model, tokenizer = load_classifier(source)
+        return TorchRunner(model, threads, [*tokenizer.model_input_names, "attention_mask"])
     if not isinstance(source, (str, Path)):
         raise ModelError(f"{runtime} needs an exported file or its folder, not a model in memory")
-    if runtime == "onnxruntime":
-        require("onnx", "onnxruntime")
-        return OnnxRunner(find_artefact(Path(source), runtime, precision), precision, threads)
-    require("openvino", "openvino")
-    return OpenVinoRunner(find_artefact(Path(source), runtime, precision), precision, threads)
+    require("onnx" if runtime == "onnxruntime" else "openvino", runtime)
+    path = find_artefact(Path(source), runtime, precision)
+    try:
+        return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, precision, threads)
+    except Exception as error:  # neither runtime has a class of its own for a file that it can not read
+        raise ModelError(f"{path} can not be opened ({first_line(error)}): export the model again") from error
 
 
 def arrays(batch: Mapping[str, Any]) -> dict[str, np.ndarray]:

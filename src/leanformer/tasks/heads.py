@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from leanformer.errors import ModelError
+from leanformer.errors import ModelError, first_line
 from leanformer.progress import say
 from leanformer.tasks.sources import HUB_ID, local_path
 from leanformer.tasks.task import Kind, Task
@@ -99,11 +99,6 @@ def _has(folder: Path, patterns: tuple[str, ...]) -> bool:
     return any(True for pattern in patterns for _ in folder.glob(pattern))
 
 
-def _first_line(error: Exception) -> str:
-    """Shorten a library's error to its first line."""
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
-
-
 def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
     """Read the configuration."""
     from huggingface_hub.errors import StrictDataclassError
@@ -116,15 +111,15 @@ def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
     except (OSError, StrictDataclassError, AttributeError, TypeError) as error:
         if Path(path_or_id).is_dir():
             raise ModelError(
-                f"the config.json of {path_or_id} can not be read ({_first_line(error)}): fetch the model again"
+                f"the config.json of {path_or_id} can not be read ({first_line(error)}): fetch the model again"
             ) from error
         raise ModelError(
-            f"{path_or_id} is no folder here and can not be fetched from the hub ({_first_line(error)}): "
+            f"{path_or_id} is no folder here and can not be fetched from the hub ({first_line(error)}): "
             "check the name and the connection"
         ) from error
     except (ValueError, KeyError) as error:
         raise ModelError(
-            f"{path_or_id} is of an architecture that is not supported ({_first_line(error)}): "
+            f"{path_or_id} is of an architecture that is not supported ({first_line(error)}): "
             f"use one of {', '.join(supported())}"
         ) from error
 
@@ -139,7 +134,7 @@ def _load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
     except Exception as error:  # tokenizers raise plain Exception for a broken file
         raise ModelError(
-            f"the tokenizer of {path_or_id} can not be loaded ({_first_line(error)}): save it into the folder again"
+            f"the tokenizer of {path_or_id} can not be loaded ({first_line(error)}): save it into the folder again"
         ) from error
     if tokenizer.pad_token_id is None:
         raise ModelError(
@@ -238,7 +233,7 @@ def _load_weights(
             )
     except (OSError, SafetensorError, ValueError, KeyError, ArithmeticError) as error:
         raise ModelError(
-            f"the weights of {path_or_id} can not be loaded ({_first_line(error)}): "
+            f"the weights of {path_or_id} can not be loaded ({first_line(error)}): "
             "it needs a whole model.safetensors and a config.json that describes it"
         ) from error
     _check_loaded(path_or_id, model, report, head_fits)
