@@ -291,7 +291,7 @@ def fine_tuned(problem: Any, number: int) -> Any:
 
     judge, candidate = study(problem, number)
     realiser = judge.realiser
-    found = recovered(problem, realiser.build(candidate, repaired=True), realiser.masks(candidate))
+    found = recovered(problem, realiser.build(candidate, "in sequence"), realiser.masks(candidate))
     return replace(found, search={"candidate": list(candidate)})
 
 

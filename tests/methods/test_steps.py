@@ -18,7 +18,7 @@ def pruned(case) -> tuple[torch.nn.Module, dict]:
     view = EncoderView(case.teacher)
     space = steps.build_space(view, case)
     realiser = Realiser(case.teacher, space, steps.magnitude_scores(view, case.granularity))
-    return realiser.build(space.uniform(), repaired=False), realiser.masks(space.uniform())
+    return realiser.build(space.uniform(), "none"), realiser.masks(space.uniform())
 
 
 @pytest.mark.parametrize(("granularity", "groups"), [("unit", 4), ("weight", 12)])

@@ -1,4 +1,4 @@
-"""The divergence, by hand; the judge: four fidelities, each candidate measured once."""
+"""The divergence, by hand; the judge: five fidelities, each candidate measured once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from leanformer.search.evaluate import (
     FIDELITIES,
     RECALIBRATED,
     REPAIRED,
+    REPAIRED_IN_SEQUENCE,
     SHORT_TRAINING,
     ZERO_SHOT,
     divergence,
@@ -71,10 +72,11 @@ def test_all_fidelities_measure(make_judge, tmp_path, granularity):
     candidate = judge.realiser.space.uniform()
     values = {fidelity: judge.measure(candidate, fidelity, 48) for fidelity in FIDELITIES}
     assert all(np.isfinite(value) and value >= 0 for value in values.values())
-    assert len(set(values.values())) == 4
+    assert len(set(values.values())) == len(FIDELITIES)
     assert values[REPAIRED] < values[ZERO_SHOT]
+    assert values[REPAIRED_IN_SEQUENCE] < values[ZERO_SHOT]
     assert values[RECALIBRATED] < values[ZERO_SHOT]
-    assert values[SHORT_TRAINING] > values[REPAIRED]  # this training did harm: it was run
+    assert values[SHORT_TRAINING] > values[REPAIRED_IN_SEQUENCE]  # this training did harm: it was run
 
 
 def test_what_the_journal_knows_is_not_measured_again(make_judge, tmp_path, monkeypatch):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from leanformer.encoders.view import MATRICES, EncoderView
-from leanformer.search.realise import Realiser, masks_of, unit_space, weight_space
+from leanformer.search.realise import Realiser, Repair, masks_of, unit_space, weight_space
 from leanformer.structure.activations import second_moments
 from leanformer.structure.cost import pruning_ratio
 from leanformer.structure.importance import unit_magnitude, weight_magnitude
+from leanformer.structure.sequential import dense_stream
 
+REPAIRS = get_args(Repair)
 FAMILIES = ("bert", "modernbert", "mpnet")
 IDS = torch.arange(5, 25).view(2, 10)
 BATCH = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
@@ -21,7 +26,10 @@ def realiser_of(model, granularity: str, ratio: float, moments: bool = False) ->
     view = EncoderView(model)
     space = (weight_space if granularity == "weight" else unit_space)(view, ratio)
     scores = (weight_magnitude if granularity == "weight" else unit_magnitude)(view)
-    return Realiser(model, space, scores, second_moments(model, [BATCH], seed=0) if moments else None)
+    if not moments:
+        return Realiser(model, space, scores)
+    gathered = second_moments(model, [BATCH], seed=0)
+    return Realiser(model, space, scores, gathered, dense_stream(model, BATCH, gathered))
 
 
 def test_a_width_is_searched_in_steps_where_it_divides(tiny_model):
@@ -65,11 +73,11 @@ def test_the_units_of_highest_score_stay(tiny_model):
 
 
 @pytest.mark.parametrize("granularity", ["unit", "weight"])
-@pytest.mark.parametrize("repaired", [False, True])
-def test_the_dense_model_is_never_changed(tiny_model, granularity, repaired):
+@pytest.mark.parametrize("repair", REPAIRS)
+def test_the_dense_model_is_never_changed(tiny_model, granularity, repair):
     realiser = realiser_of(tiny_model("bert"), granularity, 0.7, moments=True)
     before = {name: tensor.clone() for name, tensor in realiser.dense.state_dict().items()}
-    model = realiser.build(realiser.space.uniform(), repaired)
+    model = realiser.build(realiser.space.uniform(), repair)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1.0)
@@ -79,7 +87,7 @@ def test_the_dense_model_is_never_changed(tiny_model, granularity, repaired):
 
 def test_units_make_the_model_small(tiny_model):
     realiser = realiser_of(tiny_model("bert"), "unit", 0.5)
-    small = EncoderView(realiser.build((1, 10, 3, 0), repaired=False))
+    small = EncoderView(realiser.build((1, 10, 3, 0), "none"))
     assert [(small.heads(layer), small.width(layer)) for layer in (0, 1)] == [(1, 10), (3, 0)]
 
 
@@ -87,8 +95,8 @@ def test_weights_leave_zeros(tiny_model):
     realiser = realiser_of(tiny_model("bert"), "weight", 0.7, moments=True)
     candidate = realiser.space.uniform()
     masks = realiser.masks(candidate)
-    for repaired in (False, True):
-        view = EncoderView(realiser.build(candidate, repaired))
+    for repair in REPAIRS:
+        view = EncoderView(realiser.build(candidate, repair))
         for layer in range(view.n_layers):
             for name in MATRICES:
                 assert torch.equal(view.matrices(layer)[name] != 0, masks[layer, name].bool())
@@ -97,4 +105,7 @@ def test_weights_leave_zeros(tiny_model):
 def test_repair_needs_moments(tiny_model):
     realiser = realiser_of(tiny_model("bert"), "unit", 0.5)
     with pytest.raises(ValueError, match="second moments"):
-        realiser.build(realiser.space.uniform(), repaired=True)
+        realiser.build(realiser.space.uniform(), "one pass")
+    half = replace(realiser, moments=second_moments(realiser.dense, [BATCH], seed=0))
+    with pytest.raises(ValueError, match="residual stream"):
+        half.build(realiser.space.uniform(), "in sequence")

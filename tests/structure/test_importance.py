@@ -21,7 +21,7 @@ def problem(d: int, seed: int = 0, hidden: int = 5) -> tuple[torch.Tensor, Momen
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(60, d, generator=generator) @ torch.randn(d, d, generator=generator)
     x = torch.cat([x, torch.ones(60, 1)], dim=1)
-    return torch.randn(hidden, d, generator=generator), Moment(x.T @ x, 60)
+    return torch.randn(hidden, d, generator=generator), Moment(x.T @ x, torch.ones(60))
 
 
 def refit_error(weight: torch.Tensor, moment: Moment, removed: list[int]) -> float:
@@ -92,7 +92,7 @@ def test_errors_are_those_of_the_refitted_layer(unit_size, at_once):
 def test_one_of_two_equal_neurons_leaves_at_almost_no_cost():
     weight, moment = problem(8)
     again = torch.tensor([*range(8), 2, 8])  # neuron 8 repeats neuron 2; the constant stays last
-    twice = Moment(moment.second[again][:, again], moment.tokens)
+    twice = Moment(moment.second[again][:, again], moment.weights)
     order = removal_order(torch.cat([weight, weight[:, 2:3]], dim=1), twice, unit_size=1)
     assert order.order[0] in (2, 8)
     assert order.errors[1] < 0.05 * refit_error(weight, moment, [2])
@@ -102,7 +102,7 @@ def test_one_of_two_equal_neurons_leaves_at_almost_no_cost():
 def test_two_equal_neurons_that_leave_together_are_not_called_free():
     weight, moment = problem(8)
     again = torch.tensor([*range(8), 2, 8])
-    twice = Moment(moment.second[again][:, again], moment.tokens)
+    twice = Moment(moment.second[again][:, again], moment.weights)
     order = removal_order(torch.cat([weight, weight[:, 2:3]], dim=1), twice, unit_size=1, at_once=2)
     alone = removal_order(weight, moment, unit_size=1)
     assert set(order.order[:2].tolist()) == {2, 8}

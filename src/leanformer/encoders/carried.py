@@ -66,6 +66,7 @@ class Family:
         ffn_out: The linear whose input is the neurons' activation.
         gated: Whether the FFN multiplies two halves.
         width_name: The configuration's name for the FFN's width.
+        pre_norm: Whether a sub-layer normalises what it reads, not the sum that it leaves.
         attention_class: A replacement for `attention` that takes (config, kept heads), where needed.
     """
 
@@ -81,6 +82,7 @@ class Family:
     ffn_out: str = "output.dense"
     gated: bool = False
     width_name: str = "intermediate_size"
+    pre_norm: bool = False
     attention_class: Any = None
 
     @property
@@ -136,6 +138,7 @@ FAMILIES = {
             ffn_in="mlp.Wi",
             ffn_out="mlp.Wo",
             gated=True,
+            pre_norm=True,
         ),
     )
 }

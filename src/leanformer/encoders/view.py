@@ -82,6 +82,23 @@ class EncoderView:
         """
         return self._linear(layer, self.family.ffn_out)
 
+    def output(self, layer: int, kind: str) -> nn.Module:
+        """Return the module at the end of a sub-layer, whose output is added to the residual stream.
+
+        Args:
+            layer: Index of the layer.
+            kind: "head" for attention, "neuron" for the FFN.
+
+        Returns:
+            A linear, or what holds its bias where the sub-layer has no unit left.
+        """
+        path = self.family.attention_out if kind == "head" else self.family.ffn_out
+        return self.layers[layer].get_submodule(path)
+
+    def ffn_input(self, layer: int) -> nn.Module:
+        """Return the module that is called with what the layer's FFN reads, (batch, tokens, hidden)."""
+        return self.layers[layer].get_submodule(self.family.ffn_in)
+
     def output_bias(self, layer: int, kind: str) -> nn.Parameter | None:
         """Return the bias of a sub-layer's output linear, which stays when the sub-layer has no unit left.
 
@@ -92,8 +109,7 @@ class EncoderView:
         Returns:
             The parameter (hidden,), or None where the family has no such bias.
         """
-        path = self.family.attention_out if kind == "head" else self.family.ffn_out
-        bias: Any = self.layers[layer].get_submodule(path).bias
+        bias: Any = self.output(layer, kind).bias
         return bias
 
     def heads(self, layer: int) -> int:

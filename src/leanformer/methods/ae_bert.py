@@ -9,7 +9,7 @@ only the abstract could be read, so what follows is our reconstruction:
 2. candidates are random under the constraint (`ae-bert-random`), or evolve by budget-invariant swaps (`ae-bert`,
    after EvoPress); the pool always holds the uniform, the global-magnitude and the reconstruction allocation;
 3. the evaluation is the divergence from the dense model on held-out training rows, climbing a ladder from cheap to
-   dear: after a closed-form repair on few rows, then on all;
+   dear: after a closed-form repair in sequence, on few rows, then on all;
 4. the winner is repaired, sliced and distilled from the dense model.
 
 Ours: at `unit`, the units of a group leave in the order of structured optimal brain surgeon, not of magnitude.
@@ -28,7 +28,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.methods.magnitude import global_allocation
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, short_training
-from leanformer.search.evaluate import REPAIRED, Judge
+from leanformer.search.evaluate import REPAIRED_IN_SEQUENCE, Judge
 from leanformer.search.journal import Journal
 from leanformer.search.knapsack import cheapest_allocation
 from leanformer.search.realise import Realiser
@@ -36,6 +36,7 @@ from leanformer.search.space import Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
 from leanformer.structure.activations import second_moments
 from leanformer.structure.importance import RemovalOrder, Scores, removal_orders
+from leanformer.structure.sequential import dense_stream
 from leanformer.tasks.encode import batches
 
 CANDIDATES = 64
@@ -77,7 +78,7 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     search = Search(judge, judge.realiser.space, ladder(len(problem.held_out)), problem.seed)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
-    model = judge.realiser.build(outcome.winner.candidate, repaired=True)
+    model = judge.realiser.build(outcome.winner.candidate, "in sequence")
     found = recovered(problem, model, judge.realiser.masks(outcome.winner.candidate))
     return replace(found, search=record(outcome, judge, prepared_seconds))
 
@@ -91,10 +92,10 @@ def ladder(held_out_rows: int) -> tuple[Rung, ...]:
     Returns:
         Two rungs, or one where there are few rows.
     """
-    last = Rung(REPAIRED, held_out_rows, keep=1)
+    last = Rung(REPAIRED_IN_SEQUENCE, held_out_rows, keep=1)
     if held_out_rows <= 2 * FIRST_ROWS:
         return (last,)
-    return (Rung(REPAIRED, FIRST_ROWS, keep=CLIMBERS), last)
+    return (Rung(REPAIRED_IN_SEQUENCE, FIRST_ROWS, keep=CLIMBERS), last)
 
 
 def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
@@ -124,7 +125,9 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
     journal = Journal(
         problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
     )
-    realiser = Realiser(problem.teacher, space, scores, moments)
+    whole = next(batches(calibration, problem.tokenizer, batch_size=len(calibration)))[1]
+    stream = dense_stream(problem.teacher, whole, moments)
+    realiser = Realiser(problem.teacher, space, scores, moments, stream)
     judge = Judge(
         realiser, problem.tokenizer, problem.held_out, calibration, journal, short_training(problem)
     )

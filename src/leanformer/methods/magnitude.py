@@ -99,4 +99,4 @@ def _at_once(problem: Problem, allocate: Callable[[Space, Scores], Candidate]) -
     scores = magnitude_scores(view, problem.granularity)
     realiser = Realiser(problem.teacher, space, scores)
     candidate = allocate(space, scores)
-    return recovered(problem, realiser.build(candidate, repaired=False), realiser.masks(candidate))
+    return recovered(problem, realiser.build(candidate, "none"), realiser.masks(candidate))

@@ -2,8 +2,9 @@
 
 BERT has no batch normalisation whose statistics could be re-estimated as EagleEye (arXiv 2007.02491) does, and
 AE-BERT's abstract does not say what its "efficient evaluation" is. These are the three ways that it can be meant
-(our reconstruction), and a fourth, later one: zero-shot; LayerNorm statistics and biases recalibrated; a short
-training; and zero-shot after a closed-form repair. All are scored by the divergence from the dense model.
+(our reconstruction), and two later ones: zero-shot; LayerNorm statistics and biases recalibrated; a short training;
+and zero-shot after a closed-form repair, in one pass or in sequence. All are scored by the divergence from the dense
+model.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from scipy.special import log_softmax
 
 from leanformer.search.journal import Journal
-from leanformer.search.realise import Realiser
+from leanformer.search.realise import Realiser, Repair
 from leanformer.search.space import Candidate
 from leanformer.structure.recalibrate import recalibrate_norms
 from leanformer.tasks.encode import batches
@@ -29,8 +30,16 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ZERO_SHOT, RECALIBRATED, REPAIRED, SHORT_TRAINING = "zero-shot", "recalibrated", "repaired", "short-training"
-FIDELITIES = (ZERO_SHOT, RECALIBRATED, REPAIRED, SHORT_TRAINING)
+ZERO_SHOT, RECALIBRATED, SHORT_TRAINING = "zero-shot", "recalibrated", "short-training"
+REPAIRED, REPAIRED_IN_SEQUENCE = "repaired", "repaired-in-sequence"
+REPAIRS: dict[str, Repair] = {
+    ZERO_SHOT: "none",
+    RECALIBRATED: "none",
+    REPAIRED: "one pass",
+    REPAIRED_IN_SEQUENCE: "in sequence",
+    SHORT_TRAINING: "in sequence",
+}
+FIDELITIES = tuple(REPAIRS)
 
 RECALIBRATION_ROWS = 64
 
@@ -107,7 +116,9 @@ class Judge:
         return self._dense_logits
 
     def _prepared(self, candidate: Candidate, fidelity: str) -> PreTrainedModel:
-        model = self.realiser.build(candidate, repaired=fidelity in (REPAIRED, SHORT_TRAINING))
+        if fidelity not in REPAIRS:
+            raise ValueError(f"'{fidelity}' is not one of {', '.join(FIDELITIES)}")
+        model = self.realiser.build(candidate, REPAIRS[fidelity])
         if fidelity == RECALIBRATED:
             rows = self.calibration.select(range(min(RECALIBRATION_ROWS, len(self.calibration))))
             batch = next(iter(batches(rows, self.tokenizer, batch_size=RECALIBRATION_ROWS)))[1]
@@ -116,8 +127,6 @@ class Judge:
             if self.short_training is None:
                 raise ValueError("this judge was given no short training")
             self.short_training(model)
-        elif fidelity not in FIDELITIES:
-            raise ValueError(f"'{fidelity}' is not one of {', '.join(FIDELITIES)}")
         return model
 
     def _answers(self, model: PreTrainedModel, rows: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -17,10 +17,14 @@ from leanformer.structure.cost import head_cost, neuron_cost
 from leanformer.structure.importance import Scores
 from leanformer.structure.masks import Masks, make_permanent
 from leanformer.structure.repair import Fits, repair_units, repair_weights
+from leanformer.structure.sequential import Stream, repair_in_sequence
 from leanformer.structure.surgery import slice_units
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Repair = Literal["none", "one pass", "in sequence"]
+"""How what remains is re-fitted: not at all; on the dense model's inputs; and then on the pruned model's own."""
 
 NEURON_LEVELS = 48
 """FFN widths are searched in steps of 1/48: multiples of 32 for MiniLM, of 64 for BERT-base."""
@@ -103,33 +107,37 @@ class Realiser:
         space: The space of candidates.
         scores: Which units of a group stay.
         moments: Second moments for repair; None builds without repair only.
+        stream: The dense residual stream, for repair in sequence; None builds without that only.
     """
 
     dense: PreTrainedModel
     space: Space
     scores: Scores
     moments: Moments | None = None
+    stream: Stream | None = None
     _fits: Fits = field(default_factory=Fits, repr=False)
 
     def masks(self, candidate: Candidate) -> Masks:
         """Return the candidate's 0/1 masks."""
         return masks_of(self.space, candidate, self.scores)
 
-    def build(self, candidate: Candidate, repaired: bool) -> PreTrainedModel:
+    def build(self, candidate: Candidate, repair: Repair) -> PreTrainedModel:
         """Return the candidate's model: sliced for units, with zeros for weights.
 
         Args:
             candidate: Levels kept, one a group.
-            repaired: Whether what remains is re-fitted by least squares.
+            repair: How what remains is re-fitted by least squares.
 
         Returns:
             A new model in eval mode.
 
         Raises:
-            ValueError: If repair is asked for without second moments.
+            ValueError: If a repair is asked for without what it needs.
         """
-        if repaired and self.moments is None:
+        if repair != "none" and self.moments is None:
             raise ValueError("repair needs the second moments of the dense model")
+        if repair == "in sequence" and self.stream is None:
+            raise ValueError("repair in sequence needs the residual stream of the dense model")
         masks = self.masks(candidate)
         units = all(kind in ("head", "neuron") for _, kind in masks)
         if units:
@@ -137,10 +145,12 @@ class Realiser:
         else:
             model = copy.deepcopy(self.dense)
             make_permanent(model, masks)
-        if repaired and self.moments is not None:
+        if repair != "none" and self.moments is not None:
             dense, small = EncoderView(self.dense), EncoderView(model)
             if units:
                 repair_units(dense, small, masks, self.moments, self._fits)
             else:
                 repair_weights(dense, small, self.moments)
+        if repair == "in sequence" and self.stream is not None:
+            repair_in_sequence(EncoderView(model.eval()), self.stream, sparse=not units)
         return model.eval()

@@ -27,11 +27,11 @@ class Moment:
 
     Attributes:
         second: (d + 1, d + 1), sum over tokens of w_t [x_t; 1] [x_t; 1]^T.
-        tokens: Tokens seen.
+        weights: (tokens,) w_t relative to the mean, of the real tokens seen, in their order.
     """
 
     second: Tensor
-    tokens: int
+    weights: Tensor
 
     @property
     def dimensions(self) -> int:
@@ -84,20 +84,20 @@ def second_moments(
         key: torch.zeros(linear.in_features + 1, linear.in_features + 1, device=device)
         for key, linear in linears.items()
     }
+    weights: dict[tuple[int, str], list[Tensor]] = {key: [] for key in linears}
     signs = torch.Generator().manual_seed(seed)
-    tokens = 0
     for batch in track(batches, stage) if stage else batches:
         inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
         seen = _inputs_and_outputs(model, linears, inputs, signs)
         real = inputs["attention_mask"].bool()
-        tokens += int(real.sum())
         for key, (entering, gradient) in seen.items():
             weight = gradient[real].float().norm(dim=-1)  # (real tokens,)
             weight = weight / weight.mean().clamp_min(1e-30) + FLOOR
+            weights[key].append(weight)
             x = entering[real].float()
             extended = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (real tokens, d + 1)
             sums[key] += (extended * weight[:, None]).T @ extended * _loudness(gradient[real])
-    return {key: Moment(total, tokens) for key, total in sums.items()}
+    return {key: Moment(total, torch.cat(weights[key])) for key, total in sums.items()}
 
 
 def _loudness(gradient: Tensor) -> Tensor:
