@@ -59,7 +59,7 @@ def over_all_rows(cell: Facts, values: dict[str, float]) -> float:
 
 def shown(method: str) -> str:
     """Return how a method is called in the tables."""
-    return "uniform, OBS order, repaired" if method == ABLATION else method
+    return "uniform, OBS order, repaired in sequence" if method == ABLATION else method
 
 
 def scores_table() -> str:
@@ -112,14 +112,16 @@ def margins_table() -> str:
     return table(["ae-bert against", "mean, points", "least to most", "above it in"], rows)
 
 
-def studied() -> list[Facts]:
-    """Return the candidates of the correlation study: all were fine-tuned, whatever the cheap measures said."""
-    return [
-        cell
+def studied() -> list[tuple[Facts, Facts]]:
+    """Return what the cheap evaluations said of each candidate of the study, and what its fine-tuning made of it."""
+    found = {
+        cell["cell"]["method"]: cell
         for cell in cells()
-        if cell["cell"]["method"].startswith("candidate-")
-        and (cell["cell"]["task"], cell["cell"]["ratio"], cell["seed"]) == ("mrpc", 0.8, 0)
-    ]
+        if (cell["cell"]["task"], cell["cell"]["ratio"], cell["seed"]) == ("mrpc", 0.8, 0)
+    }
+    numbers = [method.removeprefix("judged-") for method in found if method.startswith("judged-")]
+    pairs = {number: (f"judged-{number}", f"candidate-{number}") for number in sorted(numbers, key=int)}
+    return [(found[judged], found[tuned]) for judged, tuned in pairs.values() if tuned in found]
 
 
 def correlation_table() -> str:
@@ -127,11 +129,11 @@ def correlation_table() -> str:
     found = studied()
     if len(found) < 2:
         return "The candidates of the correlation study are not finished yet."
-    final = [headline(cell) for cell in found]
-    distance = [over_all_rows(cell, cell["divergences"]) for cell in found]
+    final = [headline(cell) for _, cell in found]
+    distance = [over_all_rows(cell, cell["divergences"]) for _, cell in found]
     rows = []
-    for fidelity in found[0]["search"]["evaluations"]:
-        measured = [cell["search"]["evaluations"][fidelity] for cell in found]
+    for fidelity in found[0][0]["evaluations"]:
+        measured = [judged["evaluations"][fidelity] for judged, _ in found]
         cheap = [entry["divergence"] for entry in measured]
         taus = (kendalltau([-value for value in cheap], final), kendalltau(cheap, distance))
         written = [f"{tau.statistic:.2f} (p = {tau.pvalue:.3f})" for tau in taus]
@@ -144,16 +146,13 @@ def correlation_table() -> str:
 def candidates_table() -> str:
     """Each candidate of the correlation study: cheap measures, and what fine-tuning made of it."""
     rows = []
-    for cell in studied():
-        measured = [f"{entry['divergence']:.3f}" for entry in cell["search"]["evaluations"].values()]
+    pairs = studied()
+    for judged, cell in pairs:
+        measured = [f"{entry['divergence']:.3f}" for entry in judged["evaluations"].values()]
         final = f"{over_all_rows(cell, cell['divergences']):.3f}"
         rows.append([cell["cell"]["method"], *measured, final, f"{headline(cell):.1f}"])
-    rows.sort(key=lambda row: int(row[0].split("-")[1]))
-    header = [
-        "candidate",
-        *("KL " + name for name in ("zero-shot", "recalibrated", "repaired", "short training")),
-    ]
-    return table([*header, "KL after fine-tuning", "accuracy"], rows)
+    names = [f"KL {name}" for name in (pairs[0][0]["evaluations"] if pairs else ())]
+    return table(["candidate", *names, "KL after fine-tuning", "accuracy"], rows)
 
 
 def cost_table() -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
 
-SHORT_SHARE = 16
+SHORT_SHARE = 8
 """A short training takes this part of the recovery's steps."""
 
 MIN_SHORT_STEPS = 30
@@ -132,7 +132,7 @@ def recovered(
 
 
 def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
-    """Return a training of one sixteenth of the recovery, on the rows that are not held out.
+    """Return a training of one eighth of the recovery, on the rows that are not held out.
 
     Args:
         problem: Teacher, rows and seed.
