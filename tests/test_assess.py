@@ -14,15 +14,24 @@ from leanformer.tasks.load import DataSpec
 from tiny import build_model
 
 
-@pytest.fixture
-def reversed_model(tiny_tokenizer, tmp_path):
+@pytest.fixture(scope="module")
+def reversed_model(tiny_tokenizer, tmp_path_factory):
     """A classifier whose head answers (positive, negative); the data's labels are (negative, positive)."""
-    model = build_model("bert")
+    folder = tmp_path_factory.mktemp("models") / "reversed"
+    model = build_model("bert", layers=1)
     model.config.id2label = {0: "positive", 1: "negative"}
     model.config.label2id = {"positive": 0, "negative": 1}
-    model.save_pretrained(tmp_path / "reversed")
-    tiny_tokenizer.save_pretrained(tmp_path / "reversed")
-    return tmp_path / "reversed"
+    model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(reversed_model, tmp_path_factory):
+    """That classifier as ONNX, exported without data."""
+    out = tmp_path_factory.mktemp("exported")
+    export(str(reversed_model), "onnx", int8=False, out=out, reading=Reading())
+    return out / "onnx"
 
 
 @pytest.fixture
@@ -31,18 +40,17 @@ def reading(tiny_task):
     return Reading(DataSpec(str(tiny_task), metric="f1"), threads=1)
 
 
-def test_label_order_is_that_of_the_data_whichever_way_a_model_is_stored(reversed_model, reading, tmp_path):
+def test_label_order_is_that_of_the_data_whichever_way_a_model_is_stored(
+    reversed_model, exported, reading, tmp_path
+):
     in_torch = evaluate(str(reversed_model), reading)
-    export(str(reversed_model), "onnx", int8=False, out=tmp_path / "own", reading=Reading())
-    (row,) = export(str(reversed_model), "onnx", int8=False, out=tmp_path / "datas", reading=reading)
-    order = [
-        json.loads((tmp_path / name / "onnx" / "config.json").read_text())["id2label"]["0"]
-        for name in ("own", "datas")
-    ]
+    (row,) = export(str(reversed_model), "onnx", int8=False, out=tmp_path, reading=reading)
+    folders = (exported, tmp_path / "onnx")
+    order = [json.loads((folder / "config.json").read_text())["id2label"]["0"] for folder in folders]
     assert order == ["positive", "negative"]
     assert row["score"] == in_torch.value
-    for name in ("own", "datas"):
-        assert evaluate(str(tmp_path / name / "onnx"), reading) == in_torch
+    for folder in folders:
+        assert evaluate(str(folder), reading) == in_torch
 
 
 def test_bench_scores_in_the_order_of_the_data_too(reversed_model, reading, monkeypatch):
@@ -80,12 +88,11 @@ def test_model_outside_a_run_needs_data(tmp_path):
         Reading().load(str(tmp_path))
 
 
-def test_exported_head_that_does_not_match(tiny_tokenizer, reading, tmp_path):
-    build_model("bert", num_labels=3).save_pretrained(tmp_path / "three")
-    tiny_tokenizer.save_pretrained(tmp_path / "three")
-    export(str(tmp_path / "three"), "openvino", int8=False, out=tmp_path, reading=Reading())
+def test_exported_head_that_does_not_match(exported, reading, tmp_path):
+    shutil.copytree(exported, tmp_path / "three")
+    build_model("bert", num_labels=3).config.save_pretrained(tmp_path / "three")
     with pytest.raises(ModelError, match="3 outputs"):
-        evaluate(str(tmp_path / "openvino"), reading)
+        evaluate(str(tmp_path / "three"), reading)
 
 
 def test_models_that_read_texts_differently_are_not_compared(tiny_tokenizer, reading, tmp_path, monkeypatch):
@@ -122,18 +129,20 @@ def test_bench_says_which_runtimes_it_leaves_out(reversed_model, reading, monkey
         assert any(f'pip install "leanformer[{extra}]"' in line for line in said)
 
 
-def test_a_broken_export_is_one_sentence(reversed_model, reading, tmp_path):
-    export(str(reversed_model), "onnx", int8=False, out=tmp_path, reading=Reading())
-    whole = tmp_path / "onnx"
-    alone, cut = tmp_path / "alone", tmp_path / "cut"
-    shutil.copytree(whole, alone)
+def test_a_broken_export_is_one_sentence(exported, reading, tmp_path):
+    alone, wordless, cut = (
+        shutil.copytree(exported, tmp_path / name) for name in ("alone", "wordless", "cut")
+    )
     (alone / "config.json").unlink()
-    shutil.copytree(whole, cut)
-    (cut / "model.onnx").write_bytes((whole / "model.onnx").read_bytes()[:1000])
-    with pytest.raises(ModelError, match=r"config\.json"):
-        evaluate(str(alone), reading)
-    with pytest.raises(ModelError, match=r"model\.onnx can not be opened"):
-        evaluate(str(cut), reading)
+    (wordless / "tokenizer.json").write_text("{")
+    (cut / "model.onnx").write_bytes((exported / "model.onnx").read_bytes()[:1000])
+    for folder, said in (
+        (alone, r"config\.json"),
+        (wordless, "tokenizer in .* can not be loaded"),
+        (cut, r"model\.onnx can not be opened"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            evaluate(str(folder), reading)
 
 
 def test_an_export_of_a_hub_model_is_put_where_the_user_says(reading, tmp_path, monkeypatch):

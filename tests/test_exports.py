@@ -1,19 +1,42 @@
 """Exports are kept by their measured score."""
 
+import shutil
+
 import pytest
 
 from leanformer import exports
 from leanformer.encoders.saving import save_model
 from leanformer.errors import LeanformerError
+from leanformer.export.exporters import Exported
+from leanformer.export.layout import artefact_mb
 from leanformer.exports import Examples, write_exports
 from leanformer.tasks.encode import encode
 from leanformer.tasks.load import DataSpec, load_data
 
 
+@pytest.fixture(scope="module")
+def saved(tiny_model, tiny_tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(tiny_model("bert", layers=1), tiny_tokenizer, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def in_onnx(saved, tmp_path_factory):
+    """What is written without data, and what is said of it."""
+    out = tmp_path_factory.mktemp("out")
+    return out, write_exports(saved, out, "onnx", int8=False, examples=None)
+
+
 @pytest.fixture
-def saved(tiny_model, tiny_tokenizer, tmp_path):
-    save_model(tiny_model("bert"), tiny_tokenizer, tmp_path / "model")
-    return tmp_path / "model"
+def exported_before(in_onnx, monkeypatch):
+    """Let the tests of int8 start from that export, instead of tracing the model once more."""
+
+    def copy(model, out, encoded):
+        path = shutil.copytree(in_onnx[0] / "onnx", out / "onnx") / "model.onnx"
+        return Exported("onnxruntime", "fp32", path, artefact_mb(path), 0.0)
+
+    monkeypatch.setitem(exports._WRITERS, "onnx", copy)
 
 
 @pytest.fixture
@@ -23,7 +46,9 @@ def examples(tiny_task, tiny_tokenizer):
     return Examples(data.task, tiny_tokenizer, encoded[0], encoded[1].select(range(20)))
 
 
-def test_int8_whose_score_falls_is_measured_and_not_kept(saved, examples, tmp_path, monkeypatch):
+def test_int8_whose_score_falls_is_measured_and_not_kept(
+    saved, examples, exported_before, tmp_path, monkeypatch
+):
     monkeypatch.setattr(exports, "FALLEN_POINTS", -1000.0)  # no score can hold against this
     fp32, int8 = write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
     assert (fp32["accepted"], int8["accepted"]) == (True, False)
@@ -32,11 +57,11 @@ def test_int8_whose_score_falls_is_measured_and_not_kept(saved, examples, tmp_pa
     assert not (tmp_path / "out" / int8["path"]).exists()
 
 
-def test_fp32_without_data_has_no_score(saved, tmp_path):
-    (row,) = write_exports(saved, tmp_path / "out", "onnx", int8=False, examples=None)
+def test_fp32_without_data_has_no_score(in_onnx):
+    out, (row,) = in_onnx
     assert row["score"] is None
     assert row["max_difference"] < 1e-5
-    assert row["size_mb"] == pytest.approx((tmp_path / "out" / row["path"]).stat().st_size / 1e6)
+    assert row["size_mb"] == pytest.approx((out / row["path"]).stat().st_size / 1e6)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +79,7 @@ def test_installed_asks_for_every_package(monkeypatch):
     assert not exports.installed("openvino")
 
 
-def test_int8_that_could_not_be_judged_is_not_kept(saved, examples, tmp_path, monkeypatch):
+def test_int8_that_could_not_be_judged_is_not_kept(saved, examples, exported_before, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from datasets import Dataset
 
 from leanformer.encoders.saving import save_model
+from leanformer.export import exporters
 from leanformer.export.exporters import Exported, export_onnx, export_openvino
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.encode import encode
@@ -71,3 +73,9 @@ def small(tiny_model, tiny_tokenizer, tmp_path_factory) -> Small:
     encoded = encode(texts(30), tiny_tokenizer, 64, truncate=True)
     exported = [export(root / "model", root, encoded) for export in (export_onnx, export_openvino)]
     return Small(model, tiny_tokenizer, root / "model", root, encoded, *exported)
+
+
+@pytest.fixture
+def untraced(small, monkeypatch) -> None:
+    """Write what was traced before, for tests of what happens around the tracing; it takes seconds each time."""
+    monkeypatch.setattr(exporters, "_write_onnx", lambda model, inputs, path: copyfile(small.onnx.path, path))

@@ -14,6 +14,14 @@ from leanformer.export.runtimes import load_runner
 RUNTIMES = ("onnxruntime", "openvino")
 
 
+@pytest.fixture(scope="module")
+def large(small, tmp_path_factory):
+    """An export whose weights count as too large for one file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporters, "LARGEST_ONNX_MB", 0)
+        return export_onnx(small.folder, tmp_path_factory.mktemp("large"))
+
+
 def random_batch(batch, tokens, padded):
     generator = np.random.default_rng(batch * 100 + tokens)
     ids = generator.integers(5, 100, (batch, tokens))
@@ -89,15 +97,13 @@ def test_onnx_axes_are_named(small):
     }
 
 
-def test_a_model_that_differs_is_not_written(small, monkeypatch, tmp_path):
+def test_a_model_that_differs_is_not_written(small, untraced, monkeypatch, tmp_path):
     write = exporters._write_onnx
 
     def spoil(model, inputs, path):
-        with torch.no_grad():
-            model.classifier.bias.add_(1e-3)
         write(model, inputs, path)
         with torch.no_grad():
-            model.classifier.bias.sub_(1e-3)
+            model.classifier.bias.add_(1e-3)
 
     monkeypatch.setattr(exporters, "_write_onnx", spoil)
     with pytest.raises(ModelError, match=r"differs from the PyTorch model by 0\.001"):
@@ -135,11 +141,14 @@ def test_exporting_prints_nothing(small, tmp_path, capfd):
     assert seen.err == ""
 
 
-def test_weights_of_an_older_larger_export_do_not_stay(small, monkeypatch, tmp_path):
-    with monkeypatch.context() as patch:
-        patch.setattr(exporters, "LARGEST_ONNX_MB", 0)
-        export_onnx(small.folder, tmp_path)
-    assert (tmp_path / "onnx" / "model.onnx.data").is_file()
+def test_large_weights_lie_beside_the_graph(large, small):
+    assert large.path.with_name("model.onnx.data").is_file()
+    assert large.path.stat().st_size < 0.5e6 * large.size_mb
+    assert large.size_mb == pytest.approx(small.onnx.size_mb, rel=0.05)
+
+
+def test_weights_of_an_older_larger_export_do_not_stay(large, small, untraced, tmp_path):
+    shutil.copytree(large.path.parent, tmp_path / "onnx")
     again = export_onnx(small.folder, tmp_path)
     assert not (tmp_path / "onnx" / "model.onnx.data").exists()
     assert again.size_mb == pytest.approx(small.onnx.size_mb)

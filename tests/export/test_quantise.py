@@ -71,7 +71,7 @@ def test_calibration_needs_texts(small, copied):
         quantise_openvino(copied, small.encoded.select([]), small.tokenizer)
 
 
-def test_a_new_export_removes_the_old_int8(small, copied):
+def test_a_new_export_removes_the_old_int8(small, copied, untraced):
     quantise_onnx(copied, NEW_CHIP)
     (copied / "onnx" / "notes.txt").write_text("the user's own")
     export_onnx(small.folder, copied)

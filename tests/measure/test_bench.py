@@ -7,7 +7,6 @@ import torch
 
 from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError
-from leanformer.export.exporters import export_onnx
 from leanformer.export.layout import artefact
 from leanformer.export.runtimes import TorchRunner
 from leanformer.measure.bench import bench, check_sizes, sample_batches
@@ -18,32 +17,37 @@ from leanformer.tasks.predict import predict
 
 @pytest.fixture(scope="module")
 def pair(tiny_model, tiny_tokenizer, tmp_path_factory):
-    """Folders of a dense model and a smaller one, and the smaller one in memory."""
+    """Folders of a dense model and a smaller one, and the smaller one in memory; one layer is traced soonest."""
     root = tmp_path_factory.mktemp("bench")
-    dense = tiny_model("bert", layers=2, hidden=64, width=512)
-    lean = slice_units(
-        dense, {(0, "neuron"): (torch.arange(512) < 64).float(), (1, "neuron"): torch.zeros(512)}
-    )
+    dense = tiny_model("bert", layers=1, hidden=64, width=512)
+    lean = slice_units(dense, {(0, "neuron"): (torch.arange(512) < 64).float()})
     save_model(dense, tiny_tokenizer, root / "dense")
     save_model(lean, tiny_tokenizer, root / "lean")
     return {"dense": root / "dense", "lean": root / "lean"}, lean
 
 
-def test_the_whole_table(pair, mood_train, mood_held_out, mood_task, tiny_tokenizer, tmp_path):
-    folders, lean = pair
+@pytest.fixture(scope="module")
+def table(pair, mood_train, mood_held_out, mood_task, tiny_tokenizer, tmp_path_factory):
+    """All variants of both models, and where their exports are kept."""
+    homes = {name: tmp_path_factory.mktemp(name) for name in pair[0]}
     before = torch.get_num_threads()
     rows = bench(
-        folders,
+        pair[0],
         mood_held_out,
         tiny_tokenizer,
         mood_task,
         batches=(1, 4),
         threads=1,
         rounds=4,
-        artefacts={name: tmp_path / name for name in folders},
+        artefacts=homes,
         calibration=mood_train.select(range(8)),
     )
     assert torch.get_num_threads() == before
+    return rows, homes
+
+
+def test_the_whole_table(table, pair, mood_held_out, tiny_tokenizer):
+    (folders, lean), (rows, homes) = pair, table
     variants = [("torch", "fp32")]
     variants += [
         (runtime, precision) for runtime in ("onnxruntime", "openvino") for precision in ("fp32", "int8")
@@ -54,7 +58,7 @@ def test_the_whole_table(pair, mood_train, mood_held_out, mood_task, tiny_tokeni
         rows, score("accuracy", predict(lean, mood_held_out, tiny_tokenizer), mood_held_out["label"][:])
     )
     for name in folders:  # kept where the caller wants them
-        assert artefact(tmp_path / name, "openvino", "int8").is_file()
+        assert artefact(homes[name], "openvino", "int8").is_file()
 
 
 def check_numbers(rows, lean_score):
@@ -74,7 +78,7 @@ def check_numbers(rows, lean_score):
     assert size["dense", "onnxruntime", "int8"] < size["dense", "onnxruntime", "fp32"]
 
 
-def test_the_baseline_is_always_there(pair, mood_held_out, mood_task, tiny_tokenizer):
+def test_the_baseline_is_always_there(pair, table, mood_held_out, mood_task, tiny_tokenizer):
     folders, _ = pair
     rows = bench(
         {"lean": folders["lean"]},
@@ -86,14 +90,14 @@ def test_the_baseline_is_always_there(pair, mood_held_out, mood_task, tiny_token
         batches=[2],
         threads=1,
         rounds=2,
+        artefacts=table[1],
     )
     assert [(row.runtime, row.precision) for row in rows] == [("torch", "fp32"), ("onnxruntime", "fp32")]
     assert (rows[0].ratio, rows[0].ratio_low, rows[0].ratio_high) == (1.0, 1.0, 1.0)
 
 
-def test_a_file_of_another_model_is_refused(pair, mood_held_out, mood_task, tiny_tokenizer, tmp_path):
+def test_a_file_of_another_model_is_refused(pair, table, mood_held_out, mood_task, tiny_tokenizer):
     folders, _ = pair
-    export_onnx(folders["lean"], tmp_path)
     with pytest.raises(ModelError, match=r"model\.onnx answers differently.*another model"):
         bench(
             {"dense": folders["dense"]},
@@ -104,7 +108,7 @@ def test_a_file_of_another_model_is_refused(pair, mood_held_out, mood_task, tiny
             precisions=["fp32"],
             rounds=2,
             threads=1,
-            artefacts={"dense": tmp_path},
+            artefacts={"dense": table[1]["lean"]},
         )
 
 
