@@ -12,7 +12,8 @@ from leanformer.encoders.view import EncoderView
 from leanformer.methods import ae_bert
 from leanformer.methods.problem import Compressed
 from leanformer.methods.registry import METHODS
-from leanformer.search.evaluate import FIDELITIES, Judge
+from leanformer.search.evaluate import FIDELITIES, REPAIRS, Judge
+from leanformer.search.knapsack import cheapest_allocation
 from leanformer.structure.cost import encoder_weights, pruning_ratio
 from leanformer.structure.importance import RemovalOrder
 from leanformer.tasks.predict import predict
@@ -123,9 +124,22 @@ def test_quick_is_a_quarter(problem, monkeypatch):
 @pytest.mark.parametrize("granularity", ["unit", "weight"])
 def test_the_judge_knows_all_fidelities(problem, granularity):
     judge, seeds = ae_bert.prepare(problem(granularity))
-    values = [judge.measure(seeds[0].candidate, fidelity, 24) for fidelity in FIDELITIES]
+    known = FIDELITIES if granularity == "unit" else REPAIRS  # no errors are known of single weights
+    values = [judge.measure(seeds[0].candidate, fidelity, 24) for fidelity in known]
     assert np.isfinite(values).all()
-    assert len(set(values)) == len(FIDELITIES)
+    assert len(set(values)) == len(known)
+
+
+def test_the_ladder_has_the_rungs_that_there_are(problem, monkeypatch):
+    judge, _ = ae_bert.prepare(problem())
+    sequence = f"repaired-in-sequence ({len(judge.held_out)} rows)"
+    monkeypatch.setattr(ae_bert, "FIRST_ROWS", 8)
+    few = "repaired-in-sequence (8 rows)"
+    assert [rung.name for rung in ae_bert.ladder(judge)] == ["reconstruction", few, sequence]
+    judge.level_errors = None
+    assert [rung.name for rung in ae_bert.ladder(judge)] == [few, sequence]
+    monkeypatch.setattr(ae_bert, "FIRST_ROWS", 10_000)
+    assert [rung.name for rung in ae_bert.ladder(judge)] == [sequence]
 
 
 def test_the_reconstruction_allocation_spends_where_removal_hurts(problem):
@@ -137,7 +151,7 @@ def test_the_reconstruction_allocation_spends_where_removal_hurts(problem):
         )
         for group in space.groups
     }
-    found = ae_bert.reconstruction_allocation(space, orders)
+    found = cheapest_allocation(space, ae_bert.level_errors(space, orders))
     assert space.fits(found)
     shares = space.shares(found)
     assert min(shares[:2]) > max(shares[2:])

@@ -8,10 +8,11 @@ import torch
 from scipy.special import log_softmax
 
 from leanformer.search.evaluate import (
-    FIDELITIES,
     RECALIBRATED,
+    RECONSTRUCTION,
     REPAIRED,
     REPAIRED_IN_SEQUENCE,
+    REPAIRS,
     SHORT_TRAINING,
     ZERO_SHOT,
     divergence,
@@ -70,9 +71,9 @@ def test_all_fidelities_measure(make_judge, tmp_path, granularity):
     judge = make_judge(tmp_path / "journal.log", granularity, ratio=0.6)
     judge.short_training = nudge
     candidate = judge.realiser.space.uniform()
-    values = {fidelity: judge.measure(candidate, fidelity, 48) for fidelity in FIDELITIES}
+    values = {fidelity: judge.measure(candidate, fidelity, 48) for fidelity in REPAIRS}
     assert all(np.isfinite(value) and value >= 0 for value in values.values())
-    assert len(set(values.values())) == len(FIDELITIES)
+    assert len(set(values.values())) == len(REPAIRS)
     assert values[REPAIRED] < values[ZERO_SHOT]
     assert values[REPAIRED_IN_SEQUENCE] < values[ZERO_SHOT]
     assert values[RECALIBRATED] < values[ZERO_SHOT]
@@ -107,8 +108,20 @@ def test_more_rows_than_there_are_means_all(make_judge, tmp_path, monkeypatch):
 def test_an_unknown_fidelity_or_a_missing_training_is_an_error(make_judge, tmp_path):
     judge = make_judge(tmp_path / "journal.log")
     candidate = judge.realiser.space.uniform()
-    with pytest.raises(ValueError, match="'guess' is not one of zero-shot"):
+    with pytest.raises(ValueError, match="'guess' is not one of reconstruction, zero-shot"):
         judge.measure(candidate, "guess", 8)
     with pytest.raises(ValueError, match="no short training"):
         judge.measure(candidate, SHORT_TRAINING, 8)
+    with pytest.raises(ValueError, match="no errors of the groups"):
+        judge.measure(candidate, RECONSTRUCTION, 0)
     assert not judge.journal.known
+
+
+def test_reconstruction_adds_the_errors_of_the_levels(make_judge, tmp_path, monkeypatch):
+    judge = make_judge(tmp_path / "journal.log")
+    groups = judge.realiser.space.groups
+    judge.level_errors = [np.arange(group.levels, -1, -1) * 10.0**place for place, group in enumerate(groups)]
+    monkeypatch.setattr(Realiser, "build", None)  # no model is needed
+    candidate = judge.realiser.space.uniform()
+    lost = [group.levels - level for group, level in zip(groups, candidate, strict=True)]
+    assert judge.measure(candidate, RECONSTRUCTION, 0) == sum(n * 10.0**place for place, n in enumerate(lost))

@@ -9,7 +9,7 @@ from leanformer.search.evaluate import REPAIRED, ZERO_SHOT, Judge
 from leanformer.search.space import Group, Space
 from leanformer.search.strategies import PARENTS, SURVIVORS, Outcome, Proposal, Rung, Search
 
-LADDER = (Rung(ZERO_SHOT, 12, keep=3), Rung(REPAIRED, 24, keep=1))
+LADDER = (Rung(ZERO_SHOT, 12, share=0.25), Rung(REPAIRED, 24))
 STRATEGIES = ("random", "evolve")
 
 
@@ -38,8 +38,7 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
     climbed = {candidate for candidate, scores in outcome.scores.items() if last in scores}
     assert climbed >= {proposal.candidate for proposal in seeds_of(judge)}
     best = sorted(outcome.scores, key=lambda candidate: outcome.scores[candidate][first])
-    keep = 3 if strategy == "random" else SURVIVORS
-    assert climbed == {*best[:keep], *(proposal.candidate for proposal in seeds_of(judge))}
+    assert climbed == {*best[:4], *(proposal.candidate for proposal in seeds_of(judge))}  # a quarter of 14
     assert outcome.scores[outcome.winner.candidate][last] == min(outcome.scores[c][last] for c in climbed)
 
 
@@ -97,7 +96,7 @@ def test_evolution_goes_generation_by_generation(make_judge, tmp_path):
         born = [one.candidate for one in outcome.proposals if one.generation == generation]
         climbed = [candidate for candidate in born if last in outcome.scores[candidate]]
         ranked = sorted(born, key=lambda candidate: outcome.scores[candidate][first])
-        assert sorted(climbed) == sorted(ranked[:SURVIVORS])
+        assert sorted(climbed) == sorted(ranked[:SURVIVORS])  # a quarter would be fewer, or as many
 
 
 def test_only_candidates_measured_on_all_rows_become_parents(monkeypatch):

@@ -8,8 +8,9 @@ only the abstract could be read, so what follows is our reconstruction:
    FFN neurons of each layer (granularity `unit`);
 2. candidates are random under the constraint (`ae-bert-random`), or evolve by budget-invariant swaps (`ae-bert`,
    after EvoPress); the pool always holds the uniform, the global-magnitude and the reconstruction allocation;
-3. the evaluation is the divergence from the dense model on held-out training rows, climbing a ladder from cheap to
-   dear: after a closed-form repair in sequence, on few rows, then on all;
+3. the evaluation climbs a ladder from cheap to dear: the sum of the sub-layers' reconstruction errors; then the
+   divergence from the dense model on held-out training rows, after a closed-form repair in sequence, on few rows and
+   then on all;
 4. the winner is repaired, sliced and distilled from the dense model.
 
 Ours: at `unit`, the units of a group leave in the order of structured optimal brain surgeon, not of magnitude.
@@ -28,7 +29,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.methods.magnitude import global_allocation
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, short_training
-from leanformer.search.evaluate import REPAIRED_IN_SEQUENCE, Judge
+from leanformer.search.evaluate import RECONSTRUCTION, REPAIRED_IN_SEQUENCE, Judge
 from leanformer.search.journal import Journal
 from leanformer.search.knapsack import cheapest_allocation
 from leanformer.search.realise import Realiser
@@ -44,7 +45,6 @@ CALIBRATION_TOKENS = 6144
 """Tokens that second moments are gathered from: four times the FFN width of MiniLM."""
 
 FIRST_ROWS = 96
-CLIMBERS = 8
 
 
 def run(problem: Problem) -> Compressed:
@@ -75,7 +75,7 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     started = time.perf_counter()
     judge, seeds = prepare(problem)
     prepared_seconds = time.perf_counter() - started
-    search = Search(judge, judge.realiser.space, ladder(len(problem.held_out)), problem.seed)
+    search = Search(judge, judge.realiser.space, ladder(judge), problem.seed)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
     model = judge.realiser.build(outcome.winner.candidate, "in sequence")
@@ -83,19 +83,21 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     return replace(found, search=record(outcome, judge, prepared_seconds))
 
 
-def ladder(held_out_rows: int) -> tuple[Rung, ...]:
-    """Return the steps of the evaluation: after repair on few held-out rows, then the best on all of them.
+def ladder(judge: Judge) -> tuple[Rung, ...]:
+    """Return the steps of the evaluation: without a model, after repair on few held-out rows, then on all of them.
 
     Args:
-        held_out_rows: How many there are.
+        judge: Knows the rows, and whether the errors of the groups' levels.
 
     Returns:
-        Two rungs, or one where there are few rows.
+        The rungs that there are: the first needs errors, the second many rows.
     """
-    last = Rung(REPAIRED_IN_SEQUENCE, held_out_rows, keep=1)
-    if held_out_rows <= 2 * FIRST_ROWS:
-        return (last,)
-    return (Rung(REPAIRED_IN_SEQUENCE, FIRST_ROWS, keep=CLIMBERS), last)
+    rows, rungs = len(judge.held_out), []
+    if judge.level_errors is not None:
+        rungs.append(Rung(RECONSTRUCTION, 0, share=1 / 2))
+    if rows > 2 * FIRST_ROWS:
+        rungs.append(Rung(REPAIRED_IN_SEQUENCE, FIRST_ROWS, share=1 / 4))
+    return (*rungs, Rung(REPAIRED_IN_SEQUENCE, rows))
 
 
 def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
@@ -118,18 +120,21 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
         Proposal(global_allocation(space, magnitudes), "global"),
     ]
     scores: Scores = magnitudes
+    errors = None
     if problem.granularity == "unit":
         orders = removal_orders(view, moments)
         scores = {key: order.scores for key, order in orders.items()}
-        seeds.append(Proposal(reconstruction_allocation(space, orders), "reconstruction"))
+        errors = level_errors(space, orders)
+        seeds.append(Proposal(cheapest_allocation(space, errors), "reconstruction"))
     journal = Journal(
         problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
     )
     whole = next(batches(calibration, problem.tokenizer, batch_size=len(calibration)))[1]
     stream = dense_stream(problem.teacher, whole, moments)
     realiser = Realiser(problem.teacher, space, scores, moments, stream)
+    training = short_training(problem)
     judge = Judge(
-        realiser, problem.tokenizer, problem.held_out, calibration, journal, short_training(problem)
+        realiser, problem.tokenizer, problem.held_out, calibration, journal, errors, short_training=training
     )
     return judge, seeds
 
@@ -151,23 +156,23 @@ def calibration_rows(input_ids: Iterable[Sequence[int]]) -> int:
     return rows
 
 
-def reconstruction_allocation(
-    space: Space, orders: Mapping[tuple[int, str], RemovalOrder]
-) -> tuple[int, ...]:
-    """Return the allocation that minimises the sum of the layers' own reconstruction errors (SPDY's idea, [R]).
+def level_errors(space: Space, orders: Mapping[tuple[int, str], RemovalOrder]) -> list[np.ndarray]:
+    """Return what each group's sub-layer loses at each level kept.
+
+    The allocation that minimises the sum under the constraint is one of the search's seeds (SPDY's idea, [R]).
 
     Args:
         space: The space of units.
         orders: Errors of each group after each removal.
 
     Returns:
-        Levels kept, one a group.
+        Per group, (levels + 1,).
     """
-    errors = []
+    found = []
     for group in space.groups:
         removed = [group.units - group.kept(level) for level in range(group.levels + 1)]
-        errors.append(orders[group.layer, group.kind].errors[removed].double().numpy())
-    return cheapest_allocation(space, errors)
+        found.append(orders[group.layer, group.kind].errors[removed].double().numpy())
+    return found
 
 
 def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str, Any]:
@@ -197,6 +202,6 @@ def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str,
     return {
         "candidates": candidates,
         "seconds": prepared_seconds + judge.journal.seconds,
-        "rungs": [rung.name for rung in ladder(len(judge.held_out))],
+        "rungs": [rung.name for rung in ladder(judge)],
         "evaluation_rows": len(judge.held_out),
     }

@@ -2,15 +2,15 @@
 
 BERT has no batch normalisation whose statistics could be re-estimated as EagleEye (arXiv 2007.02491) does, and
 AE-BERT's abstract does not say what its "efficient evaluation" is. These are the three ways that it can be meant
-(our reconstruction), and two later ones: zero-shot; LayerNorm statistics and biases recalibrated; a short training;
-and zero-shot after a closed-form repair, in one pass or in sequence. All are scored by the divergence from the dense
-model.
+(our reconstruction): zero-shot; LayerNorm statistics and biases recalibrated; a short training. Later ones stand
+beside them: zero-shot after a closed-form repair, in one pass or in sequence. All of these are scored by the
+divergence from the dense model. The cheapest builds no model: the sum of the sub-layers' own reconstruction errors.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ REPAIRS: dict[str, Repair] = {
     REPAIRED_IN_SEQUENCE: "in sequence",
     SHORT_TRAINING: "in sequence",
 }
-FIDELITIES = tuple(REPAIRS)
+RECONSTRUCTION = "reconstruction"
+FIDELITIES = (RECONSTRUCTION, *REPAIRS)
 
 RECALIBRATION_ROWS = 64
 
@@ -74,6 +75,7 @@ class Judge:
         held_out: Encoded rows of train that nothing is fitted on.
         calibration: Encoded rows of train that recalibration reads.
         journal: Where measurements are kept.
+        level_errors: Per group, (levels + 1,): what the sub-layer loses at each level kept, the rest re-fitted.
         short_training: Trains a model for a few steps, for the dearest fidelity.
     """
 
@@ -82,6 +84,7 @@ class Judge:
     held_out: Dataset
     calibration: Dataset
     journal: Journal
+    level_errors: Sequence[np.ndarray] | None = None
     short_training: Training | None = None
     _dense_logits: np.ndarray | None = field(default=None, repr=False)
 
@@ -94,11 +97,13 @@ class Judge:
             rows: How many held-out rows to read; at most all.
 
         Returns:
-            The divergence; less is better.
+            The divergence, or for `RECONSTRUCTION` a sum of errors; less is better.
 
         Raises:
-            ValueError: If the fidelity is unknown, or needs a training that was not given.
+            ValueError: If the fidelity is unknown, or needs what was not given.
         """
+        if fidelity == RECONSTRUCTION:  # so cheap that the journal need not know it
+            return self._reconstruction_error(candidate)
         rows = min(rows, len(self.held_out))
         known = self.journal.get((candidate, fidelity, rows))
         if known is not None:
@@ -108,6 +113,11 @@ class Judge:
         value = divergence(self.dense_logits()[:rows], self._answers(model, rows))
         self.journal.record((candidate, fidelity, rows), value, time.perf_counter() - started)
         return value
+
+    def _reconstruction_error(self, candidate: Candidate) -> float:
+        if self.level_errors is None:
+            raise ValueError("this judge was given no errors of the groups' levels")
+        return float(sum(errors[level] for errors, level in zip(self.level_errors, candidate, strict=True)))
 
     def dense_logits(self) -> np.ndarray:
         """Return the dense model's answers on the held-out rows, (rows, classes)."""
