@@ -26,20 +26,15 @@ def lean_folder(tiny_model, tiny_tokenizer, tmp_path_factory):
 
 @pytest.mark.parametrize("imports", ["import leanformer, transformers", "import transformers, leanformer"])
 def test_auto_model_loads_after_plain_import(lean_folder, imports):
+    """What transformers imports late is still to be had behind the door."""
     script = (
         f"{imports}\n"
-        "from transformers import AutoModelForSequenceClassification as Auto\n"
+        "from transformers import AutoModelForSequenceClassification as Auto, AutoTokenizer, Trainer, pipeline\n"
         f"model = Auto.from_pretrained({str(lean_folder)!r})\n"
         "print(type(model).__name__, model.base_model.encoder.layer[0].attention.self.query.out_features)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["LeanBertForSequenceClassification", "16"], done.stderr
-
-
-def test_transformers_is_importable_behind_the_door():
-    script = "import leanformer\nfrom transformers import AutoTokenizer, Trainer, pipeline\nprint('fine')"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "fine", done.stderr
 
 
 def test_import_stays_light():
