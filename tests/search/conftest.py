@@ -30,8 +30,8 @@ def dense_moments(dense, mood_train, tiny_tokenizer) -> Moments:
 
 @pytest.fixture(scope="session")
 def stream(dense, dense_moments, mood_train, tiny_tokenizer) -> Stream:
-    whole = next(batches(mood_train.select(range(64)), tiny_tokenizer, batch_size=64))[1]
-    return dense_stream(dense, whole, dense_moments)
+    plan = [batch for _, batch in batches(mood_train.select(range(64)), tiny_tokenizer)]
+    return dense_stream(dense, plan, dense_moments)
 
 
 @pytest.fixture

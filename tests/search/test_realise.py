@@ -29,7 +29,7 @@ def realiser_of(model, granularity: str, ratio: float, moments: bool = False) ->
     if not moments:
         return Realiser(model, space, scores)
     gathered = second_moments(model, [BATCH], seed=0)
-    return Realiser(model, space, scores, gathered, dense_stream(model, BATCH, gathered))
+    return Realiser(model, space, scores, gathered, dense_stream(model, [BATCH], gathered))
 
 
 def test_a_width_is_searched_in_steps_where_it_divides(tiny_model):

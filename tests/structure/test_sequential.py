@@ -19,19 +19,22 @@ from tiny import TINY_FAMILIES
 LENGTHS = (12, 12, 9, 7, 7, 5)
 
 
-def batch_of() -> dict[str, torch.Tensor]:
+def batch_of(rows: slice) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
+    lengths = LENGTHS[rows]
     mask = torch.tensor([[int(place < length) for place in range(12)] for length in LENGTHS])
+    ids = torch.randint(5, 60, mask.shape, generator=generator) * mask
     return {
-        "input_ids": torch.randint(5, 60, (len(LENGTHS), 12), generator=generator) * mask,
-        "attention_mask": mask,
-        "labels": torch.zeros(len(LENGTHS), dtype=torch.long),
+        "input_ids": ids[rows, : max(lengths)],
+        "attention_mask": mask[rows, : max(lengths)],
+        "labels": torch.zeros(len(lengths), dtype=torch.long),
     }
 
 
-def stream_of(model) -> Stream:
-    batch = batch_of()
-    return dense_stream(model, batch, second_moments(model, [batch], seed=0))
+def stream_of(model, parts: int = 2) -> Stream:
+    size = len(LENGTHS) // parts
+    plan = [batch_of(slice(start, start + size)) for start in range(0, len(LENGTHS), size)]
+    return dense_stream(model, plan, second_moments(model, plan, seed=0))
 
 
 def masks_of(model, share: float, empty: tuple[tuple[int, str], ...] = ()) -> Masks:
@@ -47,12 +50,13 @@ def distances(model, stream: Stream) -> dict[tuple[int, str], float]:
     """Weighted squared distance of a model's own stream to the dense one, at each sub-layer."""
     found = {}
 
-    def measure(site):
-        missing = stream.sums[site.key] - (site.residual + site.leaving)[stream.real]
-        found[site.key] = float((stream.weights[site.key][:, None] * missing.square()).sum())
-        return site.leaving
+    def measure(sites):
+        key = sites[0].key
+        missing = stream.sums[key] - torch.cat([site.sums() for site in sites])
+        found[key] = float((stream.weights[key][:, None] * missing.square()).sum())
+        return [site.leaving for site in sites]
 
-    sequential._walk(EncoderView(model), stream.inputs, measure)
+    sequential._walk(EncoderView(model), stream.batches, measure)
     return found
 
 
@@ -73,9 +77,10 @@ def test_the_dense_stream_is_what_the_layers_pass_on(tiny_model, family):
                 with_kwargs=True,
             )
         )
-        model(**stream.inputs)
+        model(**stream.batches[0])
         handle.remove()
-        assert torch.allclose(seen["x"][stream.real], stream.sums[0, "neuron"], atol=1e-5)
+        passed = seen["x"][stream.batches[0]["attention_mask"].bool()]
+        assert torch.allclose(passed, stream.sums[0, "neuron"][: len(passed)], atol=1e-5)
 
 
 @pytest.mark.parametrize("family", TINY_FAMILIES)
@@ -143,3 +148,18 @@ def test_a_solve_is_weighted_least_squares(monkeypatch):
         best = torch.linalg.lstsq(root * extended, root * wanted).solution
         assert torch.allclose(linear.weight, best[:-1].T, atol=1e-4)
         assert torch.allclose(linear.bias, best[-1], atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_batches_are_fitted_as_one(tiny_model, family):
+    dense = tiny_model(family)
+    whole, thirds = stream_of(dense, parts=1), stream_of(dense, parts=3)
+    thirds.weights.update(whole.weights)  # gathered batch by batch, each relative to its own mean
+    models = []
+    for stream in (whole, thirds):
+        models.append(slice_units(dense, masks_of(dense, 0.5)))
+        repair_in_sequence(EncoderView(models[-1]), stream)
+    for (name, one), other in zip(
+        models[0].state_dict().items(), models[1].state_dict().values(), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-3), name

@@ -104,8 +104,7 @@ class Search:
         """Budget-invariant evolution around the best so far, elitist (EvoPress, ICML 2025).
 
         As there, the children of a generation are told apart cheaply, and the few that survive are measured on all
-        rows: only these can become parents, else the search fits the few rows (seen at 0.8: KL 0.058 on the 96 rows
-        of the first rung, 0.082 on all). Beside swaps, children blend two parents: the seeds lie far apart.
+        rows: only these can become parents. Beside swaps, children blend two parents: the seeds lie far apart.
 
         Args:
             seeds: Candidates that take part besides the random ones.

@@ -97,22 +97,24 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
     order: list[Tensor] = []
     errors = [0.0]
     while len(left):
-        costs = _removal_costs(matrix, inverse, left, unit_size)
-        cheapest = torch.argsort(costs)[: min(at_once, len(left))]
-        columns = _columns(left[cheapest], unit_size)
+        costs = _removal_costs(matrix, inverse, unit_size)
+        cheapest = torch.argsort(costs)[: min(at_once, len(left))]  # places among those that are left
+        columns = _columns(cheapest, unit_size)
         block, removed = inverse[columns][:, columns], matrix[:, columns]
         together = float(
             (removed.T * torch.linalg.solve(block, removed.T)).sum()
         )  # twins are not free together
         parts = torch.cumsum(costs[cheapest], dim=0) / costs[cheapest].sum().clamp_min(1e-300)
         errors += [errors[-1] + together * float(part) for part in parts]
-        solved = torch.linalg.solve(block, inverse[columns])  # (|S|, d + 1)
-        matrix = matrix - removed @ solved
-        inverse = inverse - inverse[:, columns] @ solved
         order.append(left[cheapest])
         keep = torch.ones(len(left), dtype=torch.bool, device=left.device)
         keep[cheapest] = False
         left = left[keep]
+        rest = torch.ones(len(inverse), dtype=torch.bool, device=left.device)
+        rest[columns] = False
+        solved = torch.linalg.solve(block, inverse[columns][:, rest])  # (|S|, columns that stay)
+        matrix = matrix[:, rest] - removed @ solved
+        inverse = inverse[rest][:, rest] - inverse[rest][:, columns] @ solved
     return RemovalOrder(torch.cat(order).cpu(), torch.tensor(errors))
 
 
@@ -147,11 +149,12 @@ def damped(second: Tensor) -> Tensor:
     return second + ridge * torch.eye(len(second), device=second.device, dtype=second.dtype)
 
 
-def _removal_costs(matrix: Tensor, inverse: Tensor, left: Tensor, unit_size: int) -> Tensor:
-    """Cost of each remaining unit, (left,)."""
+def _removal_costs(matrix: Tensor, inverse: Tensor, unit_size: int) -> Tensor:
+    """Cost of each remaining unit, (left,); the last column of both is the constant."""
+    left = (len(inverse) - 1) // unit_size
     if unit_size == 1:
-        return matrix[:, left].square().sum(dim=0) / inverse.diagonal()[left].clamp_min(1e-30)
-    columns = _columns(left, unit_size).view(len(left), unit_size)
+        return matrix[:, :left].square().sum(dim=0) / inverse.diagonal()[:left].clamp_min(1e-30)
+    columns = torch.arange(left * unit_size, device=inverse.device).view(left, unit_size)
     blocks = torch.stack([inverse[c][:, c] for c in columns])  # (left, size, size)
     weights = matrix[:, columns].permute(1, 2, 0)  # (left, size, hidden)
     return (weights * torch.linalg.solve(blocks, weights)).sum(dim=(1, 2))

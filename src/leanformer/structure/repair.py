@@ -19,12 +19,11 @@ REMEMBERED_MB = 512
 class Fits:
     """Fits that were solved already: candidates share most of their groups, and a fit depends on its group alone.
 
-    Attributes:
+    Args:
         limit_mb: Memory that the fits may take; what comes later is solved afresh each time.
     """
 
     def __init__(self, limit_mb: float = REMEMBERED_MB) -> None:
-        self.limit_mb = limit_mb
         self._known: dict[tuple[int, str, bytes], Fit] = {}
         self._left = limit_mb * 1e6
 

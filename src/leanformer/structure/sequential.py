@@ -7,16 +7,19 @@ The one-pass repair of `repair.py` fits on the dense inputs, one sub-layer as if
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.activations import Moments
+from leanformer.structure.together import Together
 
 Key = tuple[int, str]
 
@@ -26,7 +29,7 @@ RIDGE = 1e-2
 
 @dataclass(frozen=True)
 class Site:
-    """What meets at the end of a sub-layer.
+    """What meets at the end of a sub-layer, in one batch.
 
     Attributes:
         key: Layer and kind of the sub-layer.
@@ -34,6 +37,7 @@ class Site:
         entering: The module's input, (batch, tokens, d).
         leaving: The module's output, (batch, tokens, hidden).
         residual: What the output is added to, (batch, tokens, hidden).
+        real: Which tokens are no padding, (batch, tokens) of bool.
     """
 
     key: Key
@@ -41,45 +45,51 @@ class Site:
     entering: Tensor
     leaving: Tensor
     residual: Tensor
+    real: Tensor
+
+    def sums(self) -> Tensor:
+        """Return the residual stream behind the sub-layer, (real tokens, hidden)."""
+        return (self.residual + self.leaving)[self.real].float()
+
+
+Visit = Callable[[list[Site]], list[Tensor]]
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The dense model's residual stream on one calibration batch.
+    """The dense model's residual stream on the calibration rows.
 
     Attributes:
-        inputs: The padded batch, without labels.
+        batches: Padded batches, without labels.
         sums: (layer, kind) -> (real tokens, hidden), the stream after the sub-layer's output is added.
         weights: (layer, kind) -> (real tokens,), what the answer hears of each token there.
     """
 
-    inputs: dict[str, Tensor]
+    batches: tuple[dict[str, Tensor], ...]
     sums: dict[Key, Tensor]
     weights: dict[Key, Tensor]
 
-    @property
-    def real(self) -> Tensor:
-        """Which tokens are no padding, (batch, tokens) of bool."""
-        return self.inputs["attention_mask"].bool()
 
-
-def dense_stream(model: Any, batch: Mapping[str, Tensor], moments: Moments) -> Stream:
+def dense_stream(model: Any, batches: Iterable[Mapping[str, Tensor]], moments: Moments) -> Stream:
     """Record the dense model's residual stream.
 
     Args:
         model: The dense model.
-        batch: One padded batch with the rows that the moments were gathered from, in the same order.
+        batches: The padded batches that the moments were gathered from.
         moments: From `second_moments`; their token weights are used again.
 
     Returns:
         The stream.
     """
-    inputs = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+    inputs = tuple(
+        {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
+        for batch in batches
+    )
     stream = Stream(inputs, {}, {key: moment.weights for key, moment in moments.items()})
 
-    def record(site: Site) -> Tensor:
-        stream.sums[site.key] = (site.residual + site.leaving)[stream.real].float()
-        return site.leaving
+    def record(sites: list[Site]) -> list[Tensor]:
+        stream.sums[sites[0].key] = torch.cat([site.sums() for site in sites])
+        return [site.leaving for site in sites]
 
     _walk(EncoderView(model), inputs, record)
     return stream
@@ -96,21 +106,20 @@ def repair_in_sequence(small: EncoderView, stream: Stream, sparse: bool = False)
         stream: From `dense_stream`.
         sparse: Whether zeros must stay.
     """
-    real = stream.real
 
-    def refit(site: Site) -> Tensor:
-        missing = stream.sums[site.key] - (site.residual + site.leaving)[real]  # (real tokens, hidden)
-        weight = stream.weights[site.key][:, None]
-        module: Any = site.module
-        if not isinstance(module, nn.Linear):
-            if module.bias is not None:
-                module.bias += (weight * missing).sum(dim=0) / weight.sum()
-            return module.forward(site.entering)  # a call would come here again
-        fit = _rescale if sparse else _solve
-        fit(module, site.entering[real], missing, weight)
-        return functional.linear(site.entering, module.weight, module.bias)
+    def refit(sites: list[Site]) -> list[Tensor]:
+        key, module = sites[0].key, sites[0].module
+        missing = stream.sums[key] - torch.cat([site.sums() for site in sites])  # (real tokens, hidden)
+        weight = stream.weights[key][:, None]
+        if isinstance(module, nn.Linear):
+            entering = torch.cat([site.entering[site.real] for site in sites])  # (real tokens, d)
+            fit = _rescale if sparse else _solve
+            fit(module, entering, missing, weight)
+        elif isinstance(module.bias, nn.Parameter):
+            module.bias.add_((weight * missing).sum(dim=0) / weight.sum())
+        return [module.forward(site.entering) for site in sites]  # a call would come here again
 
-    _walk(small, stream.inputs, refit)
+    _walk(small, stream.batches, refit)
 
 
 def _solve(linear: nn.Linear, x: Tensor, missing: Tensor, weight: Tensor) -> None:
@@ -142,35 +151,48 @@ def _rescale(linear: nn.Linear, x: Tensor, missing: Tensor, weight: Tensor) -> N
         linear.bias.add_(goal - factor * mean)
 
 
-@torch.no_grad()
-def _walk(view: EncoderView, inputs: Mapping[str, Tensor], visit: Callable[[Site], Tensor]) -> None:
+def _walk(view: EncoderView, batches: Sequence[Mapping[str, Tensor]], visit: Visit) -> None:
     """Run a model once; `visit` sees the end of each sub-layer in order, and gives what leaves it instead."""
-    residuals: dict[Key, Tensor] = {}
-    handles = []
+    walk = _Walk(view, Together(len(batches), visit))
+    try:
+        walk.together.run([partial(walk.one, inputs) for inputs in batches])
+    finally:
+        for handle in walk.handles:
+            handle.remove()
 
-    def tap(key: Key, module: nn.Module) -> None:
+
+class _Walk:
+    """Hooks at the ends of all sub-layers, where the batches meet; each batch is a pass in a thread of its own."""
+
+    def __init__(self, view: EncoderView, together: Together[Site, Tensor]) -> None:
+        self.view, self.together = view, together
+        self.here = threading.local()
+        self.handles: list[RemovableHandle] = []
+        for layer, module in enumerate(view.layers):
+            self._tap((layer, "head"), module)
+            if not view.family.pre_norm:  # a normalised sum is what the FFN reads and is added to
+                self._tap((layer, "neuron"), view.ffn_input(layer))
+            for kind in ("head", "neuron"):
+                self._watch((layer, kind), view.output(layer, kind))
+
+    @torch.no_grad()  # here, since a thread does not inherit it
+    def one(self, inputs: Mapping[str, Tensor]) -> None:
+        """Run one batch."""
+        self.here.residuals, self.here.real = {}, inputs["attention_mask"].bool()
+        self.view.model(**inputs)
+
+    def _tap(self, key: Key, module: nn.Module) -> None:
         def keep_residual(_: nn.Module, args: tuple[Tensor, ...], kwargs: Mapping[str, Tensor]) -> None:
-            residuals[key] = args[0] if args else kwargs["hidden_states"]
+            self.here.residuals[key] = args[0] if args else kwargs["hidden_states"]
 
-        handles.append(module.register_forward_pre_hook(keep_residual, with_kwargs=True))
+        self.handles.append(module.register_forward_pre_hook(keep_residual, with_kwargs=True))
 
-    def watch(key: Key, module: nn.Module) -> None:
+    def _watch(self, key: Key, module: nn.Module) -> None:
         def leave(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            found = visit(Site(key, module, args[0], output, residuals[key]))
-            if view.family.pre_norm and key[1] == "head":
-                residuals[key[0], "neuron"] = residuals[key] + found
+            here = self.here
+            found = self.together.meet(Site(key, module, args[0], output, here.residuals[key], here.real))
+            if self.view.family.pre_norm and key[1] == "head":
+                here.residuals[key[0], "neuron"] = here.residuals[key] + found
             return found
 
-        handles.append(module.register_forward_hook(leave))
-
-    for layer, module in enumerate(view.layers):
-        tap((layer, "head"), module)
-        if not view.family.pre_norm:  # a normalised sum is what the FFN reads and is added to
-            tap((layer, "neuron"), view.ffn_input(layer))
-        for kind in ("head", "neuron"):
-            watch((layer, kind), view.output(layer, kind))
-    try:
-        view.model(**inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+        self.handles.append(module.register_forward_hook(leave))
