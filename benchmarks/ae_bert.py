@@ -287,11 +287,12 @@ def study(problem: Any, number: int) -> tuple[Any, Any]:
 
 def fine_tuned(problem: Any, number: int) -> Any:
     """Repair and fine-tune a candidate of the study, whatever the cheap evaluations say."""
+    from leanformer.methods.ae_bert import START
     from leanformer.methods.steps import recovered
 
     judge, candidate = study(problem, number)
     realiser = judge.realiser
-    found = recovered(problem, realiser.build(candidate, "in sequence"), realiser.masks(candidate))
+    found = recovered(problem, realiser.build(candidate, START), realiser.masks(candidate))
     return replace(found, search={"candidate": list(candidate)})
 
 

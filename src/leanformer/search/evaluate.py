@@ -37,7 +37,7 @@ REPAIRS: dict[str, Repair] = {
     RECALIBRATED: "none",
     REPAIRED: "one pass",
     REPAIRED_IN_SEQUENCE: "in sequence",
-    SHORT_TRAINING: "in sequence",
+    SHORT_TRAINING: "one pass",
 }
 RECONSTRUCTION = "reconstruction"
 FIDELITIES = (RECONSTRUCTION, *REPAIRS)
