@@ -42,8 +42,8 @@ from leanformer.tasks.encode import batches
 
 CANDIDATES = 64
 START: Repair = "one pass"
-"""Where recovery starts. Repair in sequence foretells more but starts no better (MRPC 0.8, seed 0: three candidates end
-0.7 points lower on average after it, n = 2,133): on so few tokens it fits what training would have to unlearn."""
+"""Where recovery starts. Repair in sequence foretells more but starts no better (MRPC 0.8, seed 0, n = 2,133: three
+candidates end 0.7 points lower on average after it, which may be chance)."""
 
 CALIBRATION_TOKENS = 6144
 """Tokens that second moments are gathered from: four times the FFN width of MiniLM."""
