@@ -99,6 +99,24 @@ def test_a_search_of_one_candidate_and_a_score_of_zero_are_drawn() -> None:
     assert len(marks(candidates_by_rung(search, svg.WIDE, "KL"), "seed-uniform")) == 1
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_axis_says_what_each_rung_measures(result: dict[str, Any], width: float) -> None:
+    candidates = [
+        candidate | {"scores": {"reconstruction": 0.02, "zero-shot": 0.1}}
+        for candidate in result["search"]["candidates"]
+    ]
+    search = result["search"] | {"candidates": candidates}
+    for rungs, wanted in (
+        (["zero-shot"], "KL (log scale"),
+        (["reconstruction", "zero-shot"], "KL; left: share"),
+        (["reconstruction"], "Share of the layers' outputs lost"),
+    ):
+        picture = candidates_by_rung(search | {"rungs": rungs}, width, "KL")
+        shown = [text for one in marks(picture, "axis") if "log scale" in (text := one.text or "")]
+        assert len(shown) == 1
+        assert shown[0].startswith(wanted)
+
+
 def test_the_read_out_tells_what_a_candidate_keeps(result: dict[str, Any]) -> None:
     candidate = result["search"]["candidates"][1] | {
         "kept": [0.125, 1.0, 0.5],

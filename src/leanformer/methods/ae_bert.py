@@ -157,7 +157,7 @@ def calibration_rows(input_ids: Iterable[Sequence[int]]) -> int:
 
 
 def level_errors(space: Space, orders: Mapping[tuple[int, str], RemovalOrder]) -> list[np.ndarray]:
-    """Return what each group's sub-layer loses at each level kept.
+    """Return what each group's sub-layer loses at each level kept, as a share of what all can lose together.
 
     The allocation that minimises the sum under the constraint is one of the search's seeds (SPDY's idea, [R]).
 
@@ -166,13 +166,14 @@ def level_errors(space: Space, orders: Mapping[tuple[int, str], RemovalOrder]) -
         orders: Errors of each group after each removal.
 
     Returns:
-        Per group, (levels + 1,).
+        Per group, (levels + 1,), in [0, 1]; the first entries, where nothing is kept, add up to 1.
     """
-    found = []
+    found: list[np.ndarray] = []
     for group in space.groups:
         removed = [group.units - group.kept(level) for level in range(group.levels + 1)]
         found.append(orders[group.layer, group.kind].errors[removed].double().numpy())
-    return found
+    all_lost = sum(float(errors[0]) for errors in found)
+    return [errors / max(all_lost, 1e-300) for errors in found]
 
 
 def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ ORIGINS = {
     "swap": ("circle", "origin-swap", "swapped from a better one"),
     "blend": ("triangle", "origin-swap", "blended from two better ones"),
 }
+RECONSTRUCTION = "reconstruction"
 SEEDS = ("uniform", "global", "reconstruction")
 _OTHER = ("circle", "origin-random", "other")
 Places = dict[tuple[str, str], tuple[float, float]]
@@ -72,11 +73,21 @@ def candidates_by_rung(search: dict[str, Any], width: float, measure: str) -> Ma
     left = 44.0
     bands = _bands(search, rungs, left, width)
     places = _places(candidates, bands, y)
-    parts = _frame(bands, y, left, width, measure)
+    parts = _frame(bands, y, left, width, _axis_words(measure, rungs, width))
     parts += _joins(candidates, rungs, places)
     parts += _points(candidates, rungs, places, 3.2 if width <= svg.NARROW else 4.6)
     title = f"{len(candidates)} candidates over {len(rungs)} rungs: {measure}, lower is better"
     return svg.picture(width, height, title, parts, "marks")
+
+
+def _axis_words(measure: str, rungs: list[str], width: float) -> str:
+    """Name the axis; the first rung of a search may measure something else than the others."""
+    words = f"{measure[:1].upper()}{measure[1:]}"
+    if RECONSTRUCTION in rungs and len(rungs) > 1:
+        words += "; left: share lost" if width <= svg.NARROW else "; left: share of the layers' outputs lost"
+    elif rungs == [RECONSTRUCTION]:
+        words = "Share of the layers' outputs lost"
+    return f"{words} (log scale{'' if width <= svg.NARROW else '; lower is better'})"
 
 
 def _bands(
@@ -105,9 +116,9 @@ def _places(candidates: list[dict[str, Any]], bands: dict[str, tuple[float, floa
 
 
 def _frame(
-    bands: dict[str, tuple[float, float]], y: svg.Scale, left: float, width: float, measure: str
+    bands: dict[str, tuple[float, float]], y: svg.Scale, left: float, width: float, words: str
 ) -> list[Markup]:
-    parts = [svg.text(0, 12, f"{measure[:1].upper()}{measure[1:]} (log scale; lower is better)", "axis")]
+    parts = [svg.text(0, 12, words, "axis")]
     for tick in y.ticks():
         parts += [
             svg.line(left, y(tick), width, y(tick)),
