@@ -12,7 +12,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.methods import ae_bert
 from leanformer.methods.problem import Compressed
 from leanformer.methods.registry import METHODS
-from leanformer.search.evaluate import FIDELITIES, REPAIRS, Judge
+from leanformer.search.evaluate import FIDELITIES, RECONSTRUCTION, Judge
 from leanformer.search.knapsack import cheapest_allocation
 from leanformer.structure.cost import encoder_weights, pruning_ratio
 from leanformer.structure.importance import RemovalOrder
@@ -85,7 +85,7 @@ def test_killed_and_run_again_it_ends_the_same(problem, granularity, stage, monk
 
     def dies_in_search(self, candidate, fidelity):
         calls.append(candidate)
-        if len(calls) == 4:
+        if len(calls) == 3:
             raise Killed
         return prepare(self, candidate, fidelity)
 
@@ -124,18 +124,17 @@ def test_quick_is_a_quarter(problem, monkeypatch):
 @pytest.mark.parametrize("granularity", ["unit", "weight"])
 def test_the_judge_knows_all_fidelities(problem, granularity):
     judge, seeds = ae_bert.prepare(problem(granularity))
-    known = FIDELITIES if granularity == "unit" else REPAIRS  # no errors are known of single weights
-    values = [judge.measure(seeds[0].candidate, fidelity, 24) for fidelity in known]
+    values = [judge.measure(seeds[0].candidate, fidelity, 24) for fidelity in FIDELITIES]
     assert np.isfinite(values).all()
-    assert len(set(values)) == len(known)
+    assert len(set(values)) == len(FIDELITIES)
 
 
-def test_the_ladder_has_the_rungs_that_there_are(problem):
-    judge, _ = ae_bert.prepare(problem())
-    sequence = f"repaired-in-sequence ({len(judge.held_out)} rows)"
-    assert [rung.name for rung in ae_bert.ladder(judge)] == ["reconstruction", sequence]
-    judge.level_errors = None
-    assert [rung.name for rung in ae_bert.ladder(judge)] == [sequence]
+def test_global_magnitude_loses_the_least_squares(problem):
+    judge, seeds = ae_bert.prepare(problem("weight"))
+    values = {seed.origin: judge.measure(seed.candidate, RECONSTRUCTION, 0) for seed in seeds}
+    assert 0 < values["global"] < values["uniform"] < 1
+    matrix = torch.tensor([[3.0, 1.0], [0.0, 2.0]])
+    assert ae_bert.squares_lost(matrix).tolist() == [0, 0, 1, 5, 14]
 
 
 def test_the_reconstruction_allocation_spends_where_removal_hurts(problem):
@@ -147,7 +146,7 @@ def test_the_reconstruction_allocation_spends_where_removal_hurts(problem):
         )
         for group in space.groups
     }
-    found = cheapest_allocation(space, ae_bert.level_errors(space, orders))
+    found = cheapest_allocation(space, ae_bert.level_errors(space, lambda key: orders[key].errors))
     assert space.fits(found)
     shares = space.shares(found)
     assert min(shares[:2]) > max(shares[2:])

@@ -19,11 +19,13 @@ Ours: at `unit`, the units of a group leave in the order of structured optimal b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.magnitude import global_allocation
@@ -36,7 +38,7 @@ from leanformer.search.realise import Realiser, Repair
 from leanformer.search.space import Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
 from leanformer.structure.activations import second_moments
-from leanformer.structure.importance import RemovalOrder, Scores, removal_orders
+from leanformer.structure.importance import Scores, removal_orders
 from leanformer.structure.sequential import dense_stream
 from leanformer.tasks.encode import batches
 
@@ -77,7 +79,7 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     started = time.perf_counter()
     judge, seeds = prepare(problem)
     prepared_seconds = time.perf_counter() - started
-    search = Search(judge, judge.realiser.space, ladder(judge), problem.seed)
+    search = Search(judge, judge.realiser.space, ladder(len(judge.held_out)), problem.seed)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
     model = judge.realiser.build(outcome.winner.candidate, START)
@@ -85,20 +87,19 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     return replace(found, search=record(outcome, judge, prepared_seconds))
 
 
-def ladder(judge: Judge) -> tuple[Rung, ...]:
+def ladder(held_out_rows: int) -> tuple[Rung, Rung]:
     """Return the steps of the evaluation: without a model, then after a repair, on all held-out rows.
 
     Fewer rows would save little, since the repair costs more than the answers, and a search fits them (seen at 0.8
     with 96 rows: KL 0.058 there, 0.082 on 367).
 
     Args:
-        judge: Knows the rows, and the errors of the groups' levels if there are any.
+        held_out_rows: How many there are.
 
     Returns:
-        The rungs: two, or one where no errors are known.
+        The rungs.
     """
-    last = Rung(REPAIRED_IN_SEQUENCE, len(judge.held_out))
-    return (last,) if judge.level_errors is None else (Rung(RECONSTRUCTION, 0, share=1 / 4), last)
+    return Rung(RECONSTRUCTION, 0, share=1 / 4), Rung(REPAIRED_IN_SEQUENCE, held_out_rows)
 
 
 def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
@@ -120,13 +121,13 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
         Proposal(space.uniform(), "uniform"),
         Proposal(global_allocation(space, magnitudes), "global"),
     ]
-    scores: Scores = magnitudes
-    errors = None
     if problem.granularity == "unit":
         orders = removal_orders(view, moments)
-        scores = {key: order.scores for key, order in orders.items()}
-        errors = level_errors(space, orders)
+        scores: Scores = {key: order.scores for key, order in orders.items()}
+        errors = level_errors(space, lambda key: orders[key].errors)
         seeds.append(Proposal(cheapest_allocation(space, errors), "reconstruction"))
+    else:  # what is least by this measure is the global allocation itself
+        scores, errors = magnitudes, level_errors(space, lambda key: squares_lost(magnitudes[key]))
     journal = Journal(
         problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
     )
@@ -156,14 +157,27 @@ def calibration_rows(input_ids: Iterable[Sequence[int]]) -> int:
     return rows
 
 
-def level_errors(space: Space, orders: Mapping[tuple[int, str], RemovalOrder]) -> list[np.ndarray]:
+def squares_lost(magnitude: Tensor) -> Tensor:
+    """Return how much of a matrix leaves with its smallest weights: ||W - W'||^2.
+
+    Args:
+        magnitude: Magnitude of each weight, of any shape.
+
+    Returns:
+        (weights + 1,), after 0, 1, ... removals; float64.
+    """
+    squares = magnitude.flatten().double().sort().values.square()
+    return torch.cat([squares.new_zeros(1), squares.cumsum(0)])
+
+
+def level_errors(space: Space, errors: Callable[[tuple[int, str]], Tensor]) -> list[np.ndarray]:
     """Return what each group's sub-layer loses at each level kept, as a share of what all can lose together.
 
     The allocation that minimises the sum under the constraint is one of the search's seeds (SPDY's idea, [R]).
 
     Args:
         space: The space of units.
-        orders: Errors of each group after each removal.
+        errors: Gives a group's error after 0, 1, ... removals, (units + 1,).
 
     Returns:
         Per group, (levels + 1,), in [0, 1]; the first entries, where nothing is kept, add up to 1.
@@ -171,9 +185,9 @@ def level_errors(space: Space, orders: Mapping[tuple[int, str], RemovalOrder]) -
     found: list[np.ndarray] = []
     for group in space.groups:
         removed = [group.units - group.kept(level) for level in range(group.levels + 1)]
-        found.append(orders[group.layer, group.kind].errors[removed].double().numpy())
-    all_lost = sum(float(errors[0]) for errors in found)
-    return [errors / max(all_lost, 1e-300) for errors in found]
+        found.append(errors((group.layer, group.kind))[removed].double().cpu().numpy())
+    all_lost = sum(float(lost[0]) for lost in found)
+    return [lost / max(all_lost, 1e-300) for lost in found]
 
 
 def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str, Any]:
@@ -203,6 +217,6 @@ def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str,
     return {
         "candidates": candidates,
         "seconds": prepared_seconds + judge.journal.seconds,
-        "rungs": [rung.name for rung in ladder(judge)],
+        "rungs": [rung.name for rung in ladder(len(judge.held_out))],
         "evaluation_rows": len(judge.held_out),
     }
