@@ -43,11 +43,14 @@ def _chosen_words(candidates: list[dict[str, Any]], rungs: list[str], kind: str)
     if chosen is None:
         return ""
     words = f"The chosen one is number {chosen['id']} ({chosen['origin']})"
-    seeds = [one for one in candidates if one["origin"] in SEEDS and one is not chosen]
-    compared = []
-    for seed in seeds:
+    compared: dict[str, list[str]] = {}
+    for seed in (one for one in candidates if one["origin"] in SEEDS and one is not chosen):
         shared = [rung for rung in rungs if None not in (score_at(chosen, rung), score_at(seed, rung))]
         if shared:
-            own, other = score_at(chosen, shared[-1]), score_at(seed, shared[-1])
-            compared.append(f"{own:.3g} against {other:.3g} for {seed['origin']} at “{shared[-1]}”")
-    return f"{words}: {measure_name(kind)} {', '.join(compared)}." if compared else f"{words}."
+            found = f"{score_at(seed, shared[-1]):.3g} for {seed['origin']}"
+            compared.setdefault(shared[-1], []).append(found)
+    for rung, others in compared.items():
+        words += (
+            f"; {measure_name(kind)} at “{rung}”: {score_at(chosen, rung):.3g}, against {', '.join(others)}"
+        )
+    return f"{words}."

@@ -20,6 +20,7 @@ ORIGINS = {
     "blend": ("triangle", "origin-swap", "blended from two better ones"),
 }
 RECONSTRUCTION = "reconstruction"
+MARGIN = 44.0
 SEEDS = ("uniform", "global", "reconstruction")
 _OTHER = ("circle", "origin-random", "other")
 Places = dict[tuple[str, str], tuple[float, float]]
@@ -61,73 +62,85 @@ def candidates_by_rung(search: dict[str, Any], width: float, measure: str) -> Ma
     """Draw one band a rung: x is the search's order, y the score; lines join a candidate's scores."""
     rungs, candidates = rungs_used(search), search["candidates"]
     height = 330.0 if width <= svg.NARROW else 400.0
-    scores = [
-        value
-        for rung in rungs
-        for candidate in candidates
-        if (value := score_at(candidate, rung)) is not None
-    ]
-    positive = [value for value in scores if value > 0] or [1.0]
-    low, high = min(positive) / 1.35, max(positive) * 1.35
-    y = svg.Scale(low, high, height - 34, 34, is_log=True)
-    left = 44.0
-    bands = _bands(search, rungs, left, width)
-    places = _places(candidates, bands, y)
-    parts = _frame(bands, y, left, width, _axis_words(measure, rungs, width))
+    bands = _bands(candidates, rungs, width)
+    scales = {rung: _scale(candidates, group, height) for group in _groups(rungs) for rung in group}
+    places = _places(candidates, bands, scales)
+    parts = _frame(bands, scales, width, measure)
     parts += _joins(candidates, rungs, places)
     parts += _points(candidates, rungs, places, 3.2 if width <= svg.NARROW else 4.6)
     title = f"{len(candidates)} candidates over {len(rungs)} rungs: {measure}, lower is better"
     return svg.picture(width, height, title, parts, "marks")
 
 
-def _axis_words(measure: str, rungs: list[str], width: float) -> str:
-    """Name the axis; the first rung of a search may measure something else than the others."""
+def _groups(rungs: list[str]) -> list[list[str]]:
+    """Part the rungs by what they measure; each part has an axis of its own."""
+    parts = ([rung for rung in rungs if (rung == RECONSTRUCTION) == first] for first in (True, False))
+    return [part for part in parts if part]
+
+
+def _scale(candidates: list[dict[str, Any]], rungs: list[str], height: float) -> svg.Scale:
+    found = (score_at(candidate, rung) for candidate in candidates for rung in rungs)
+    positive = [value for value in found if value is not None and value > 0] or [1.0]
+    return svg.Scale(min(positive) / 1.35, max(positive) * 1.35, height - 34, 34, is_log=True)
+
+
+def _axis_words(rung: str, measure: str, is_narrow: bool) -> str:
+    if rung == RECONSTRUCTION:
+        return "Share lost" if is_narrow else "Share of the layers' outputs lost"
     words = f"{measure[:1].upper()}{measure[1:]}"
-    if RECONSTRUCTION in rungs and len(rungs) > 1:
-        words += "; left: share lost" if width <= svg.NARROW else "; left: share of the layers' outputs lost"
-    elif rungs == [RECONSTRUCTION]:
-        words = "Share of the layers' outputs lost"
-    return f"{words} (log scale{'' if width <= svg.NARROW else '; lower is better'})"
+    return f"{words} (log)" if is_narrow else f"{words} (log scale; lower is better)"
 
 
 def _bands(
-    search: dict[str, Any], rungs: list[str], left: float, width: float
+    candidates: list[dict[str, Any]], rungs: list[str], width: float
 ) -> dict[str, tuple[float, float]]:
     """Share the width among the rungs by the square root of how many candidates each scored."""
-    sizes = [
-        math.sqrt(sum(score_at(candidate, rung) is not None for candidate in search["candidates"])) + 2
+    groups = _groups(rungs)
+    sizes = {
+        rung: math.sqrt(sum(score_at(candidate, rung) is not None for candidate in candidates)) + 2
         for rung in rungs
-    ]
-    unit, start, bands = (width - left) / sum(sizes), left, {}
-    for rung, size in zip(rungs, sizes, strict=True):
-        bands[rung] = (start, start + size * unit)
-        start += size * unit
+    }
+    unit = (width - MARGIN * len(groups)) / sum(sizes.values())
+    start, bands = 0.0, {}
+    for group in groups:
+        start += MARGIN  # for the axis
+        for rung in group:
+            bands[rung] = (start, start + sizes[rung] * unit)
+            start += sizes[rung] * unit
     return bands
 
 
-def _places(candidates: list[dict[str, Any]], bands: dict[str, tuple[float, float]], y: svg.Scale) -> Places:
+def _places(
+    candidates: list[dict[str, Any]],
+    bands: dict[str, tuple[float, float]],
+    scales: dict[str, svg.Scale],
+) -> Places:
     places: Places = {}
     for rung, (start, end) in bands.items():
         here = [candidate for candidate in candidates if score_at(candidate, rung) is not None]
         for order, candidate in enumerate(here):
             x = start + 12 + (end - start - 24) * (order + 0.5) / len(here)
-            places[rung, str(candidate["id"])] = (x, y(score_at(candidate, rung) or 0.0))
+            places[rung, str(candidate["id"])] = (x, scales[rung](score_at(candidate, rung) or 0.0))
     return places
 
 
 def _frame(
-    bands: dict[str, tuple[float, float]], y: svg.Scale, left: float, width: float, words: str
+    bands: dict[str, tuple[float, float]], scales: dict[str, svg.Scale], width: float, measure: str
 ) -> list[Markup]:
-    parts = [svg.text(0, 12, words, "axis")]
-    for tick in y.ticks():
-        parts += [
-            svg.line(left, y(tick), width, y(tick)),
-            svg.text(left - 8, y(tick) + 4, f"{tick:g}", anchor="end"),
-        ]
-    for index, (rung, (start, end)) in enumerate(bands.items()):
-        if index:
-            parts.append(svg.line(start, 24, start, y.start + 8, "divider"))
-        parts += _rung_name(rung, (start + end) / 2, y.start + 20, width <= svg.NARROW)
+    is_narrow, parts = width <= svg.NARROW, []
+    for group in _groups(list(bands)):
+        left, right, y = bands[group[0]][0], bands[group[-1]][1], scales[group[0]]
+        parts.append(svg.text(left - MARGIN, 12, _axis_words(group[0], measure, is_narrow), "axis"))
+        for tick in y.ticks():
+            parts += [
+                svg.line(left, y(tick), right, y(tick)),
+                svg.text(left - 8, y(tick) + 4, f"{tick:g}", anchor="end"),
+            ]
+        for rung in group:
+            start, end = bands[rung]
+            if rung != group[0]:
+                parts.append(svg.line(start, 24, start, y.start + 8, "divider"))
+            parts += _rung_name(rung, (start + end) / 2, y.start + 20, is_narrow)
     return parts
 
 
