@@ -59,7 +59,7 @@ def over_all_rows(cell: Facts, values: dict[str, float]) -> float:
 
 def shown(method: str) -> str:
     """Return how a method is called in the tables."""
-    return "uniform, OBS order, repaired in sequence" if method == ABLATION else method
+    return "uniform, OBS order, repaired" if method == ABLATION else method
 
 
 def scores_table() -> str:
