@@ -34,6 +34,11 @@ Facts = dict[str, Any]
 
 
 def cells() -> list[Facts]:
+    """Return all finished cells of the AE-BERT grid that were fine-tuned and scored."""
+    return [cell for cell in results() if "scores" in cell]
+
+
+def results() -> list[Facts]:
     """Return all finished cells of the AE-BERT grid."""
     paths = sorted((RESULTS / "ae_bert").glob("*.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
@@ -116,7 +121,7 @@ def studied() -> list[tuple[Facts, Facts]]:
     """Return what the cheap evaluations said of each candidate of the study, and what its fine-tuning made of it."""
     found = {
         cell["cell"]["method"]: cell
-        for cell in cells()
+        for cell in results()
         if (cell["cell"]["task"], cell["cell"]["ratio"], cell["seed"]) == ("mrpc", 0.8, 0)
     }
     numbers = [method.removeprefix("judged-") for method in found if method.startswith("judged-")]
@@ -148,10 +153,10 @@ def candidates_table() -> str:
     rows = []
     pairs = studied()
     for judged, cell in pairs:
-        measured = [f"{entry['divergence']:.3f}" for entry in judged["evaluations"].values()]
+        measured = [f"{entry['divergence']:.3g}" for entry in judged["evaluations"].values()]
         final = f"{over_all_rows(cell, cell['divergences']):.3f}"
         rows.append([cell["cell"]["method"], *measured, final, f"{headline(cell):.1f}"])
-    names = [f"KL {name}" for name in (pairs[0][0]["evaluations"] if pairs else ())]
+    names = pairs[0][0]["evaluations"] if pairs else ()
     return table(["candidate", *names, "KL after fine-tuning", "accuracy"], rows)
 
 
