@@ -7,7 +7,15 @@ import pytest
 
 from leanformer.search.evaluate import REPAIRED, ZERO_SHOT, Judge
 from leanformer.search.space import Group, Space
-from leanformer.search.strategies import PARENTS, SURVIVORS, Outcome, Proposal, Rung, Search
+from leanformer.search.strategies import (
+    PARENTS,
+    SURVIVORS,
+    Outcome,
+    Proposal,
+    Rung,
+    Search,
+    geometric_mean,
+)
 
 LADDER = (Rung(ZERO_SHOT, 12, share=0.25), Rung(REPAIRED, 24))
 STRATEGIES = ("random", "evolve")
@@ -39,7 +47,8 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
     assert climbed >= {proposal.candidate for proposal in seeds_of(judge)}
     best = sorted(outcome.scores, key=lambda candidate: outcome.scores[candidate][first])
     assert climbed == {*best[:4], *(proposal.candidate for proposal in seeds_of(judge))}  # a quarter of 14
-    assert outcome.scores[outcome.winner.candidate][last] == min(outcome.scores[c][last] for c in climbed)
+    both = {candidate: geometric_mean(outcome.scores[candidate].values()) for candidate in climbed}
+    assert both[outcome.winner.candidate] == min(both.values())
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -47,9 +56,20 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
 def test_the_winner_is_never_worse_than_the_seeds(make_judge, tmp_path, strategy, seed):
     judge = make_judge(tmp_path / "journal.log")
     outcome = search(judge, strategy, count=8, seed=seed)
-    last = LADDER[-1].name
+    reached = geometric_mean(outcome.scores[outcome.winner.candidate].values())
     for proposal in seeds_of(judge):
-        assert outcome.scores[outcome.winner.candidate][last] <= outcome.scores[proposal.candidate][last]
+        assert reached <= geometric_mean(outcome.scores[proposal.candidate].values())
+
+
+def test_the_geometric_mean_asks_for_no_common_unit():
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    assert geometric_mean([5.0]) == pytest.approx(5.0)
+    assert geometric_mean([0.0, 8.0]) == 0.0
+    one, other = [0.1, 3000.0], [0.2, 1000.0]
+    in_thousands = [[0.1, 3.0], [0.2, 1.0]]
+    assert geometric_mean(one) / geometric_mean(other) == pytest.approx(
+        geometric_mean(in_thousands[0]) / geometric_mean(in_thousands[1])
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -110,7 +130,7 @@ def test_only_candidates_measured_on_all_rows_become_parents(monkeypatch):
 
     class Fickle:  # few rows want the first layer, all rows the last
         def measure(self, candidate, fidelity, rows):
-            return float(-candidate[0] if fidelity == ZERO_SHOT else -candidate[3])
+            return 10.0 - candidate[0] if fidelity == ZERO_SHOT else 2.0 ** -candidate[3]
 
     monkeypatch.setattr(Space, "swap", watched)
     search = Search(Fickle(), space, LADDER, 0)
@@ -118,7 +138,8 @@ def test_only_candidates_measured_on_all_rows_become_parents(monkeypatch):
     last = LADDER[-1].name
     assert all(last in outcome.scores[parent] for parent in parents)
     assert len(set(parents)) > PARENTS
-    assert outcome.winner.candidate[3] == max(c[3] for c, scores in outcome.scores.items() if last in scores)
+    climbed = [c for c, scores in outcome.scores.items() if last in scores]
+    assert outcome.winner.candidate[3] == max(candidate[3] for candidate in climbed)
 
 
 def test_a_small_space_ends_early():

@@ -10,7 +10,7 @@ only the abstract could be read, so what follows is our reconstruction:
    after EvoPress); the pool always holds the uniform, the global-magnitude and the reconstruction allocation;
 3. the evaluation climbs a ladder from cheap to dear: the sum of the sub-layers' reconstruction errors, and for the
    best of each round the divergence from the dense model on held-out training rows, after a closed-form repair in
-   sequence;
+   sequence; the geometric mean of both decides;
 4. the winner is sliced, repaired in one pass and distilled from the dense model.
 
 Ours: at `unit`, the units of a group leave in the order of structured optimal brain surgeon, not of magnitude.

@@ -63,7 +63,7 @@ class Outcome:
     """What a search found.
 
     Attributes:
-        winner: The best of the last rung.
+        winner: The best of those on the last rung, by all rungs together.
         proposals: All candidates, in the order in which they were proposed.
         scores: Per candidate, rung name -> divergence.
     """
@@ -71,6 +71,21 @@ class Outcome:
     winner: Proposal
     proposals: tuple[Proposal, ...]
     scores: dict[Candidate, dict[str, float]]
+
+
+def geometric_mean(measures: Iterable[float]) -> float:
+    """Return the geometric mean of what the rungs measured; every measure is positive, and less is better.
+
+    Args:
+        measures: One number a rung.
+
+    Returns:
+        The mean; zero where one of them is not above zero.
+    """
+    values = list(measures)
+    if min(values) <= 0:
+        return 0.0
+    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 class Search:
@@ -185,10 +200,14 @@ class Search:
                 self._measure(candidate, rung)
 
     def _elite(self) -> list[Candidate]:
-        """Return the candidates that reached the last rung, best first."""
+        """Return the candidates that reached the last rung, best first, by the geometric mean of all rungs' measures.
+
+        The rungs err in different ways, and together they foretell a fine-tuned model better than the last one alone
+        (docs/ae-bert.md); a mean of this kind does not ask for a common unit.
+        """
         last = self.ladder[-1].name
         reached = [candidate for candidate, scores in self.scores.items() if last in scores]
-        return sorted(reached, key=lambda candidate: self.scores[candidate][last])
+        return sorted(reached, key=lambda candidate: geometric_mean(self.scores[candidate].values()))
 
     def _outcome(self) -> Outcome:
         return Outcome(self.proposals[self._elite()[0]], tuple(self.proposals.values()), self.scores)
