@@ -287,8 +287,8 @@ def study(problem: Any, number: int) -> tuple[Any, Any]:
 
 def fine_tuned(problem: Any, number: int) -> Any:
     """Repair and fine-tune a candidate of the study, whatever the cheap evaluations say."""
-    from leanformer.methods.ae_bert import START
     from leanformer.methods.steps import recovered
+    from leanformer.search.realise import START
 
     judge, candidate = study(problem, number)
     realiser = judge.realiser

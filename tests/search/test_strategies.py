@@ -14,7 +14,7 @@ from leanformer.search.strategies import (
     Proposal,
     Rung,
     Search,
-    geometric_mean,
+    overall,
 )
 
 LADDER = (Rung(ZERO_SHOT, 12, share=0.25), Rung(REPAIRED, 24))
@@ -47,7 +47,7 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
     assert climbed >= {proposal.candidate for proposal in seeds_of(judge)}
     best = sorted(outcome.scores, key=lambda candidate: outcome.scores[candidate][first])
     assert climbed == {*best[:4], *(proposal.candidate for proposal in seeds_of(judge))}  # a quarter of 14
-    both = {candidate: geometric_mean(outcome.scores[candidate].values()) for candidate in climbed}
+    both = {candidate: overall(outcome.scores[candidate]) for candidate in climbed}
     assert both[outcome.winner.candidate] == min(both.values())
 
 
@@ -56,20 +56,18 @@ def test_a_search_proposes_as_many_as_asked_and_climbs(make_judge, tmp_path, str
 def test_the_winner_is_never_worse_than_the_seeds(make_judge, tmp_path, strategy, seed):
     judge = make_judge(tmp_path / "journal.log")
     outcome = search(judge, strategy, count=8, seed=seed)
-    reached = geometric_mean(outcome.scores[outcome.winner.candidate].values())
+    reached = overall(outcome.scores[outcome.winner.candidate])
     for proposal in seeds_of(judge):
-        assert reached <= geometric_mean(outcome.scores[proposal.candidate].values())
+        assert reached <= overall(outcome.scores[proposal.candidate])
 
 
-def test_the_geometric_mean_asks_for_no_common_unit():
-    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
-    assert geometric_mean([5.0]) == pytest.approx(5.0)
-    assert geometric_mean([0.0, 8.0]) == 0.0
-    one, other = [0.1, 3000.0], [0.2, 1000.0]
-    in_thousands = [[0.1, 3.0], [0.2, 1.0]]
-    assert geometric_mean(one) / geometric_mean(other) == pytest.approx(
-        geometric_mean(in_thousands[0]) / geometric_mean(in_thousands[1])
-    )
+def test_the_measures_of_all_rungs_count_without_a_common_unit():
+    assert overall({"first": 2.0, "last": 8.0}) == pytest.approx(4.0)
+    assert overall({"last": 5.0}) == pytest.approx(5.0)
+    assert 0 < overall({"first": 8.0, "last": -1e-17}) < 1e-5  # a divergence of zero, rounded below it
+    one, other = {"first": 3000.0, "last": 0.1}, {"first": 1000.0, "last": 0.2}
+    thousands = [{**measures, "first": measures["first"] / 1000} for measures in (one, other)]
+    assert overall(one) / overall(other) == pytest.approx(overall(thousands[0]) / overall(thousands[1]))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -25,4 +25,4 @@ def methods() -> Answer:
     record = [
         {key: value for key, value in asdict(method).items() if key != "entry"} for method in METHODS.values()
     ]
-    return Answer({"methods": record}, table)
+    return Answer(record, table)

@@ -56,8 +56,8 @@ class EncoderView:
         path = self.family.layers.rpartition(".")[0]
         return self.model.base_model.get_submodule(path)
 
-    def _linear(self, layer: int, path: str) -> nn.Linear | None:
-        module = self.layers[layer].get_submodule(path)
+    def _linear(self, layer: int, kind: str) -> nn.Linear | None:
+        module = self.output(layer, kind)
         return module if isinstance(module, nn.Linear) else None
 
     def attention_out(self, layer: int) -> nn.Linear | None:
@@ -69,7 +69,7 @@ class EncoderView:
         Returns:
             The linear whose input is (batch, tokens, heads * head_size); None where the layer has no head.
         """
-        return self._linear(layer, self.family.attention_out)
+        return self._linear(layer, "head")
 
     def ffn_out(self, layer: int) -> nn.Linear | None:
         """Return the linear on the neurons' activation.
@@ -80,7 +80,7 @@ class EncoderView:
         Returns:
             The linear whose input is (batch, tokens, width); None where the layer has no neuron.
         """
-        return self._linear(layer, self.family.ffn_out)
+        return self._linear(layer, "neuron")
 
     def output(self, layer: int, kind: str) -> nn.Module:
         """Return the module at the end of a sub-layer, whose output is added to the residual stream.

@@ -34,7 +34,7 @@ from leanformer.methods.steps import build_space, magnitude_scores, recovered, s
 from leanformer.search.evaluate import RECONSTRUCTION, REPAIRED_IN_SEQUENCE, Judge
 from leanformer.search.journal import Journal
 from leanformer.search.knapsack import cheapest_allocation
-from leanformer.search.realise import Realiser, Repair
+from leanformer.search.realise import START, Realiser
 from leanformer.search.space import Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
 from leanformer.structure.activations import second_moments
@@ -43,10 +43,6 @@ from leanformer.structure.sequential import dense_stream
 from leanformer.tasks.encode import batches
 
 CANDIDATES = 64
-START: Repair = "one pass"
-"""Where recovery starts. Repair in sequence foretells more but starts no better (MRPC 0.8, seed 0, n = 2,133: three
-candidates end 0.7 points lower on average after it, which may be chance)."""
-
 CALIBRATION_TOKENS = 6144
 """Tokens that second moments are gathered from: four times the FFN width of MiniLM."""
 
@@ -90,8 +86,7 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
 def ladder(held_out_rows: int) -> tuple[Rung, Rung]:
     """Return the steps of the evaluation: without a model, then after a repair, on all held-out rows.
 
-    Fewer rows would save little, since the repair costs more than the answers, and a search fits them (seen at 0.8
-    with 96 rows: KL 0.058 there, 0.082 on 367).
+    Fewer rows would save little, since the repair costs more than the answers.
 
     Args:
         held_out_rows: How many there are.

@@ -19,7 +19,7 @@ import torch
 from scipy.special import log_softmax
 
 from leanformer.search.journal import Journal
-from leanformer.search.realise import Realiser, Repair
+from leanformer.search.realise import START, Realiser, Repair
 from leanformer.search.space import Candidate
 from leanformer.structure.recalibrate import recalibrate_norms
 from leanformer.tasks.encode import batches
@@ -37,7 +37,7 @@ REPAIRS: dict[str, Repair] = {
     RECALIBRATED: "none",
     REPAIRED: "one pass",
     REPAIRED_IN_SEQUENCE: "in sequence",
-    SHORT_TRAINING: "one pass",
+    SHORT_TRAINING: START,
 }
 RECONSTRUCTION = "reconstruction"
 FIDELITIES = (RECONSTRUCTION, *REPAIRS)

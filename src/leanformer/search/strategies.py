@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import geometric_mean
 
 import numpy as np
 
@@ -16,6 +17,7 @@ SURVIVORS = 2
 """Fewest candidates that climb from a rung to the next."""
 
 PARENTS = 3
+LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,16 @@ class Outcome:
     scores: dict[Candidate, dict[str, float]]
 
 
-def geometric_mean(measures: Iterable[float]) -> float:
-    """Return the geometric mean of what the rungs measured; every measure is positive, and less is better.
+def overall(measures: Mapping[str, float]) -> float:
+    """Return the geometric mean of what the rungs measured of a candidate; it does not ask for a common unit.
 
     Args:
-        measures: One number a rung.
+        measures: Rung name -> measure; less is better.
 
     Returns:
-        The mean; zero where one of them is not above zero.
+        The mean; a measure of zero, or rounded below it, counts as `LEAST`.
     """
-    values = list(measures)
-    if min(values) <= 0:
-        return 0.0
-    return math.exp(sum(map(math.log, values)) / len(values))
+    return geometric_mean(max(measure, LEAST) for measure in measures.values())
 
 
 class Search:
@@ -200,14 +199,14 @@ class Search:
                 self._measure(candidate, rung)
 
     def _elite(self) -> list[Candidate]:
-        """Return the candidates that reached the last rung, best first, by the geometric mean of all rungs' measures.
+        """Return the candidates that reached the last rung, best first.
 
-        The rungs err in different ways, and together they foretell a fine-tuned model better than the last one alone
-        (docs/ae-bert.md); a mean of this kind does not ask for a common unit.
+        The rungs err in different ways: together they foretold a fine-tuned model better than the last one alone
+        (docs/ae-bert.md, "Does the cheap evaluation foretell the score?").
         """
         last = self.ladder[-1].name
         reached = [candidate for candidate, scores in self.scores.items() if last in scores]
-        return sorted(reached, key=lambda candidate: geometric_mean(self.scores[candidate].values()))
+        return sorted(reached, key=lambda candidate: overall(self.scores[candidate]))
 
     def _outcome(self) -> Outcome:
         return Outcome(self.proposals[self._elite()[0]], tuple(self.proposals.values()), self.scores)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Given = TypeVar("Given")
 Taken = TypeVar("Taken")
@@ -27,7 +27,7 @@ class Together(Generic[Given, Taken]):
 
     def __init__(self, parties: int, answer: Callable[[list[Given]], Sequence[Taken]]) -> None:
         self._answer = answer
-        self._given: list[Given | None] = [None] * parties
+        self._given: list[Any] = [None] * parties
         self._taken: Sequence[Taken] = ()
         self._barrier = threading.Barrier(parties, action=self._respond)
         self._turn = threading.Lock()
@@ -79,4 +79,4 @@ class Together(Generic[Given, Taken]):
                 raise
 
     def _respond(self) -> None:
-        self._taken = self._answer([given for given in self._given if given is not None])
+        self._taken = self._answer(list(self._given))
