@@ -141,6 +141,12 @@ def test_search_words_compare_the_chosen_with_the_seeds(result: dict[str, Any]) 
     assert "read 512 rows held out of the training data" in words
     assert words.count(": KL to the original at “") + words.count("; KL to the original at “") >= 1
     assert all(f" for {seed}" in words for seed in ("uniform", "global", "reconstruction"))
+    assert "decides" not in words
+
+
+def test_search_words_say_what_decides(result: dict[str, Any]) -> None:
+    words = search_words(result["search"] | {"decides": "the geometric mean of both"}, "classification")
+    assert ". What decides is the geometric mean of both. The chosen one is number" in words
 
 
 @pytest.mark.parametrize("width", WIDTHS)

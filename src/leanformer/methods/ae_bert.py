@@ -213,5 +213,6 @@ def record(outcome: Outcome, judge: Judge, prepared_seconds: float) -> dict[str,
         "candidates": candidates,
         "seconds": prepared_seconds + judge.journal.seconds,
         "rungs": [rung.name for rung in ladder(len(judge.held_out))],
+        "decides": "the geometric mean of both",
         "evaluation_rows": len(judge.held_out),
     }
