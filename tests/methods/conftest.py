@@ -18,7 +18,9 @@ from leanformer.methods.problem import Problem
 def short(monkeypatch):
     """A dozen candidates, and ten steps of recovery."""
     recipe = steps.recovery_config
-    monkeypatch.setattr(steps, "recovery_config", lambda problem: replace(recipe(problem), max_steps=10))
+    monkeypatch.setattr(
+        steps, "recovery_config", lambda problem, lost: replace(recipe(problem, lost), max_steps=10)
+    )
     monkeypatch.setattr(ae_bert, "CANDIDATES", 12)
 
 

@@ -58,12 +58,22 @@ def test_recovery_brings_the_model_closer_and_keeps_what_was_removed(problem, gr
     before = EncoderView(model).encoder_parameters()
     found = steps.recovered(case, model, masks)
     losses = [entry["loss"] for entry in found.training["curve"]]
+    assert found.training["damage"] > 0
     assert sum(losses[-3:]) < sum(losses[:3])
     view = EncoderView(found.model)
     assert view.encoder_parameters() == before
     if granularity == "weight":
         for (layer, kind), mask in masks.items():
             assert (view.matrices(layer)[kind][mask == 0] == 0).all()
+
+
+def test_the_learning_rate_follows_the_damage_of_the_model_that_is_named(problem):
+    case = problem("unit")
+    model, masks = pruned(case)
+    found = steps.recovered(case, model, masks, damaged=case.teacher)
+    assert found.training["damage"] == pytest.approx(0.0, abs=1e-6)
+    assert found.training["learning_rate"] == steps.recovery_config(case, 0.0).learning_rate
+    assert found.training["learning_rate"] < steps.recovery_config(case, 1.0).learning_rate
 
 
 @pytest.mark.parametrize("granularity", ["unit", "weight"])

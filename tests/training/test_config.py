@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from leanformer.training.config import TrainingConfig
 
-RECIPES = (TrainingConfig.for_teacher, TrainingConfig.for_recovery)
+RECIPES = (TrainingConfig.for_teacher, partial(TrainingConfig.for_recovery, damage=0.5))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -18,13 +20,21 @@ def test_small_data_is_seen_more_often(recipe):
 
 def test_soft_targets_need_no_dropout():
     assert TrainingConfig.for_teacher(1000).dropout
-    assert not TrainingConfig.for_recovery(1000).dropout
+    assert not TrainingConfig.for_recovery(1000, 0.5).dropout
 
 
-def test_narrow_models_and_recovery_take_larger_steps():
+def test_narrow_models_take_larger_steps():
     assert TrainingConfig.for_teacher(1000, hidden_size=768).learning_rate == pytest.approx(3e-5)
     assert TrainingConfig.for_teacher(1000, hidden_size=384).learning_rate == pytest.approx(6e-5)
-    assert TrainingConfig.for_recovery(1000, hidden_size=768).learning_rate == pytest.approx(3e-4)
+
+
+@pytest.mark.parametrize(
+    ("damage", "times"),
+    [(0.0, 0.5), (0.05, 0.5), (0.2, 1.2), (0.5, 3.0), (1.0, 6.0), (1.7, 10.0), (9.0, 10.0)],
+)
+def test_recovery_takes_steps_as_large_as_the_damage(damage, times):
+    rate = TrainingConfig.for_recovery(1000, damage, hidden_size=768).learning_rate
+    assert rate == pytest.approx(times * 3e-5)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -60,9 +60,9 @@ def gradual(problem: Problem) -> Compressed:
     model = copy.deepcopy(problem.teacher)
     view = EncoderView(model)
     space = build_space(view, problem)
-    live: Masks = {
-        key: torch.ones_like(score) for key, score in magnitude_scores(view, problem.granularity).items()
-    }
+    scores = magnitude_scores(view, problem.granularity)
+    at_once = Realiser(problem.teacher, space, scores).build(space.uniform(), "none")
+    live: Masks = {key: torch.ones_like(score) for key, score in scores.items()}
 
     def masks_at(ratio: float, masks: Masks) -> Masks:
         scores = {key: s * masks[key] for key, s in magnitude_scores(view, problem.granularity).items()}
@@ -70,9 +70,9 @@ def gradual(problem: Problem) -> Compressed:
 
     keep = gradual_masks(model, masks_at, live, problem.budget.pruning_ratio, problem.folder / "gradual")
     if problem.granularity == "weight":
-        return recovered(problem, model, live, on_step=keep)
+        return recovered(problem, model, live, keep, damaged=at_once)
     with applied(model, live):
-        trained = recovered(problem, model, live, on_step=keep)
+        trained = recovered(problem, model, live, keep, damaged=at_once)
     return Compressed(slice_units(model, live).eval(), live, training=trained.training)
 
 

@@ -18,6 +18,7 @@ from leanformer.search.space import Space
 from leanformer.structure.importance import Scores, unit_magnitude, weight_magnitude
 from leanformer.structure.masks import Masks
 from leanformer.training.config import TrainingConfig
+from leanformer.training.damage import damage
 from leanformer.training.finetune import fine_tune
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
@@ -94,7 +95,11 @@ def distillation(problem: Problem) -> tuple[Objective, Teacher]:
 
 
 def recovered(
-    problem: Problem, model: PreTrainedModel, masks: Masks, on_step: OnStep | None = None
+    problem: Problem,
+    model: PreTrainedModel,
+    masks: Masks,
+    on_step: OnStep | None = None,
+    damaged: PreTrainedModel | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -103,19 +108,23 @@ def recovered(
         model: The pruned model, trained in place.
         masks: What was kept.
         on_step: Keeps masks in force; by default sparse matrices keep their zeros.
+        damaged: A model as far from the teacher as the learning rate has to allow for, where `model` gets there only
+            while it trains; by default `model` itself.
 
     Returns:
         The compressed model and its training facts.
     """
     started = time.perf_counter()
     objective, teacher = distillation(problem)
+    lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
+    config = recovery_config(problem, lost)
     sparse = any(kind not in ("head", "neuron") for _, kind in masks)
     result = fine_tune(
         model,
         problem.tokenizer,
         problem.task,
         all_training_rows(problem),
-        recovery_config(problem),
+        config,
         problem.folder / "checkpoints",
         "Recovery",
         objective,
@@ -126,6 +135,8 @@ def recovered(
         "recovery_seconds": time.perf_counter() - started,  # the teacher's outputs included
         "epochs": result.epochs,
         "steps": result.steps,
+        "damage": lost,
+        "learning_rate": config.learning_rate,
         "curve": [{"step": step, "loss": loss} for step, loss in result.curve],
     }
     return Compressed(model, masks, training=facts)
@@ -140,12 +151,12 @@ def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
     Returns:
         A function that trains a model in place; sparse matrices keep their zeros.
     """
-    config = recovery_config(problem)
-    steps = config.epochs * -(-len(all_training_rows(problem)) // config.batch_size)
-    short = replace(config, max_steps=max(MIN_SHORT_STEPS, steps // SHORT_SHARE))
 
     def train(model: PreTrainedModel) -> None:
         objective, teacher = distillation(problem)
+        config = recovery_config(problem, damage_of(problem, model, objective, teacher))
+        steps = config.epochs * -(-len(all_training_rows(problem)) // config.batch_size)
+        short = replace(config, max_steps=max(MIN_SHORT_STEPS, steps // SHORT_SHARE))
         keep = fixed_zeros(model) if problem.granularity == "weight" else None
         with tempfile.TemporaryDirectory(prefix="short-", dir=problem.folder) as folder:
             fine_tune(
@@ -164,15 +175,31 @@ def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
     return train
 
 
-def recovery_config(problem: Problem) -> TrainingConfig:
+def damage_of(problem: Problem, model: PreTrainedModel, objective: Objective, teacher: Teacher) -> float:
+    """Return how far a model is from the problem's teacher.
+
+    Args:
+        problem: Rows and tokenizer.
+        model: The model.
+        objective: Names the hidden states.
+        teacher: Gives them.
+
+    Returns:
+        See `leanformer.training.damage.damage`.
+    """
+    return damage(model, problem.tokenizer, problem.train, teacher, objective.hidden_layers)
+
+
+def recovery_config(problem: Problem, lost: float) -> TrainingConfig:
     """Return the recipe of the recovery.
 
     Args:
         problem: Rows, seed, and whether it has to be quick.
+        lost: The damage that it has to make up.
 
     Returns:
         The recipe.
     """
     rows = len(problem.train) + len(problem.held_out)
     width = problem.teacher.config.hidden_size
-    return TrainingConfig.for_recovery(rows, problem.quick, problem.seed, width)
+    return TrainingConfig.for_recovery(rows, lost, problem.quick, problem.seed, width)

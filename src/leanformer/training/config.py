@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+RATE_OF_DAMAGE = 6.0
+LEAST_RATE, MOST_RATE = 0.5, 10.0  # of the dense learning rate
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -49,37 +52,49 @@ class TrainingConfig:
             Three epochs, BERT's own recipe for GLUE, and up to five where the data is very small.
         """
         return cls(
-            learning_rate=_dense_rate(hidden_size),
+            learning_rate=dense_rate(hidden_size),
             epochs=3 if quick else _epochs(rows, rows_seen=10_000, least=3, most=5),
             seed=seed,
         )
 
     @classmethod
     def for_recovery(
-        cls, rows: int, quick: bool = False, seed: int = 0, hidden_size: int = 384
+        cls, rows: int, damage: float, quick: bool = False, seed: int = 0, hidden_size: int = 384
     ) -> TrainingConfig:
         """Return the recipe of a distillation after pruning.
 
+        The learning rate follows the damage. One rate for all is wrong at both ends: ten times the dense rate is best
+        where the hidden states are lost, and undoes what a light pruning has left (docs/ae-bert.md, "How fast recovery
+        may learn").
+
         Args:
             rows: Training rows.
+            damage: How far the model is from its teacher, see `leanformer.training.damage.damage`.
             quick: Two epochs whatever the size.
             seed: Seed of the run.
             hidden_size: Width of the encoder.
 
         Returns:
-            Two epochs, and up to eight where the data is small, without dropout, at ten times the dense learning
-            rate: the pruned model starts further from its optimum, and soft targets allow it.
+            Two epochs, and up to eight where the data is small, without dropout, at half to ten times the dense
+            learning rate.
         """
         return cls(
-            learning_rate=10 * _dense_rate(hidden_size),
+            learning_rate=min(max(RATE_OF_DAMAGE * damage, LEAST_RATE), MOST_RATE) * dense_rate(hidden_size),
             epochs=2 if quick else _epochs(rows, rows_seen=16_000, least=2, most=8),
             seed=seed,
             dropout=False,
         )
 
 
-def _dense_rate(hidden_size: int) -> float:
-    """Scale BERT-base's usual 3e-5 with the inverse of the width."""
+def dense_rate(hidden_size: int) -> float:
+    """Return the learning rate of a dense fine-tuning: BERT-base's usual 3e-5, the more the narrower the encoder.
+
+    Args:
+        hidden_size: Width of the encoder.
+
+    Returns:
+        The rate.
+    """
     return 3e-5 * 768 / hidden_size
 
 
