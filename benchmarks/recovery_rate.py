@@ -3,8 +3,8 @@
     python benchmarks/recovery_rate.py --data ../shared/data/glue --model e5-small=../shared/models/e5-small
 
 Three kinds of damage: light (SST-2 at 0.5) and heavy (MRPC at 0.8), both allocated by least reconstruction error and
-repaired; and lost (MRPC at 0.8, global magnitude, not repaired). Each is trained as recovery does, on the rows that are
-not held out, at 1, 3 and 10 times the dense learning rate; one JSON a cell in benchmarks/results/recovery_rate/.
+repaired; and lost (MRPC at 0.8, global magnitude, not repaired). Each is trained as recovery does, on the rows that
+are not held out, at 1, 3 and 10 times the dense learning rate; one JSON a cell in benchmarks/results/recovery_rate/.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class TrainingConfig:
         """Return the recipe of a distillation after pruning.
 
         The learning rate follows the damage. One rate for all is wrong at both ends: ten times the dense rate is best
-        where the hidden states are lost, and undoes what a light pruning has left (docs/ae-bert.md, "How fast recovery
-        may learn").
+        where the hidden states are lost, and undoes what a light pruning has left (docs/ae-bert.md, "How fast may
+        recovery learn?").
 
         Args:
             rows: Training rows.
