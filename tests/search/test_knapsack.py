@@ -25,10 +25,10 @@ def total(errors: list[np.ndarray], candidate: tuple[int, ...]) -> float:
 
 
 def best_by_trying(space: Space, errors: list[np.ndarray]) -> tuple[int, ...]:
-    budget = (1 - space.pruning_ratio) * space.weights
+    budget = (1 - space.pruning_ratio) * space.total
     every = itertools.product(*(range(space.least, group.levels + 1) for group in space.groups))
     return min(
-        (c for c in every if float(np.asarray(c) @ space.costs) <= budget + 1e-9),
+        (c for c in every if space.cost(c) <= budget + 1e-9),
         key=lambda c: total(errors, c),
     )
 

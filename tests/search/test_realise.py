@@ -46,7 +46,7 @@ def test_a_width_is_searched_in_steps_where_it_divides(tiny_model):
 def test_a_space_counts_the_weights_of_the_encoder(tiny_model, family, granularity):
     view = EncoderView(tiny_model(family))
     space = (weight_space if granularity == "weight" else unit_space)(view, 0.5)
-    assert space.weights == pytest.approx(view.prunable_weights())
+    assert space.total == pytest.approx(view.prunable_weights())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

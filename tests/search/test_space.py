@@ -181,3 +181,37 @@ def test_a_ratio_that_can_not_be_reached_is_refused(groups, ratio, least):
 def test_a_level_keeps_its_share_of_the_units():
     group = Group(0, "neuron", 1536, 48, 1.0)
     assert [group.kept(level) for level in (0, 1, 24, 48)] == [0, 32, 768, 1536]
+
+
+def stepped(layers: int = 6) -> tuple[Group, ...]:
+    """Groups whose levels do not cost the same: a runtime likes every fourth width, and two heads cost as one."""
+    heads = tuple(0.3 * (level + level % 2) for level in range(13))
+    neurons = tuple(0.1 * 4 * -(-level // 4) for level in range(49))
+    return tuple(
+        group
+        for layer in range(layers)
+        for group in (
+            Group(layer, "head", 12, 12, heads[-1] / 12, heads),
+            Group(layer, "neuron", 1536, 48, neurons[-1] / 48, neurons),
+        )
+    )
+
+
+@given(st.sampled_from([0.3, 0.5, 0.7]), seeds)
+@settings(max_examples=40, deadline=None)
+def test_costs_with_steps_are_met_too(ratio: float, seed: int) -> None:
+    space, generator = Space(stepped(), ratio), np.random.default_rng(seed)
+    candidate = space.random(generator)
+    for made in (candidate, space.swap(candidate, generator), space.uniform()):
+        kept = sum(group.costs[level] for level, group in zip(made, space.groups, strict=True))
+        whole = sum(group.costs[-1] for group in space.groups)
+        assert abs(1 - kept / whole - ratio) <= 0.02  # a step is 0.4 of 50
+        assert kept == pytest.approx(space.cost(made))
+
+
+def test_shares_between_levels_cost_in_proportion() -> None:
+    space = Space(stepped(layers=1), 0.5)
+    assert space.spent(np.array([1.0, 1.0])) == pytest.approx(space.total)
+    assert space.spent(np.array([0.5, 0.0])) == pytest.approx(0.3 * 6)
+    assert space.spent(np.array([6.5 / 12, 0.0])) == pytest.approx(0.3 * 7)  # half-way from 6 heads to 7
+    assert space.spent(np.array([0.0, 0.0])) == 0.0

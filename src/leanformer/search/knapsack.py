@@ -17,7 +17,7 @@ def cheapest_allocation(space: Space, errors: Sequence[NDArray[np.float64]]) -> 
     """Minimise sum_g errors[g][level_g] under the budget, by dynamic programming.
 
     After SPDY (Frantar & Alistarh 2022, arXiv 2201.13096), which divides time into 10,000 buckets; here the
-    budget is the weights kept.
+    budget is the cost kept.
 
     Args:
         space: The space.
@@ -26,13 +26,13 @@ def cheapest_allocation(space: Space, errors: Sequence[NDArray[np.float64]]) -> 
     Returns:
         A candidate under the constraint.
     """
-    bucket = (1 - space.pruning_ratio) * space.weights / BUCKETS
+    bucket = (1 - space.pruning_ratio) * space.total / BUCKETS
     best = np.zeros(BUCKETS + 1)  # least error with at most b buckets spent
     choices = []
     for group, error in zip(space.groups, errors, strict=True):
         after, choice = np.full(BUCKETS + 1, np.inf), np.zeros(BUCKETS + 1, dtype=int)
         for level in range(space.least, group.levels + 1):
-            spent = int(np.ceil(level * group.cost / bucket - 1e-9))
+            spent = int(np.ceil(group.costs[level] / bucket - 1e-9))
             if spent > BUCKETS:
                 break
             total = best[: BUCKETS + 1 - spent] + error[level]
@@ -45,5 +45,5 @@ def cheapest_allocation(space: Space, errors: Sequence[NDArray[np.float64]]) -> 
     for group, choice in zip(reversed(space.groups), reversed(choices), strict=True):
         level = int(choice[left])
         levels.append(level)
-        left -= int(np.ceil(level * group.cost / bucket - 1e-9))
+        left -= int(np.ceil(group.costs[level] / bucket - 1e-9))
     return space.project(np.array(levels[::-1]) / space.levels)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ class Group:
         kind: "head", "neuron", or the name of a matrix.
         units: How many units there are.
         levels: In how many equal steps they can be kept (a step is units / levels units).
-        cost: Encoder weights of one level.
+        cost: What one level costs: encoder weights, or milliseconds.
+        curve: What the levels 0, 1, ... cost, (levels + 1,), from 0 and never falling, where they do not cost the
+            same: a runtime's milliseconds have steps. `cost` is their mean then.
     """
 
     layer: int
@@ -38,6 +41,13 @@ class Group:
     units: int
     levels: int
     cost: float
+    curve: tuple[float, ...] | None = None
+
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """What each level costs, (levels + 1,)."""
+        steps = [self.cost * level for level in range(self.levels + 1)] if self.curve is None else self.curve
+        return np.array(steps, dtype=np.float64)
 
     def kept(self, level: int) -> int:
         """Return how many units a level keeps."""
@@ -50,7 +60,7 @@ class Space:
 
     Attributes:
         groups: What can be pruned.
-        pruning_ratio: Share of the groups' weights to remove.
+        pruning_ratio: Share of the groups' cost to remove.
         least: Fewest levels that each group keeps.
     """
 
@@ -77,19 +87,24 @@ class Space:
         """Levels of each group, (groups,)."""
         return np.array([group.levels for group in self.groups])
 
-    @property
-    def costs(self) -> NDArray[np.float64]:
-        """Weights of one level of each group, (groups,)."""
-        return np.array([group.cost for group in self.groups], dtype=float)
+    @cached_property
+    def total(self) -> float:
+        """Cost of all groups together."""
+        return float(sum(group.costs[-1] for group in self.groups))
 
-    @property
-    def weights(self) -> float:
-        """Weights of all groups together."""
-        return float(self.levels @ self.costs)
+    @cached_property
+    def _costs(self) -> NDArray[np.float64]:
+        """Cost of each group at each level, (groups, most levels + 1), rows filled up with their last."""
+        most = max(group.levels for group in self.groups)
+        return np.array([np.pad(group.costs, (0, most - group.levels), mode="edge") for group in self.groups])
+
+    def cost(self, levels: Sequence[int] | NDArray[np.int64]) -> float:
+        """Return what a candidate costs."""
+        return float(self._costs[np.arange(len(self.groups)), np.asarray(levels)].sum())
 
     def ratio(self, candidate: Candidate) -> float:
-        """Return the share of the weights that a candidate removes."""
-        return 1.0 - float(np.asarray(candidate) @ self.costs) / self.weights
+        """Return the share of the cost that a candidate removes."""
+        return 1.0 - self.cost(candidate) / self.total
 
     def fits(self, candidate: Candidate) -> bool:
         """Whether a candidate meets the constraint within the tolerance."""
@@ -114,7 +129,9 @@ class Space:
         low, high = -1.0 - float(shares.max()), 1.0 - float(shares.min())
         for _ in range(50):
             middle = (low + high) / 2
-            low, high = (middle, high) if self._spent(shares + middle) < self._budget else (low, middle)
+            low, high = (
+                (middle, high) if self.spent(self._clip(shares + middle)) < self._budget else (low, middle)
+            )
         return self._settle(self._clip(shares + high) * self.levels)
 
     def uniform(self) -> Candidate:
@@ -176,25 +193,31 @@ class Space:
         levels, top = np.array(candidate), self.levels
         for _ in range(int(min(generator.integers(1, 4), generator.integers(1, 4)))):
             giver, taker = generator.choice(len(self.groups), size=2, replace=False)
-            stake = generator.uniform(0.05, 0.35) * max(
-                self.costs[giver] * top[giver], self.costs[taker] * top[taker]
-            )
-            given = min(levels[giver] - self.least, max(1, round(stake / self.costs[giver])))
-            taken = min(top[taker] - levels[taker], round(given * self.costs[giver] / self.costs[taker]))
-            if given > 0 and taken > 0:
-                levels[giver] -= min(given, max(1, round(taken * self.costs[taker] / self.costs[giver])))
-                levels[taker] += taken
+            given_costs, taken_costs = self.groups[giver].costs, self.groups[taker].costs
+            has, lacks = given_costs[levels[giver]], taken_costs[levels[taker]]
+            stake = generator.uniform(0.05, 0.35) * max(given_costs[-1], taken_costs[-1])
+            fewer = max(self.least, min(levels[giver] - 1, _nearest(given_costs, has - stake)))
+            more = min(top[taker], _nearest(taken_costs, lacks + has - given_costs[fewer]))
+            if fewer < levels[giver] and more > levels[taker]:
+                paid = _nearest(given_costs, has - (taken_costs[more] - lacks))
+                levels[giver] = max(fewer, min(levels[giver] - 1, paid))
+                levels[taker] = more
         return self._settle(levels)
 
     @property
     def _budget(self) -> float:
-        return (1.0 - self.pruning_ratio) * self.weights
+        return (1.0 - self.pruning_ratio) * self.total
 
     def _clip(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.clip(shares, self.least / self.levels, 1.0)
 
-    def _spent(self, shares: NDArray[np.float64]) -> float:
-        return float((self._clip(shares) * self.levels) @ self.costs)
+    def spent(self, shares: NDArray[np.float64]) -> float:
+        """Return what kept shares of the groups cost, (groups,) in [0, 1]; between two levels in proportion."""
+        wished = shares * self.levels
+        below = np.minimum(wished.astype(int), self.levels)
+        rows = np.arange(len(self.groups))
+        low, high = self._costs[rows, below], self._costs[rows, np.minimum(below + 1, self.levels)]
+        return float((low + (wished - below) * (high - low)).sum())
 
     def _settle(self, wished: NDArray[np.floating]) -> Candidate:
         """Round wished levels, then move single ones until no move comes closer to the budget.
@@ -202,17 +225,24 @@ class Space:
         Of moves that come equally close, the group furthest from its wish moves: a correction is spread over the
         layers, not heaped on the first.
         """
-        levels = np.rint(wished).astype(int)
+        levels, rows = np.rint(wished).astype(int), np.arange(len(self.groups))
         for _ in range(4 * len(self.groups)):
-            error = float(levels @ self.costs) - self._budget  # > 0: too much is kept
+            error = self.cost(levels) - self._budget  # > 0: too much is kept
             step = -1 if error > 0 else 1
             possible = levels > self.least if step < 0 else levels < self.levels
-            after = np.where(possible, np.abs(error + step * self.costs), np.inf)
+            moved = np.where(possible, levels + step, levels)
+            change = self._costs[rows, moved] - self._costs[rows, levels]
+            after = np.where(possible, np.abs(error + change), np.inf)
             if after.min() >= abs(error):
                 break
             equal = np.flatnonzero(np.isclose(after, after.min(), rtol=1e-9, atol=1e-6))
             levels[equal[np.argmax(step * (wished - levels)[equal])]] += step
         return tuple(int(level) for level in levels)
+
+
+def _nearest(costs: NDArray[np.float64], wanted: float) -> int:
+    """Return the level whose cost is closest, the lowest of equal ones."""
+    return int(np.argmin(np.abs(costs - wanted)))
 
 
 def allocation(space: Space, scores: Mapping[tuple[int, str], NDArray[np.float64]]) -> Candidate:
@@ -231,7 +261,7 @@ def allocation(space: Space, scores: Mapping[tuple[int, str], NDArray[np.float64
     while low < high:  # the smallest threshold that spends no more than the budget
         middle = (low + high) // 2
         kept = np.array([1 - np.searchsorted(group, values[middle]) / len(group) for group in ordered])
-        if float((kept * space.levels) @ space.costs) > (1 - space.pruning_ratio) * space.weights:
+        if space.spent(kept) > (1 - space.pruning_ratio) * space.total:
             low = middle + 1
         else:
             high = middle
