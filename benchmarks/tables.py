@@ -86,8 +86,12 @@ def scores_table() -> str:
                 name = "0 (dense)" if method == "dense" else ratio
                 mean = f"{statistics.mean(values):.1f}"
                 seeds = ", ".join(str(cell["seed"]) for cell in found)
-                rows.append([model, task, granularity, name, shown(method), mean, each, seeds, str(n)])
-    return table(["model", "task", "granularity", "ratio", "method", "mean", "each", "seeds", "n"], rows)
+                distance = statistics.mean(over_all_rows(cell, cell["divergences"]) for cell in found)
+                far = "" if method == "dense" else f"{distance:.3f}"
+                rows.append([model, task, granularity, name, shown(method), mean, each, far, seeds, str(n)])
+    return table(
+        ["model", "task", "granularity", "ratio", "method", "mean", "each", "KL", "seeds", "n"], rows
+    )
 
 
 def margins_table() -> str:
@@ -206,6 +210,39 @@ def evaluation_table() -> str:
     return table(["evaluation", *(f"seconds at ratio {ratio}" for ratio in ratios)], rows) + note
 
 
+def rate_table() -> str:
+    """How far from the dense model recovery ends, by its learning rate."""
+    found: dict[str, dict[int, Facts]] = defaultdict(dict)
+    for path in sorted((RESULTS / "recovery_rate").glob("*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        found[facts["damaged"]][facts["times"]] = facts
+    all_times = sorted({times for cells in found.values() for times in cells})
+    rows = []
+    for name, by_times in sorted(found.items(), key=lambda item: next(iter(item[1].values()))["damage"]):
+        first = next(iter(by_times.values()))
+        ends = [f"{by_times[times]['divergence']:.3f}" if times in by_times else "" for times in all_times]
+        about = f"{name}: {first['task']} at {first['ratio']:g}"
+        start = f"{first['divergence_before']:.3f}"
+        rows.append([about, f"{first['damage']:.2f}", start, *ends, f"{first['rule_times']:.1f}x"])
+    header = [
+        "damage",
+        "hidden states missed",
+        "KL before",
+        *(f"KL at {t}x" for t in all_times),
+        "the rule takes",
+    ]
+    if not found:
+        return "Not measured yet."
+    facts = next(iter(next(iter(found.values())).values()))
+    counts = sorted({one["held_out_rows"] for by_times in found.values() for one in by_times.values()})
+    machine = facts["machine"]
+    note = (
+        f"\n\n{' or '.join(map(str, counts))} held-out rows, seed {facts['seed']}, one run each, "
+        f"`python benchmarks/recovery_rate.py`, commit {facts['commit']}, {machine['cpu']}, one thread."
+    )
+    return table(header, rows) + note
+
+
 def demo_table() -> str:
     """The summary of a full demo run."""
     path = RESULTS / "demo.json"
@@ -249,6 +286,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "candidates": candidates_table,
     "cost": cost_table,
     "evaluation": evaluation_table,
+    "rate": rate_table,
 }
 
 
