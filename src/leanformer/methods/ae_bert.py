@@ -94,7 +94,7 @@ def ladder(held_out_rows: int) -> tuple[Rung, Rung]:
     Returns:
         The rungs.
     """
-    return Rung(RECONSTRUCTION, 0, share=1 / 4), Rung(REPAIRED_IN_SEQUENCE, held_out_rows)
+    return Rung(RECONSTRUCTION, 0, share=1 / 6), Rung(REPAIRED_IN_SEQUENCE, held_out_rows)
 
 
 def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:

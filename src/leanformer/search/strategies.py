@@ -114,7 +114,7 @@ class Search:
             self._measure(candidate, self.ladder[0])
         return self._climb()
 
-    def evolve(self, seeds: Iterable[Proposal], count: int, pool: int = 16, brood: int = 8) -> Outcome:
+    def evolve(self, seeds: Iterable[Proposal], count: int, pool: int = 16, brood: int = 12) -> Outcome:
         """Budget-invariant evolution around the best so far, elitist (EvoPress, ICML 2025).
 
         As there, the children of a generation are told apart cheaply, and the few that survive are measured on all

@@ -16,6 +16,9 @@ Scores = dict[tuple[int, str], Tensor]
 DAMPING = 1e-3
 """Ridge added to a second moment, as a share of its mean diagonal."""
 
+CROWDED = 0.75
+"""When fewer of the units are left they are copied together; to do so at each step would take most of the time."""
+
 
 def unit_magnitude(view: EncoderView) -> Scores:
     """Score heads and FFN neurons by the root mean square of their weights.
@@ -92,29 +95,34 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
     matrix = torch.cat([weight.detach().double(), weight.new_zeros(len(weight), 1).double()], dim=1).to(
         inverse.device
     )
-    units = moment.dimensions // unit_size
-    left = torch.arange(units, device=inverse.device)
+    units = torch.arange(moment.dimensions // unit_size, device=inverse.device)
+    left = torch.ones(len(units), dtype=torch.bool, device=inverse.device)
     order: list[Tensor] = []
     errors = [0.0]
-    while len(left):
-        costs = _removal_costs(matrix, inverse, unit_size)
-        cheapest = torch.argsort(costs)[: min(at_once, len(left))]  # places among those that are left
+    while left.any():
+        costs = _removal_costs(matrix, inverse, unit_size).masked_fill(~left, torch.inf)
+        cheapest = torch.argsort(costs)[: min(at_once, int(left.sum()))]
         columns = _columns(cheapest, unit_size)
-        block, removed = inverse[columns][:, columns], matrix[:, columns]
+        heard, removed = inverse[:, columns], matrix[:, columns]
+        block = heard[columns]
         together = float(
             (removed.T * torch.linalg.solve(block, removed.T)).sum()
         )  # twins are not free together
         parts = torch.cumsum(costs[cheapest], dim=0) / costs[cheapest].sum().clamp_min(1e-300)
         errors += [errors[-1] + together * float(part) for part in parts]
-        order.append(left[cheapest])
-        keep = torch.ones(len(left), dtype=torch.bool, device=left.device)
-        keep[cheapest] = False
-        left = left[keep]
-        rest = torch.ones(len(inverse), dtype=torch.bool, device=left.device)
-        rest[columns] = False
-        solved = torch.linalg.solve(block, inverse[columns][:, rest])  # (|S|, columns that stay)
-        matrix = matrix[:, rest] - removed @ solved
-        inverse = inverse[rest][:, rest] - inverse[rest][:, columns] @ solved
+        order.append(units[cheapest])
+        solved = torch.linalg.solve(block, heard.T)  # (|S|, columns)
+        matrix.addmm_(removed, solved, alpha=-1)
+        inverse.addmm_(heard, solved, alpha=-1)
+        inverse[columns, columns] = (
+            1.0  # what is gone has rows and columns of zeros now; it must not be singular
+        )
+        left[cheapest] = False
+        if left.sum() < CROWDED * len(left):
+            constant = torch.tensor([len(inverse) - 1], device=inverse.device)
+            kept = torch.cat([_columns(left.nonzero().squeeze(1), unit_size), constant])
+            inverse, matrix = inverse[kept][:, kept], matrix[:, kept]
+            units, left = units[left], left[left]
     return RemovalOrder(torch.cat(order).cpu(), torch.tensor(errors))
 
 
