@@ -149,3 +149,22 @@ def test_magnitudes_by_hand(tiny_model, family):
     assert units[1, "neuron"][5] == pytest.approx(float(neuron.square().mean().sqrt()))
     assert torch.equal(weights[1, "ffn_out"], matrices["ffn_out"].abs())
     assert set(weights) == {(layer, name) for layer in (0, 1) for name in matrices}
+
+
+@pytest.mark.parametrize(("unit_size", "at_once"), [(1, 1), (1, 12), (32, 1)])
+def test_errors_stay_exact_where_moments_are_not_quite_symmetric(unit_size, at_once):
+    """All units gone, whatever the order: the error is that of the constant alone. Rounding must not grow on the way.
+
+    Sums of float32 products in two orders differ in the last digits, and an inverse multiplies that.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.cat([torch.randn(2000, 384, generator=generator) + 30, torch.ones(2000, 1)], dim=1)
+    second = (x.T @ x).double()
+    second *= 1 + 1e-8 * torch.randn(385, 385, generator=generator, dtype=torch.float64)
+    weight = torch.randn(48, 384, generator=generator)
+    found = removal_order(weight, Moment(second, torch.ones(2000)), unit_size, at_once)
+    exact = damped(second)
+    alone = exact[:-1, :-1] - torch.outer(exact[:-1, -1], exact[-1, :-1]) / exact[-1, -1]
+    expected = float(((weight.double() @ alone) * weight.double()).sum())
+    assert float(found.errors[-1]) == pytest.approx(expected, rel=1e-4)
+    assert sorted(found.order.tolist()) == list(range(384 // unit_size))

@@ -111,7 +111,8 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
         parts = torch.cumsum(costs[cheapest], dim=0) / costs[cheapest].sum().clamp_min(1e-300)
         errors += [errors[-1] + together * float(part) for part in parts]
         order.append(units[cheapest])
-        solved = torch.linalg.solve(block, heard.T)  # (|S|, columns)
+        # The rows, not the columns turned: an inverse is not quite symmetric, and the difference would grow.
+        solved = torch.linalg.solve(block, inverse[columns])  # (|S|, columns)
         matrix.addmm_(removed, solved, alpha=-1)
         inverse.addmm_(heard, solved, alpha=-1)
         inverse[columns, columns] = (
