@@ -17,7 +17,7 @@ SOURCE = "rotten_tomatoes"
 TASK = "rotten-tomatoes"  # the folder's name is the task's
 LABELS = {"0": "negative", "1": "positive"}
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
-QUICK_ROWS = {"train": 800, "validation": 300, "test": 300}
+QUICK_ROWS = {"train": 600, "validation": 240, "test": 240}
 SPLIT_SEED = 0
 
 Row = tuple[str, str]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SCORE_STAGE, SPEED_STAGE = "scores", "speed"
 EXPORT_STAGES = {"onnx": "ONNX", "openvino": "OpenVINO"}
 SHOWN_FLIPS = 200
-QUICK_ROUNDS = 8
+QUICK_ROUNDS = 6
 
 
 def prove(
