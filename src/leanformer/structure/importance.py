@@ -115,9 +115,7 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
         solved = torch.linalg.solve(block, inverse[columns])  # (|S|, columns)
         matrix.addmm_(removed, solved, alpha=-1)
         inverse.addmm_(heard, solved, alpha=-1)
-        inverse[columns, columns] = (
-            1.0  # what is gone has rows and columns of zeros now; it must not be singular
-        )
+        inverse[columns, columns] = 1.0  # all else there is zero now, and blocks must not be singular
         left[cheapest] = False
         if left.sum() < CROWDED * len(left):
             constant = torch.tensor([len(inverse) - 1], device=inverse.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RATE_OF_DAMAGE = 6.0
+RATE_OF_DAMAGE = 6.0  # dense learning rates for hidden states that are lost altogether
 LEAST_RATE, MOST_RATE = 0.5, 10.0  # of the dense learning rate
 
 
