@@ -17,7 +17,7 @@ DAMPING = 1e-3
 """Ridge added to a second moment, as a share of its mean diagonal."""
 
 CROWDED = 0.75
-"""When fewer of the units are left they are copied together; to do so at each step would take most of the time."""
+"""When the share of units that are left falls below this they are copied together; each time, it would take longest."""
 
 
 def unit_magnitude(view: EncoderView) -> Scores:
