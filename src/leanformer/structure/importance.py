@@ -17,7 +17,7 @@ DAMPING = 1e-3
 """Ridge added to a second moment, as a share of its mean diagonal."""
 
 CROWDED = 0.75
-"""When the share of units that are left falls below this they are copied together; each time, it would take longest."""
+"""Share of the units: when fewer are left, these are copied together. At each step that would take longest."""
 
 
 def unit_magnitude(view: EncoderView) -> Scores:
