@@ -3,8 +3,8 @@
     python benchmarks/ae_bert.py --data ../shared/data/glue --model e5-small=../shared/models/e5-small
 
 runs the core tier cell by cell, each in a process of its own, and skips the cells whose JSON is already in
-benchmarks/results/ae_bert/. `--tier extended` adds the rest; `--list` shows which cells are finished; a cell's
-JSON that was made elsewhere can be copied in. benchmarks/tables.py turns the JSON into the tables of the docs.
+benchmarks/results/ae_bert/PROCESSOR/. `--tier extended` adds the rest; `--list` shows which cells are finished; a
+cell's JSON that was made elsewhere can be copied in. benchmarks/tables.py turns the JSON into the tables of the docs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from grid import RESULTS, SCRATCH, run_cells, write_result
+from grid import RESULTS, SCRATCH, processor, run_cells, write_result
 
 FOLDER = RESULTS / "ae_bert"
 BASELINES = ("uniform-magnitude", "global-magnitude", "gradual-magnitude")
@@ -127,9 +127,14 @@ def main() -> int:
     return min(1, failed + run_cells(__file__, rest, passed, options.workers, options.threads))
 
 
+def result_path(cell: Cell) -> Path:
+    """Return where a cell's figures of this kind of processor lie."""
+    return FOLDER / processor() / f"{cell.name}.json"
+
+
 def finished(cell: Cell) -> bool:
     """Whether a cell's figures are there."""
-    return (FOLDER / f"{cell.name}.json").exists()
+    return result_path(cell).exists()
 
 
 def home(cell: Cell) -> Path:
@@ -166,7 +171,7 @@ def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> No
         f"python benchmarks/ae_bert.py --cell {cell.name} --threads {threads} --data {data} "
         + " ".join(f"--model {name}={path}" for name, path in models.items() if name == cell.model)
     )
-    write_result(FOLDER / f"{cell.name}.json", figures, cell.seed, threads, command)
+    write_result(result_path(cell), figures, cell.seed, threads, command)
     shutil.rmtree(problem.folder, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,23 @@ def write_result(path: Path, figures: dict[str, Any], seed: int, threads: int, c
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def processor(name: str | None = None) -> str:
+    """Return a folder's name for a processor, for example "intel-xeon": teachers of two differ in their rounding.
+
+    A seed gives the same model on one kind of processor only, so that rows are compared within one.
+
+    Args:
+        name: The vendor's name for it; this machine's by default.
+
+    Returns:
+        Letters, digits and dashes.
+    """
+    from leanformer.export.cpu import cpu
+
+    words = re.sub(r"\((r|tm)\)|processor|cpu|@.*", " ", (name or cpu().name).lower())
+    return re.sub(r"[^a-z0-9]+", "-", words).strip("-") or "unknown"
 
 
 def commit() -> str:

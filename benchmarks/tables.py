@@ -41,8 +41,8 @@ def cells() -> list[Facts]:
 
 def results() -> list[Facts]:
     """Return all finished cells of the AE-BERT grid."""
-    paths = sorted((RESULTS / "ae_bert").glob("*.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    paths = sorted((RESULTS / "ae_bert").glob("*/*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) | {"processor": path.parent.name} for path in paths]
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -73,10 +73,10 @@ def scores_table() -> str:
     groups: dict[tuple[str, ...], dict[str, list[Facts]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells():
         facts = cell["cell"]
-        key = (facts["model"], facts["task"], facts["granularity"], f"{facts['ratio']:g}")
+        key = (facts["model"], cell["processor"], facts["task"], facts["granularity"], f"{facts['ratio']:g}")
         groups[key][facts["method"]].append(cell)
     rows = []
-    for (model, task, granularity, ratio), methods in sorted(groups.items()):
+    for (model, place, task, granularity, ratio), methods in sorted(groups.items()):
         for method in ("dense", *METHODS):
             if found := methods.get(method):
                 found = sorted(found, key=lambda cell: cell["seed"])
@@ -88,16 +88,20 @@ def scores_table() -> str:
                 seeds = ", ".join(str(cell["seed"]) for cell in found)
                 distance = statistics.mean(over_all_rows(cell, cell["divergences"]) for cell in found)
                 far = "" if method == "dense" else f"{distance:.3f}"
-                rows.append([model, task, granularity, name, shown(method), mean, each, far, seeds, str(n)])
+                rows.append(
+                    [model, place, task, granularity, name, shown(method), mean, each, far, seeds, str(n)]
+                )
     return table(
-        ["model", "task", "granularity", "ratio", "method", "mean", "each", "KL", "seeds", "n"], rows
+        ["model", "processor", "task", "granularity", "ratio", "method", "mean", "each", "KL", "seeds", "n"],
+        rows,
     )
 
 
 def margins_table() -> str:
-    """How far ae-bert is above each other row, over the task, ratio and seed cells that both have."""
+    """How far ae-bert is above each other row, over the pairs that have the same teacher."""
     values = {
         (
+            cell["processor"],
             facts["model"],
             facts["task"],
             facts["granularity"],
@@ -124,11 +128,13 @@ def margins_table() -> str:
 
 def studied() -> list[tuple[Facts, Facts]]:
     """Return what the cheap evaluations said of each candidate of the study, and what its fine-tuning made of it."""
-    found = {
-        cell["cell"]["method"]: cell
+    cells = [
+        cell
         for cell in results()
         if (cell["cell"]["task"], cell["cell"]["ratio"], cell["seed"]) == ("mrpc", 0.8, 0)
-    }
+    ]
+    place = next((cell["processor"] for cell in cells if cell["cell"]["method"].startswith("judged-")), None)
+    found = {cell["cell"]["method"]: cell for cell in cells if cell["processor"] == place}
     numbers = [method.removeprefix("judged-") for method in found if method.startswith("judged-")]
     pairs = {number: (f"judged-{number}", f"candidate-{number}") for number in sorted(numbers, key=int)}
     return [(found[judged], found[tuned]) for judged, tuned in pairs.values() if tuned in found]
@@ -197,10 +203,20 @@ def cost_table() -> str:
             share = f"{search / recovery:.2f}"
             gained = f"{100 * over_seeds(cell):.1f}%"
             rows.append(
-                [name, facts["method"], str(count), f"{search:.0f}", f"{recovery:.0f}", share, gained]
+                [
+                    name,
+                    cell["processor"],
+                    facts["method"],
+                    str(count),
+                    f"{search:.0f}",
+                    f"{recovery:.0f}",
+                    share,
+                    gained,
+                ]
             )
     header = [
         "run",
+        "processor",
         "method",
         "candidates",
         "search, s",
