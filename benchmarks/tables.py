@@ -101,8 +101,7 @@ def margins_table() -> str:
     """How far ae-bert is above each other row, cell by cell, each counted from its own dense model.
 
     Where both lie on one processor their dense model is the same, and the margin is the difference of the scores;
-    else
-    the dense models differ by their rounding, and the margin is between what each row lost.
+    else the dense models differ by their rounding, and the margin is between what each row lost.
     """
     lost = losses()
     rows = []
