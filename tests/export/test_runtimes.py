@@ -84,9 +84,9 @@ def test_written_out_attention_answers_alike_and_is_really_taken(family, tiny_mo
 def test_the_small_classes_take_written_out_attention_too(small):
     """transformers' own setter refuses them silently."""
     eager = load_runner(small.folder, "torch", "fp32-eager", threads=1)
-    assert {module.config._attn_implementation for module in eager.model.modules() if hasattr(module, "config")} == {
-        "eager"
-    }
+    assert {
+        module.config._attn_implementation for module in eager.model.modules() if hasattr(module, "config")
+    } == {"eager"}
     expected = predict(small.model, small.encoded, small.tokenizer)
     np.testing.assert_allclose(predict_with(eager, small.encoded, small.tokenizer), expected, atol=1e-5)
 
@@ -105,7 +105,10 @@ def test_bf16_answers_in_float32_and_nearly_the_same(small, runtime):
         assert error > 1e-6  # it is really less precise
     else:
         hint = runner.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT")
-        assert str(hint) in ("<Type: 'bfloat16'>", "<Type: 'float32'>")  # the latter where the processor lacks it
+        assert str(hint) in (
+            "<Type: 'bfloat16'>",
+            "<Type: 'float32'>",
+        )  # the latter where the processor lacks it
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32-eager"])
@@ -125,14 +128,16 @@ def test_a_compiler_that_fails_is_one_sentence(small, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     runner = load_runner(small.model, "torch", COMPILED, threads=1)
-    with pytest.raises(CompileError, match="torch.compile fails here: no C\\+\\+ compiler$"):
+    with pytest.raises(CompileError, match=r"torch\.compile fails here: no C\+\+ compiler$"):
         predict_with(runner, small.encoded, small.tokenizer)
 
 
 def test_compiled_answers_are_the_same(small, monkeypatch):
     """With the compiler's own front, and its slow back end left out."""
     real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda model, dynamic: real(model, dynamic=dynamic, backend="eager"))
+    monkeypatch.setattr(
+        torch, "compile", lambda model, dynamic: real(model, dynamic=dynamic, backend="eager")
+    )
     runner = load_runner(small.model, "torch", COMPILED, threads=1)
     expected = predict(small.model, small.encoded, small.tokenizer)
     np.testing.assert_allclose(predict_with(runner, small.encoded, small.tokenizer, 8), expected, atol=1e-5)
