@@ -96,7 +96,7 @@ def bench(
     seed: int = 0,
     artefacts: Mapping[str, Path] | None = None,
     calibration: Dataset | None = None,
-    limit_s: float = LIMIT_S,
+    limit_s: float | None = None,
     memory: bool = False,
     variants: Mapping[str, Sequence[Variant]] | None = None,
 ) -> list[BenchRow]:
@@ -123,7 +123,7 @@ def bench(
         artefacts: By name, the folder that holds the model's `onnx/` and `openvino/`; what is missing there is made
             and kept. A model without such a folder is exported to a temporary one.
         calibration: Encoded training texts; needed where int8 for OpenVINO has to be made.
-        limit_s: Seconds of timing a batch size.
+        limit_s: Seconds of timing a batch size; 60 by default.
         memory: Whether to measure the peak memory of each variant, in a process of its own.
         variants: By model, exactly these (runtime, precision) instead of `runtimes` and `precisions`.
 
@@ -150,7 +150,7 @@ def bench(
         peaks = _peaks(entrants, samples, threads) if memory else {}
         rows: list[BenchRow] = []
         for size in track(batches, "Timing"):
-            rounds_ms = _timed(entrants, samples[size], rounds, limit_s, seed)
+            rounds_ms = _timed(entrants, samples[size], rounds, LIMIT_S if limit_s is None else limit_s, seed)
             rows += _rows(entrants, rounds_ms, peaks, size, len(encoded), seed)
     return rows
 
