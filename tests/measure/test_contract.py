@@ -70,5 +70,5 @@ def test_none_is_one_sentence(tmp_path):
 )
 def test_a_broken_one_is_one_sentence(tmp_path, text):
     (tmp_path / CONTRACT_FILE).write_text(text)
-    with pytest.raises(RunError, match="can be read .*: run the compression again"):
+    with pytest.raises(RunError, match=r"can be read .*: run the compression again"):
         read_contract(tmp_path)
