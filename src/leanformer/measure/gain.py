@@ -70,8 +70,8 @@ def _fastest(rows: list[dict[str, Any]], model: str, batch: int) -> dict[str, An
 
 def _gain(plain: Mapping[str, Any], compressed: Mapping[str, Any], seed: int) -> Gain:
     ratio, low, high = bootstrap_ratio_interval(plain["rounds_ms"], compressed["rounds_ms"], seed)
-    names = (f"{row['runtime']} {row['precision']}" for row in (plain, compressed))
-    return Gain(*names, ratio, low, high, gain=low > 1.0)
+    best_plain, best_compressed = (f"{row['runtime']} {row['precision']}" for row in (plain, compressed))
+    return Gain(best_plain, best_compressed, ratio, low, high, gain=low > 1.0)
 
 
 def exit_code(by_batch: Mapping[str, Mapping[str, Any]] | None) -> int:
