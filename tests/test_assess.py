@@ -13,6 +13,8 @@ from leanformer.run import Run
 from leanformer.tasks.load import DataSpec
 from tiny import build_model
 
+BRIEFLY = {"limit_s": 0.0, "precisions": ["fp32"]}
+
 
 @pytest.fixture(scope="module")
 def reversed_model(tiny_tokenizer, tmp_path_factory):
@@ -55,7 +57,7 @@ def test_label_order_is_that_of_the_data_whichever_way_a_model_is_stored(
 
 def test_bench_scores_in_the_order_of_the_data_too(reversed_model, reading, monkeypatch):
     monkeypatch.setattr("leanformer.assess.installed", lambda folder: False)
-    (row,) = bench_models([str(reversed_model)], [2], rounds=2, reading=reading)
+    (row,) = bench_models([str(reversed_model)], [2], rounds=2, reading=reading, **BRIEFLY)
     assert row.score == evaluate(str(reversed_model), reading).value
     assert row.model == "reversed"
 
@@ -70,7 +72,7 @@ def test_models_with_different_tokenizers_are_not_compared(reversed_model, readi
     tokenizer.add_tokens(["[NEW]"])
     tokenizer.save_pretrained(other)
     with pytest.raises(ModelError):
-        bench_models([str(reversed_model), str(other)], [2], rounds=2, reading=reading)
+        bench_models([str(reversed_model), str(other)], [2], rounds=2, reading=reading, **BRIEFLY)
 
 
 def test_model_in_a_run_brings_its_data_and_settings(tmp_path):
@@ -110,21 +112,25 @@ def test_models_that_read_texts_differently_are_not_compared(tiny_tokenizer, rea
     cut = replace(reading, truncate=True)
     for first, second in (("whole", "short"), ("untyped", "whole")):
         with pytest.raises(ModelError, match="reads the texts differently"):
-            bench_models([str(tmp_path / first), str(tmp_path / second)], [2], rounds=2, reading=cut)
-    rows = bench_models([str(tmp_path / "whole"), str(tmp_path / "untyped")], [2], rounds=2, reading=cut)
+            bench_models(
+                [str(tmp_path / first), str(tmp_path / second)], [2], rounds=2, reading=cut, **BRIEFLY
+            )
+    rows = bench_models(
+        [str(tmp_path / "whole"), str(tmp_path / "untyped")], [2], rounds=2, reading=cut, **BRIEFLY
+    )
     assert [row.model for row in rows] == ["whole", "untyped"]  # what it does not read, it need not be given
 
 
 def test_a_model_that_is_named_twice_is_refused(reversed_model, reading):
     with pytest.raises(ModelError, match="named twice"):
-        bench_models([str(reversed_model)] * 2, [2], rounds=2, reading=reading)
+        bench_models([str(reversed_model)] * 2, [2], rounds=2, reading=reading, **BRIEFLY)
 
 
 def test_bench_says_which_runtimes_it_leaves_out(reversed_model, reading, monkeypatch):
     said = []
     monkeypatch.setattr("leanformer.assess.installed", lambda folder: False)
     monkeypatch.setattr("leanformer.assess.say", said.append)
-    bench_models([str(reversed_model)], [2], rounds=2, reading=reading)
+    bench_models([str(reversed_model)], [2], rounds=2, reading=reading, **BRIEFLY)
     for extra in ("onnx", "openvino"):
         assert any(f'pip install "leanformer[{extra}]"' in line for line in said)
 

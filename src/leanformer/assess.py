@@ -16,7 +16,7 @@ from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.layout import FILES, FOLDERS, artefact
 from leanformer.export.loading import load_config
-from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.export.runtimes import PRECISIONS, load_runner, predict_with
 from leanformer.exports import RUNTIME_OF, Examples, installed, write_exports
 from leanformer.job import resolved_data
 from leanformer.measure.bench import BenchRow, bench, check_sizes
@@ -100,6 +100,11 @@ def model_folder(model: str) -> str:
     return str(Path(model) / "model") if is_run(Path(model)) else model
 
 
+def is_one_run(models: Sequence[str]) -> bool:
+    """Whether the user named a run alone, which stands for its dense and its compressed model."""
+    return len(models) == 1 and is_run(Path(models[0]))
+
+
 def evaluate(model: str, reading: Reading) -> Score:
     """Score a model on the validation rows.
 
@@ -151,12 +156,18 @@ def export(model: str, folder: str, int8: bool, out: Path | None, reading: Readi
         return write_exports(Path(source), target, folder, int8=False, examples=None)
     data = reading.load(model)
     with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
-        ready, examples = _ready(source, data, reading, Path(scratch))
+        ready, examples = ready_model(source, data, reading, Path(scratch))
         return write_exports(ready, target, folder, int8, examples)
 
 
 def bench_models(
-    models: Sequence[str], batches: Sequence[int], rounds: int, reading: Reading
+    models: Sequence[str],
+    batches: Sequence[int],
+    rounds: int,
+    reading: Reading,
+    limit_s: float | None = None,
+    precisions: Sequence[str] = PRECISIONS,
+    memory: bool = False,
 ) -> list[BenchRow]:
     """Time and score models side by side, on every runtime that is installed.
 
@@ -164,8 +175,11 @@ def bench_models(
         models: Run directories, model folders or hub ids; the first one is the baseline. A run alone stands for its
             dense and its compressed model.
         batches: Batch sizes, in texts.
-        rounds: How often each variant is timed.
+        rounds: How often each variant is timed, at least.
         reading: The data.
+        limit_s: Seconds of timing a batch size; 60 by default.
+        precisions: Which precisions to measure.
+        memory: Whether to measure the peak memory of each variant.
 
     Returns:
         The rows.
@@ -180,7 +194,7 @@ def bench_models(
     data = reading.load(models[0])
     with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
         ready = {
-            name: _ready(source, data, reading, Path(scratch) / str(number))
+            name: ready_model(source, data, reading, Path(scratch) / str(number))
             for number, (name, source) in enumerate(sources.items())
         }
         (first, examples), *others = [(name, made) for name, (_, made) in ready.items()]
@@ -193,9 +207,12 @@ def bench_models(
             examples.tokenizer,
             data.task,
             runtimes=["torch", *_installed_runtimes()],
+            precisions=precisions,
             batches=batches,
             threads=reading.threads,
             rounds=rounds,
+            limit_s=limit_s,
+            memory=memory,
             artefacts={
                 name: run for name, source in sources.items() if (run := _kept_exports(source, reading))
             },
@@ -234,7 +251,7 @@ def _kept_exports(source: str, reading: Reading) -> Path | None:
 
 def _bench_sources(models: Sequence[str]) -> dict[str, str]:
     """Name the models: a run alone is two of them."""
-    if len(models) == 1 and is_run(Path(models[0])):
+    if is_one_run(models):
         return {"dense": str(Path(models[0]) / "teacher"), "compressed": model_folder(models[0])}
     if twice := [model for model in models if models.count(model) > 1]:
         raise ModelError(f"{twice[0]} is named twice: it needs to be timed only once")
@@ -296,8 +313,21 @@ def _encode(
     return encode(getattr(data, split), tokenizer, longest, bool(reading.truncate))
 
 
-def _ready(source: str, data: TaskData, reading: Reading, scratch: Path) -> tuple[Path, Examples]:
-    """Copy a model with its head in the order of the data's labels, and encode the rows for it."""
+def ready_model(source: str, data: TaskData, reading: Reading, scratch: Path) -> tuple[Path, Examples]:
+    """Copy a model with its head in the order of the data's labels, and encode the rows for it.
+
+    Args:
+        source: A model folder or hub id.
+        data: The data.
+        reading: How texts are to be read.
+        scratch: Where the copy goes.
+
+    Returns:
+        The copy's folder, and the rows.
+
+    Raises:
+        LeanformerError: If the model has no head for the task, or the data can not be encoded for it.
+    """
     model, tokenizer = _with_head(source, data.task, reading)
     save_model(model, tokenizer, scratch)
     _, held_out = split_held_out(_encode(data, "train", model, tokenizer, reading), data.task, seed=0)

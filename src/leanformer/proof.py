@@ -13,10 +13,12 @@ from leanformer.export.exporters import remove_int8
 from leanformer.exports import Examples, installed, write_exports
 from leanformer.measure.bench import BATCHES, ROUNDS, bench
 from leanformer.measure.flips import flips
+from leanformer.measure.gain import gains
 from leanformer.measure.machine import machine
 from leanformer.measure.statistics import paired_drop
 from leanformer.progress import say
 from leanformer.record import model_facts, speed_facts
+from leanformer.report.runtimes import kept_rows
 from leanformer.run import Facts, Run
 from leanformer.structure.cost import size_mb
 from leanformer.tasks.predict import predict, score_logits
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 SCORE_STAGE, SPEED_STAGE = "scores", "speed"
 EXPORT_STAGES = {"onnx": "ONNX", "openvino": "OpenVINO"}
 SHOWN_FLIPS = 200
-QUICK_ROUNDS = 6
+QUICK_ROUNDS, QUICK_LIMIT_S = 6, 5.0
 
 
 def prove(
@@ -46,7 +48,7 @@ def prove(
         test: Further labelled rows, where there are any.
 
     Returns:
-        Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, machine.
+        Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, gain, machine.
     """
     scores = run.stage(SCORE_STAGE, lambda _: _scores(run, dense, small, examples, test))
     exports = [row for folder in run.job.exports for row in _exports(run, folder, examples)]
@@ -118,9 +120,12 @@ def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts
         seed=run.job.seed,
         artefacts={"compressed": run.folder},
         calibration=examples.calibration,
+        limit_s=QUICK_LIMIT_S if run.job.quick else None,
     )
     for row in exports:
         if not row["accepted"]:
             remove_int8(run.folder, row["runtime"])  # the bench has made it again, to time it
     table = [asdict(row) for row in rows]
-    return {"bench": table, **speed_facts(table), "machine": machine(run.job.threads)}
+    kept = kept_rows({"bench": table, "exports": exports})
+    gain = {batch: asdict(one) for batch, one in gains(kept, run.job.seed).items()}
+    return {"bench": table, **speed_facts(table), "gain": gain, "machine": machine(run.job.threads)}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from leanformer import __version__
+from leanformer.measure.contract import CONTRACT_FILE, contract_of
 from leanformer.report.card import model_card
 from leanformer.report.page import write_report
 from leanformer.run import Facts, Run
@@ -129,7 +130,7 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
 
 
 def write_record(run: Run, result: dict[str, Any]) -> Facts:
-    """Write result.json, the model card and report.html.
+    """Write result.json, contract.json, the model card and report.html.
 
     Args:
         run: The run.
@@ -139,5 +140,6 @@ def write_record(run: Run, result: dict[str, Any]) -> Facts:
         Where the page is.
     """
     run.write("result.json", json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    run.write(CONTRACT_FILE, contract_of(result).to_json())
     run.write("model/README.md", model_card(result))
     return {"page": str(write_report(run.folder))}

@@ -24,7 +24,7 @@ JOB_FILE = "job.toml"
 JOB_BEGUN = ".job.toml.partial"  # all that a kill before the job was written whole leaves
 LOG_FILE = "log.jsonl"
 ARTEFACTS = (
-    *(JOB_FILE, LOG_FILE, "result.json", "report.html"),
+    *(JOB_FILE, LOG_FILE, "result.json", "contract.json", "report.html"),
     *("data", "teacher", "search", "model", "model/README.md", "onnx", "openvino"),
 )
 Facts = dict[str, Any]

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from cli_process import leanformer, started
 
+from leanformer.export.cpu import cpu
 from leanformer.job import Job
+from leanformer.measure.gain import exit_code
 from leanformer.run import Run
 
 PATIENCE_S = 120.0
@@ -67,7 +69,7 @@ def test_data_are_shown_before_the_run(finished):
 
 def test_everything_lands_in_the_folder(finished):
     names = {path.name for path in finished["folder"].iterdir()}
-    wanted = {"job.toml", "log.jsonl", "result.json", "report.html"}
+    wanted = {"job.toml", "log.jsonl", "result.json", "contract.json", "report.html"}
     assert names == wanted | {"teacher", "search", "model", "onnx", "openvino"}
     assert [path.name for path in (finished["folder"] / "search").iterdir()] == ["journal.log"]
 
@@ -89,7 +91,9 @@ def test_result_file_has_every_stage_and_picture(finished):
     }
     fp32 = [row["max_difference"] for row in result["exports"] if row["precision"] == "fp32"]
     assert max(fp32) < 1e-5
-    assert len(result["bench"]) == 20
+    bf16 = {"bf16"} if "bf16" in cpu().features else set()
+    assert {row["precision"] for row in result["bench"]} == {"fp32", "fp32-eager", "int8"} | bf16
+    assert len(result["bench"]) == 2 * 2 * (6 + 2 * len(bf16))
     assert result["command"].startswith("leanformer compress ")
 
 
@@ -148,10 +152,16 @@ def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypat
     monkeypatch.setattr(
         leanformer.assess, "installed", lambda folder: False
     )  # PyTorch alone: seconds, not minutes
-    done = call("bench", "small", "--batch", 2, "--rounds", 3, "--threads", 1, "--json")
-    assert done.exit_code == 0, done.stderr
-    rows = json.loads(done.stdout)["rows"]
-    assert [(row["model"], row["batch"]) for row in rows] == [("dense", 2), ("compressed", 2)]
+    words = ("--batch", 2, "--rounds", 3, "--limit", 0, "--no-memory", "--threads", 1, "--json")
+    done = call("bench", "small", *words)
+    record = json.loads(done.stdout)
+    assert done.exit_code == exit_code(record["gain"]), done.stderr
+    assert record["gain"].keys() == {"2"}
+    rows = [row for row in record["rows"] if row["precision"] == "fp32"]
+    assert [(row["model"], row["batch"], row["rounds"]) for row in rows] == [
+        ("dense", 2, 4),
+        ("compressed", 2, 4),
+    ]
     assert rows[0].keys() >= {"model", "runtime", "precision", "batch", "latency_ms", "ratio", "score"}
     assert rows[0]["ratio"] == 1.0
     assert rows[1]["score"] == finished["record"]["compressed"]["score"]
@@ -183,6 +193,7 @@ def test_finished_run_is_shown_again_by_resume(call, finished, workshop, monkeyp
     monkeypatch.chdir(workshop)
     again = call("compress", "--resume", "--out", "small", "--json")
     assert json.loads(again.stdout) == finished["record"]
+    assert again.exit_code == exit_code(finished["record"]["gain"])
 
 
 def kill_when(seen, *arguments, folder):
@@ -215,7 +226,7 @@ def test_the_same_job_killed_at_every_stage_ends_the_same(finished, workshop):
         assert kill_when(seen, *arguments, *resume, folder=workshop) == -signal.SIGKILL
         assert seen(), f"the run was over before stop {number}"
     done = leanformer(*arguments, "--resume", "--json", folder=workshop)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exit_code(json.loads(done.stdout)["gain"]), done.stderr
     assert chosen(broken) == chosen(whole)
     for name in ("teacher", "model"):
         files = [folder / name / "model.safetensors" for folder in (broken, whole)]

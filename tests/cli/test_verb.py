@@ -20,7 +20,7 @@ def noisy(fail: bool = False) -> Answer:
     ctypes.CDLL(None).printf(b"from C, buffered\\n")
     if fail:
         raise {error}
-    return Answer({{"answer": 42}}, "forty-two")
+    return Answer({{"answer": 42}}, "forty-two", exit_code={code})
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(noisy)
@@ -29,8 +29,8 @@ app()
 NOISES = ("from Python", "from the descriptor", "from a child", "from C, buffered")
 
 
-def noisy(*words, error="KeyboardInterrupt"):
-    command = [sys.executable, "-c", NOISY.format(error=error), *words]
+def noisy(*words, error="KeyboardInterrupt", code=0):
+    command = [sys.executable, "-c", NOISY.format(error=error, code=code), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -41,7 +41,7 @@ def test_json_is_alone_on_standard_output():
 
 
 def test_json_does_not_depend_on_the_encoding_of_the_terminal():
-    words = [sys.executable, "-c", NOISY.format(error="OSError").replace("42}", "'🎬'}"), "--json"]
+    words = [sys.executable, "-c", NOISY.format(error="OSError", code=0).replace("42}", "'🎬'}"), "--json"]
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     assert json.loads(done.stdout) == {"answer": "🎬"}
@@ -63,6 +63,11 @@ def test_what_the_machine_refuses_is_one_sentence_too(code, message):
 
 def test_people_get_the_table():
     assert noisy().stdout.strip() == "forty-two"
+
+
+def test_a_verdict_has_its_own_exit_code_and_is_printed_all_the_same():
+    done = noisy("--json", code=3)
+    assert (done.returncode, json.loads(done.stdout)) == (3, {"answer": 42})
 
 
 def test_what_a_user_can_mend_is_one_sentence_and_exit_code_2():

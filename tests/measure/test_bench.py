@@ -1,3 +1,4 @@
+import json
 import time
 from dataclasses import asdict
 
@@ -7,9 +8,11 @@ import torch
 
 from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError
+from leanformer.export.cpu import Cpu
 from leanformer.export.layout import artefact
-from leanformer.export.runtimes import TorchRunner
-from leanformer.measure.bench import bench, check_sizes, sample_batches
+from leanformer.export.runtimes import COMPILED, VARIANTS, CompileError, TorchRunner
+from leanformer.measure.bench import bench, check_sizes
+from leanformer.measure.samples import sample_batches
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.metrics import score
 from leanformer.tasks.predict import predict
@@ -31,7 +34,15 @@ def table(pair, mood_train, mood_held_out, mood_task, tiny_tokenizer, tmp_path_f
     """All variants of both models, and where their exports are kept."""
     homes = {name: tmp_path_factory.mktemp(name) for name in pair[0]}
     before = torch.get_num_threads()
-    rows = bench(
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leanformer.measure.bench.cpu", lambda: Cpu("a CPU", "x86_64", ("vnni", "bf16")))
+        rows = timed(pair, mood_held_out, mood_task, mood_train, tiny_tokenizer, homes)
+    assert torch.get_num_threads() == before
+    return rows, homes
+
+
+def timed(pair, mood_held_out, mood_task, mood_train, tiny_tokenizer, homes):
+    return bench(
         pair[0],
         mood_held_out,
         tiny_tokenizer,
@@ -41,17 +52,13 @@ def table(pair, mood_train, mood_held_out, mood_task, tiny_tokenizer, tmp_path_f
         rounds=4,
         artefacts=homes,
         calibration=mood_train.select(range(8)),
+        limit_s=0.0,
     )
-    assert torch.get_num_threads() == before
-    return rows, homes
 
 
 def test_the_whole_table(table, pair, mood_held_out, tiny_tokenizer):
     (folders, lean), (rows, homes) = pair, table
-    variants = [("torch", "fp32")]
-    variants += [
-        (runtime, precision) for runtime in ("onnxruntime", "openvino") for precision in ("fp32", "int8")
-    ]
+    variants = [variant for variant in VARIANTS if variant[1] != COMPILED]
     expected = [(batch, name, *variant) for batch in (1, 4) for name in folders for variant in variants]
     assert [(row.batch, row.model, row.runtime, row.precision) for row in rows] == expected
     check_numbers(
@@ -69,13 +76,18 @@ def check_numbers(rows, lean_score):
         assert row.ratio == pytest.approx(baseline.latency_ms / row.latency_ms)
         assert 0 <= row.score <= 1
         assert row.first_call_ms > 0
-        assert all(isinstance(value, (str, int, float)) for value in asdict(row).values())
-        if row.precision == "fp32" and row.model == "lean":
+        assert row.rounds == len(row.rounds_ms) == 4
+        assert not row.settled  # so few rounds say nothing
+        assert row.latency_ms == pytest.approx(np.median(row.rounds_ms), abs=1e-3)
+        assert json.loads(json.dumps(asdict(row)))["peak_mb"] is None
+        if row.precision.startswith("fp32") and row.model == "lean":
             assert row.score == pytest.approx(lean_score)
     size = {(row.model, row.runtime, row.precision): row.size_mb for row in rows}
     for runtime in ("torch", "onnxruntime", "openvino"):
         assert size["lean", runtime, "fp32"] < size["dense", runtime, "fp32"]
     assert size["dense", "onnxruntime", "int8"] < size["dense", "onnxruntime", "fp32"]
+    assert size["dense", "torch", "bf16"] == pytest.approx(size["dense", "torch", "fp32"] / 2)
+    assert size["dense", "openvino", "bf16"] == size["dense", "openvino", "fp32"]
 
 
 def test_the_baseline_is_always_there(pair, table, mood_held_out, mood_task, tiny_tokenizer):
@@ -90,6 +102,7 @@ def test_the_baseline_is_always_there(pair, table, mood_held_out, mood_task, tin
         batches=[2],
         threads=1,
         rounds=2,
+        limit_s=0.0,
         artefacts=table[1],
     )
     assert [(row.runtime, row.precision) for row in rows] == [("torch", "fp32"), ("onnxruntime", "fp32")]
@@ -107,6 +120,7 @@ def test_a_file_of_another_model_is_refused(pair, table, mood_held_out, mood_tas
             runtimes=["onnxruntime"],
             precisions=["fp32"],
             rounds=2,
+            limit_s=0.0,
             threads=1,
             artefacts={"dense": table[1]["lean"]},
         )
@@ -156,15 +170,80 @@ def test_the_first_call_is_timed_before_the_scoring(
     def load(source, runtime, precision, threads):
         return SlowStart(pair[1], threads)
 
-    monkeypatch.setattr("leanformer.measure.bench.load_runner", load)
+    monkeypatch.setattr("leanformer.measure.field.load_runner", load)
     rows = bench(
         {"lean": pair[0]["lean"]},
         mood_held_out,
         tiny_tokenizer,
         mood_task,
         ["torch"],
+        ["fp32"],
         batches=(2, 1),
         threads=1,
         rounds=2,
+        limit_s=0.0,
     )
     assert [row.first_call_ms == rows[0].first_call_ms >= 200 for row in rows] == [True, True]
+
+
+@pytest.fixture
+def lean_bench(pair, mood_held_out, mood_task, tiny_tokenizer):
+    """lean_bench(...) -> the rows of the smaller model alone, two rounds."""
+
+    def run(**settings):
+        given = {"batches": [2], "threads": 1, "rounds": 2, "limit_s": 0.0} | settings
+        return bench({"lean": pair[0]["lean"]}, mood_held_out, tiny_tokenizer, mood_task, **given)
+
+    return run
+
+
+def test_bf16_is_left_out_where_the_processor_lacks_it_and_that_is_said_once(lean_bench, monkeypatch):
+    said = []
+    monkeypatch.setattr("leanformer.measure.bench.say", said.append)
+    monkeypatch.setattr("leanformer.measure.bench.cpu", lambda: Cpu("old", "x86_64", ("avx2",)))
+    rows = lean_bench(runtimes=["torch"], batches=[1, 2])
+    assert [row.precision for row in rows] == ["fp32", "fp32-eager"] * 2
+    assert said == ["bf16 is not timed: this processor does not compute in bfloat16"]
+
+
+def test_what_can_not_be_compiled_is_left_out_and_said(lean_bench, monkeypatch):
+    def compile_nothing(model, dynamic):
+        def fail(**inputs):
+            raise RuntimeError("no compiler")
+
+        return fail
+
+    said = []
+    monkeypatch.setattr("leanformer.measure.bench.say", said.append)
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    rows = lean_bench(runtimes=["torch"], precisions=["fp32", COMPILED])
+    assert [row.precision for row in rows] == ["fp32"]
+    assert said == [f"lean torch {COMPILED} is left out: torch.compile fails here: no compiler"]
+    assert issubclass(CompileError, ModelError)
+
+
+def test_exactly_the_variants_that_are_named(lean_bench):
+    rows = lean_bench(variants={"lean": [("torch", "fp32-eager"), ("torch", "fp32")]})
+    assert [(row.runtime, row.precision) for row in rows] == [("torch", "fp32"), ("torch", "fp32-eager")]
+
+
+def test_rounds_go_on_until_ratios_settle(lean_bench):
+    """A model against itself, in both kinds of attention: at most 200 rounds of milliseconds."""
+    for row in lean_bench(runtimes=["torch"], precisions=["fp32", "fp32-eager"], limit_s=20.0):
+        assert row.rounds >= 6
+        half = (row.ratio_high - row.ratio_low) / 2
+        assert row.settled == (half <= 0.05 * row.ratio)
+
+
+def test_peak_memory_is_that_of_each_variant_alone(lean_bench, table, pair):
+    lean_home = table[1]["lean"]
+    rows = lean_bench(
+        runtimes=["onnxruntime"],
+        precisions=["fp32"],
+        memory=True,
+        batches=[1, 2],
+        artefacts={"lean": lean_home},
+    )
+    peak = {(row.runtime, row.batch): row.peak_mb for row in rows}
+    assert peak["torch", 1] == peak["torch", 2]  # one process answers the longest batch of all
+    assert 20 < peak["onnxruntime", 1] < peak["torch", 1] / 1.5  # nobody else's libraries are in it

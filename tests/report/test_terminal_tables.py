@@ -61,3 +61,17 @@ def test_markup_in_names_is_not_interpreted(result: dict[str, Any]) -> None:
 
 def test_a_large_model_is_sized_in_plain_digits(result: dict[str, Any]) -> None:
     assert " 1,340" in printed(bench_table([result["bench"][0] | {"size_mb": 1340.2}]))
+
+
+def test_peak_memory_is_shown_where_it_was_measured(result: dict[str, Any]) -> None:
+    assert "peak MB" not in printed(bench_table(result["bench"]))
+    text = printed(bench_table([result["bench"][0] | {"peak_mb": 612.4}, *result["bench"][1:]]))
+    assert "peak MB" in text
+    assert " 612" in text
+
+
+def test_a_ratio_that_did_not_settle_is_marked(result: dict[str, Any]) -> None:
+    row = result["bench"][1] | {"settled": False}
+    text = printed(bench_table([result["bench"][0] | {"settled": True}, row]))
+    assert text.count("~") == 2
+    assert f"~{row['ratio']:.2f}×" in text

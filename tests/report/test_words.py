@@ -177,3 +177,22 @@ def test_an_int8_that_was_not_kept_is_never_the_fastest(result: dict[str, Any]) 
     for export in result["exports"]:
         export["accepted"] = export["precision"] == "fp32"
     assert "compressed model in its own (OpenVINO fp32)" in notes(result)
+
+
+def gain_of(ratio: float, low: float, high: float) -> dict[str, Any]:
+    names = {"best_plain": "onnxruntime int8", "best_compressed": "openvino int8"}
+    return {**names, "ratio": ratio, "low": low, "high": high, "gain": low > 1}
+
+
+def test_the_gain_is_over_the_best_plain_variant() -> None:
+    result = changed(0.2, [-0.5, 0.9], gain={"1": gain_of(1.8, 1.7, 1.9), "8": gain_of(2.5, 2.4, 2.6)})
+    said = "Batch 1: 1.80× (1.70 to 1.90) over the best plain variant, ONNX Runtime int8, in OpenVINO int8."
+    assert said in notes(result)
+    assert verdict(result).tone == "good"
+
+
+def test_no_gain_names_what_to_use_instead() -> None:
+    result = changed(0.2, [-0.5, 0.9], gain={"1": gain_of(1.02, 0.97, 1.06), "8": gain_of(2.5, 2.4, 2.6)})
+    assert "Batch 1: no gain over ONNX Runtime int8: use that instead" in notes(result)
+    assert "Batch 8: 2.50×" in notes(result)
+    assert verdict(result).tone == "mixed"

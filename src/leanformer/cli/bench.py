@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from leanformer.cli.verb import Answer, DataOptions, MaxTokens, Threads, Truncate, Trust, reading, verb
+from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Threads, Truncate, Trust, reading, verb
 
 
 @verb
@@ -17,25 +17,43 @@ def bench(
     ],
     data: DataOptions,
     batch: Annotated[list[int], typer.Option(help="Texts a batch; may be given several times.")] = [1, 8],  # noqa: B006
-    rounds: Annotated[int, typer.Option(help="How often each variant is timed.")] = 20,
+    rounds: Annotated[int, typer.Option(help="How often each variant is timed, at least.")] = 20,
+    limit: Limit = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Time torch.compile too; compiling takes minutes.")
+    ] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory/--no-memory", help="Measure the peak memory of each variant.")
+    ] = True,
     truncate: Truncate = None,
     max_tokens: MaxTokens = None,
     threads: Threads = None,
     trust_remote_code: Trust = None,
 ) -> Answer:
-    """Time MODELS on real texts, in PyTorch, ONNX Runtime and OpenVINO, fp32 and int8, and score every variant.
+    """Time MODELS on real texts, in PyTorch, ONNX Runtime and OpenVINO, fp32, bf16 and int8, and score every variant.
 
-    All variants take turns with the same threads; ratios to the first model in PyTorch come with 95% intervals. A run
-    alone stands for its dense and its compressed model, and brings its data along.
+    All variants take turns with the same threads, until the 95% intervals of the ratios to the first model in PyTorch
+    are within 5%. A run alone stands for its dense and its compressed model, and brings its data along; exit code 3
+    says that its compressed model gains nothing over the best plain variant of the dense one.
 
     leanformer bench small
 
     leanformer bench bert-folder small --data reviews/ --batch 1 --batch 32
     """
-    from leanformer.assess import bench_models
+    from rich.console import Group
+    from rich.text import Text
+
+    from leanformer.assess import bench_models, is_one_run
+    from leanformer.export.runtimes import COMPILED, PRECISIONS
+    from leanformer.measure.gain import exit_code, gains
     from leanformer.measure.machine import machine
+    from leanformer.report.runtimes import gain_sentences
     from leanformer.report.table import bench_table
 
     asked = reading(data, truncate, max_tokens, threads, trust_remote_code)
-    rows = [asdict(row) for row in bench_models(models, batch, rounds, asked)]
-    return Answer({"rows": rows, "machine": machine(threads)}, bench_table(rows))
+    precisions = (*PRECISIONS, COMPILED) if compile else PRECISIONS
+    found = bench_models(models, batch, rounds, asked, limit, precisions, memory)
+    rows = [asdict(row) for row in found]
+    gain = {size: asdict(one) for size, one in gains(rows).items()} if is_one_run(models) else None
+    shown = Group(bench_table(rows), Text("\n".join(gain_sentences(gain or {}))))
+    return Answer({"rows": rows, "machine": machine(threads), "gain": gain}, shown, exit_code(gain))

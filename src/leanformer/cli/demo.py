@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +43,8 @@ def demo(
     if _is_finished(out, job):
         say(f"{out} holds this demo, finished: here is its result; to run it again give another --out")
         resume = True
-    return answer(run_job(job, out, resume, lambda folder: write_rotten_tomatoes(folder, quick)))
+    record = run_job(job, out, resume, lambda folder: write_rotten_tomatoes(folder, quick))
+    return replace(answer(record), exit_code=0)  # a demonstration has succeeded, whatever it shows
 
 
 def _is_finished(out: Path, job: Job) -> bool:

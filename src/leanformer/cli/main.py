@@ -9,6 +9,7 @@ import typer
 
 from leanformer import __version__
 from leanformer.cli.bench import bench
+from leanformer.cli.check import check
 from leanformer.cli.compress import compress
 from leanformer.cli.demo import demo
 from leanformer.cli.evaluate import evaluate
@@ -51,7 +52,7 @@ def _main(
     """Read the options that stand before the verb."""
 
 
-for _verb in (demo, compress, evaluate, export, bench, methods, report):
+for _verb in (demo, compress, evaluate, export, bench, check, methods, report):
     app.command()(_verb)
 
 

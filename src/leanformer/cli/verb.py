@@ -42,6 +42,12 @@ Threads = Annotated[int | None, typer.Option(help="Processor threads.", show_def
 Trust = Annotated[
     bool | None, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
+Limit = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds of timing a batch size, if the ratios do not settle before.", show_default="60"
+    ),
+]
 Truncate = Annotated[bool | None, _about_data("Cut texts that are too long.", "--truncate")]
 MaxTokens = Annotated[int | None, _about_data("Longest input in tokens.", default="what the model takes")]
 
@@ -70,10 +76,12 @@ class Answer:
     Attributes:
         record: For scripts: what `--json` prints.
         shown: For people: printed on standard output without `--json`.
+        exit_code: What the process ends with: 0, or what the verb's help says of a verdict.
     """
 
     record: Any
     shown: RenderableType
+    exit_code: int = 0
 
 
 def reading(
@@ -145,6 +153,8 @@ def verb(command: Callable[..., Answer]) -> Callable[..., None]:
         with _sentences(can_resume="resume" in values), _standard_output_to_error():
             answer = command(**values)
         _print(answer, as_json)
+        if answer.exit_code:
+            raise typer.Exit(answer.exit_code)
 
     run.__doc__ = _help(command.__doc__ or "")
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "bf16", "int8"]
 
 FOLDERS: dict[str, str] = {"onnxruntime": "onnx", "openvino": "openvino"}
 FILES: dict[tuple[str, str], str] = {
     ("onnxruntime", "fp32"): "model.onnx",
     ("onnxruntime", "int8"): "model_int8.onnx",
     ("openvino", "fp32"): "openvino_model.xml",
+    ("openvino", "bf16"): "openvino_model.xml",  # the same file, computed in bfloat16
     ("openvino", "int8"): "openvino_model_int8.xml",
 }
 BYTES_PER_MB = 1_000_000
@@ -35,7 +36,7 @@ def artefact(root: Path, runtime: str, precision: str) -> Path:
     Args:
         root: The folder that holds `onnx/` and `openvino/`.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32" or "int8".
+        precision: "fp32", "bf16" or "int8".
 
     Returns:
         For example root/onnx/model_int8.onnx; it need not exist.
@@ -55,7 +56,7 @@ def find_artefact(source: Path, runtime: str, precision: str) -> Path:
     Args:
         source: The file itself, its folder, or the folder above that.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32" or "int8".
+        precision: "fp32", "bf16" or "int8".
 
     Returns:
         The file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,8 +12,6 @@ import numpy as np
 from leanformer.errors import ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.extras import require
-from leanformer.export.layout import find_artefact
-from leanformer.export.loading import load_classifier
 from leanformer.tasks.encode import MODEL_COLUMNS, batches
 
 if TYPE_CHECKING:
@@ -20,14 +19,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RUNTIMES = ("torch", "onnxruntime", "openvino")
-PRECISIONS = ("fp32", "int8")
+COMPILED = "fp32-compiled"  # compiling takes minutes, so it is measured only when it is asked for
+PRECISIONS = ("fp32", "fp32-eager", "bf16", "int8")
 VARIANTS = (
     ("torch", "fp32"),
+    ("torch", "fp32-eager"),
+    ("torch", COMPILED),
+    ("torch", "bf16"),
     ("onnxruntime", "fp32"),
     ("onnxruntime", "int8"),
     ("openvino", "fp32"),
+    ("openvino", "bf16"),
     ("openvino", "int8"),
 )
+
+
+class CompileError(ModelError):
+    """torch.compile does not work here, or not for this model."""
 
 
 class Runner(Protocol):
@@ -35,7 +43,7 @@ class Runner(Protocol):
 
     Attributes:
         name: "torch", "onnxruntime" or "openvino".
-        precision: "fp32" or "int8".
+        precision: "fp32", "bf16" or "int8"; for torch also "fp32-eager" and "fp32-compiled".
     """
 
     name: str
@@ -47,24 +55,47 @@ class Runner(Protocol):
 
 
 class TorchRunner:
-    """Eager PyTorch in float32, with its own fused attention; its thread count holds for the whole process."""
+    """PyTorch on the processor; its thread count holds for the whole process.
+
+    "fp32" is eager execution with PyTorch's fused attention (sdpa), "fp32-eager" the same with the attention written
+    out, "fp32-compiled" the first one through torch.compile, which compiles at the first call. In "bf16" weights and
+    the whole forward pass are bfloat16; the logits are given as float32 all the same. "fp32-eager" and "bf16" change
+    the model that they are given.
+    """
 
     name = "torch"
 
-    def __init__(self, model: PreTrainedModel, threads: int, inputs: Sequence[str] = MODEL_COLUMNS) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        threads: int,
+        inputs: Sequence[str] = MODEL_COLUMNS,
+        precision: str = "fp32",
+    ) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        self.precision = "fp32"
+        self.precision = precision
         self.model, self.inputs = model.eval(), inputs
+        if precision == "bf16":
+            self.model.to(torch.bfloat16)
+        elif precision == "fp32-eager":
+            # Not by set_attn_implementation, which refuses our small classes silently.
+            self.model.config._attn_implementation = "eager"
+        self.forward = torch.compile(self.model, dynamic=True) if precision == COMPILED else self.model
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer a batch."""
         import torch
 
         tensors = {name: torch.from_numpy(ids) for name, ids in batch.items() if name in self.inputs}
-        with torch.inference_mode():
-            return self.model(**tensors).logits.numpy()
+        try:
+            with torch.inference_mode():
+                return self.forward(**tensors).logits.float().numpy()
+        except Exception as error:
+            if self.precision != COMPILED:
+                raise
+            raise CompileError(f"torch.compile fails here: {first_line(error)}") from error
 
 
 class OnnxRunner:
@@ -91,7 +122,8 @@ class OnnxRunner:
 class OpenVinoRunner:
     """OpenVINO on the processor, tuned for the time of one call.
 
-    What is not int8 is computed in float32, never silently in bfloat16.
+    "bf16" reads the file of "fp32" and asks for bfloat16. In the other precisions what is not int8 is computed in
+    float32, never silently in bfloat16.
     """
 
     name = "openvino"
@@ -101,7 +133,7 @@ class OpenVinoRunner:
 
         properties = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
         }
@@ -125,7 +157,7 @@ def load_runner(
         source: For torch a model, its folder or a hub id; else an exported file, its folder, or the folder that
             holds `onnx/` and `openvino/`.
         runtime: "torch", "onnxruntime" or "openvino".
-        precision: "fp32" or "int8" (not for torch).
+        precision: One that the runtime has, see `VARIANTS`.
         threads: Threads for one call; by default as many as this process may use.
 
     Returns:
@@ -138,12 +170,20 @@ def load_runner(
     if (runtime, precision) not in VARIANTS:
         known = ", ".join(f"{name} {kind}" for name, kind in VARIANTS)
         raise ModelError(f"the runtime '{runtime}' has no precision '{precision}': choose one of {known}")
+    from leanformer.export.layout import (
+        find_artefact,
+    )  # here, since it loads PyTorch, which an ONNX file can spare
+    from leanformer.export.loading import load_classifier
+
     threads = usable_threads() if threads is None else threads
     if runtime == "torch":
         if not isinstance(source, (str, Path)):
-            return TorchRunner(source, threads)
+            own = (
+                deepcopy(source) if precision in ("bf16", "fp32-eager") else source
+            )  # the caller's stays as it is
+            return TorchRunner(own, threads, precision=precision)
         model, tokenizer = load_classifier(source)
-        return TorchRunner(model, threads, [*tokenizer.model_input_names, "attention_mask"])
+        return TorchRunner(model, threads, [*tokenizer.model_input_names, "attention_mask"], precision)
     if not isinstance(source, (str, Path)):
         raise ModelError(f"{runtime} needs an exported file or its folder, not a model in memory")
     require("onnx" if runtime == "onnxruntime" else "openvino", runtime)

@@ -30,7 +30,7 @@ def ensure_artefact(
         model_folder: The model's Hugging Face folder.
         out: The folder that holds, or will hold, `onnx/` and `openvino/` of this model.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32" or "int8".
+        precision: "fp32", "bf16" (which has the file of fp32) or "int8".
         tokenizer: The model's tokenizer.
         texts: Encoded texts to prove a fresh export on.
         calibration: Encoded training texts; needed for int8 on OpenVINO.

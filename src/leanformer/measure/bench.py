@@ -9,28 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from leanformer.errors import DataError, ModelError
-from leanformer.export.cpu import usable_threads
-from leanformer.export.layout import BYTES_PER_MB, artefact_mb
-from leanformer.export.runtimes import (
-    PRECISIONS,
-    RUNTIMES,
-    VARIANTS,
-    Runner,
-    arrays,
-    load_runner,
-    predict_with,
-)
-from leanformer.export.variants import ensure_artefact
-from leanformer.measure.clock import call_ms, interleave
-from leanformer.measure.statistics import bootstrap_ratio_interval, median_interval
-from leanformer.progress import track
-from leanformer.tasks.encode import batches as padded_batches
-from leanformer.tasks.metrics import score
+from leanformer.errors import DataError
+from leanformer.export.cpu import cpu, usable_threads
+from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, CompileError
+from leanformer.measure.clock import FEWEST_ROUNDS, Times, interleave
+from leanformer.measure.field import Entrant, Field
+from leanformer.measure.memory import peak_mb
+from leanformer.measure.samples import sample_batches
+from leanformer.measure.statistics import bootstrap_ratio_interval, is_settled, median_interval
+from leanformer.progress import say, track
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
@@ -38,12 +28,11 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 8)
 ROUNDS = 16
-FEWEST_ROUNDS = 2  # one has no spread, hence no interval
-ROWS_A_ROUND = 40  # split into batches of the size that is timed, within the limits below
-FEWEST_BATCHES, MOST_BATCHES = 4, 12
-LIMIT_S = 30.0  # of timing a batch size; only a machine that is busy with other work needs longer
+FEWEST_ASKED = 2  # one round has no spread, hence no interval
+LIMIT_S = 60.0  # of timing a batch size
 BASELINE = ("torch", "fp32")
-OTHER_MODEL = 1e-2  # float32 runtimes agree on a model's logits much better than this
+DECIMALS = 4  # of milliseconds, in the record
+Variant = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class BenchRow:
     Attributes:
         model: The model's name; the first one given is the baseline.
         runtime: "torch", "onnxruntime" or "openvino".
-        precision: "fp32" or "int8".
+        precision: "fp32", "bf16" or "int8"; for torch also "fp32-eager" and "fp32-compiled".
         batch: Texts a batch.
         latency_ms: Median over rounds of the time of one batch, in milliseconds.
         latency_low: Lower end of its 95% interval.
@@ -66,6 +55,12 @@ class BenchRow:
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
         first_call_ms: The very first call after loading, in which runtimes prepare themselves: one batch of the first
             batch size that was asked for, whichever this row is of. It is in no median.
+        rounds: How often it was timed.
+        settled: Whether the interval of the ratio is within 5% of it, after 6 rounds or more.
+        rounds_ms: The time of one batch in each round, in milliseconds; position is the round, so rows of one batch
+            size can be paired.
+        peak_mb: Peak resident memory, in megabytes of 10^6 bytes, of a process that loads and runs only this variant
+            and answers the longest timed batch; None where it was not measured.
     """
 
     model: str
@@ -82,22 +77,10 @@ class BenchRow:
     n: int
     size_mb: float
     first_call_ms: float
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """One variant that takes part: a runner with what was measured of it apart from time."""
-
-    model: str
-    runner: Runner
-    score: float
-    size_mb: float
-    first_call_ms: float
-
-    @property
-    def name(self) -> str:
-        """A name that is unique in one bench."""
-        return f"{self.model} {self.runner.name} {self.runner.precision}"
+    rounds: int
+    settled: bool
+    rounds_ms: tuple[float, ...]
+    peak_mb: float | None = None
 
 
 def bench(
@@ -113,11 +96,15 @@ def bench(
     seed: int = 0,
     artefacts: Mapping[str, Path] | None = None,
     calibration: Dataset | None = None,
+    limit_s: float | None = None,
+    memory: bool = False,
+    variants: Mapping[str, Sequence[Variant]] | None = None,
 ) -> list[BenchRow]:
     """Time and score every variant of every model in one run, side by side.
 
     Batches are real texts of the validation set, of like length, padded to the longest, spread over the lengths that
-    occur; every variant sees the same ones. All runtimes get the same number of threads.
+    occur; every variant sees the same ones. All runtimes get the same number of threads. Rounds go on until the
+    interval of every ratio is within 5% of it, or the time is over; each row says how it ended.
 
     Args:
         models: Hugging Face folders (or hub ids) by name; the first one, in PyTorch float32, is the baseline and is
@@ -126,17 +113,23 @@ def bench(
         tokenizer: The tokenizer of all models.
         task: The task, which names the metric.
         runtimes: Which runtimes to measure.
-        precisions: Which precisions to measure; a runtime without one of them is left out there.
+        precisions: Which precisions to measure; a runtime without one of them is left out there, and bf16 where the
+            processor has none.
         batches: Batch sizes to measure, in texts.
         threads: Threads of every runtime; by default as many as this process may use.
-        rounds: How often each variant is timed on all batches; fewer (6 at least) where that takes too long.
-        seed: Of the intervals.
+        rounds: How often each variant is timed on all batches, at least; fewer (6 at least) where that takes too
+            long.
+        seed: Of the intervals and of the orders.
         artefacts: By name, the folder that holds the model's `onnx/` and `openvino/`; what is missing there is made
             and kept. A model without such a folder is exported to a temporary one.
         calibration: Encoded training texts; needed where int8 for OpenVINO has to be made.
+        limit_s: Seconds of timing a batch size; 60 by default.
+        memory: Whether to measure the peak memory of each variant, in a process of its own.
+        variants: By model, exactly these (runtime, precision) instead of `runtimes` and `precisions`.
 
     Returns:
-        Rows in the order of batch sizes, models, runtimes.
+        Rows in the order of batch sizes, models, runtimes. A variant that torch.compile can not compile is left out,
+        and that is said.
 
     Raises:
         DataError: If there are fewer texts than a batch needs, or the batches or rounds are too few to be timed.
@@ -150,23 +143,82 @@ def bench(
     threads = usable_threads() if threads is None else threads
     with tempfile.TemporaryDirectory(prefix="leanformer-bench-") as scratch, _torch_threads():
         homes = {name: (artefacts or {}).get(name, Path(scratch) / str(i)) for i, name in enumerate(models)}
-        wanted = [
-            (name, runtime, precision)
-            for number, name in enumerate(models)
-            for runtime, precision in VARIANTS
-            if (runtime in runtimes and precision in precisions)
-            or (number == 0 and (runtime, precision) == BASELINE)
-        ]
-        first_batch = sample_batches(encoded, tokenizer, batches[0])[0]
-        field = _Field(models, homes, encoded, tokenizer, task, threads, calibration, first_batch)
-        entrants = [field.enter(*variant) for variant in track(wanted, "Preparing and scoring the runtimes")]
+        samples = {size: sample_batches(encoded, tokenizer, size) for size in batches}
+        field = Field(models, homes, encoded, tokenizer, task, threads, calibration, samples[batches[0]][0])
+        wanted = _wanted(list(models), runtimes, precisions) if variants is None else _given(models, variants)
+        entrants = _enter(field, wanted)
+        peaks = _peaks(entrants, samples, threads) if memory else {}
         rows: list[BenchRow] = []
         for size in track(batches, "Timing"):
-            samples = sample_batches(encoded, tokenizer, size)
-            runners = {entrant.name: entrant.runner for entrant in entrants}
-            rounds_ms = interleave(runners, samples, rounds, LIMIT_S)
-            rows += _rows(entrants, rounds_ms, size, len(encoded), seed)
+            rounds_ms = _timed(entrants, samples[size], rounds, LIMIT_S if limit_s is None else limit_s, seed)
+            rows += _rows(entrants, rounds_ms, peaks, size, len(encoded), seed)
     return rows
+
+
+def _wanted(
+    names: Sequence[str], runtimes: Sequence[str], precisions: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """List the variants of all models; the first one's baseline is always among them."""
+    if "bf16" in precisions and "bf16" not in cpu().features:
+        say("bf16 is not timed: this processor does not compute in bfloat16")
+        precisions = [precision for precision in precisions if precision != "bf16"]
+    return [
+        (name, runtime, precision)
+        for number, name in enumerate(names)
+        for runtime, precision in VARIANTS
+        if (runtime in runtimes and precision in precisions)
+        or (number == 0 and (runtime, precision) == BASELINE)
+    ]
+
+
+def _given(
+    models: Mapping[str, str | Path], variants: Mapping[str, Sequence[Variant]]
+) -> list[tuple[str, str, str]]:
+    """List the variants that were asked for one by one, the baseline before them."""
+    first = next(iter(models))
+    listed = [(name, *variant) for name in models for variant in variants.get(name, ())]
+    return list(dict.fromkeys([(first, *BASELINE), *listed]))
+
+
+def _enter(field: Field, wanted: Sequence[tuple[str, str, str]]) -> list[Entrant]:
+    """Load and score the variants; the first one is the baseline."""
+    entrants = []
+    for variant in track(wanted, "Preparing and scoring the runtimes"):
+        try:
+            entrants.append(field.enter(*variant))
+        except CompileError as error:
+            say(f"{' '.join(variant)} is left out: {error}")
+    return entrants
+
+
+def _peaks(
+    entrants: Sequence[Entrant], samples: Mapping[int, list[dict[str, np.ndarray]]], threads: int
+) -> dict[str, float | None]:
+    """Measure the memory of each variant with the longest batch of all, one process at a time."""
+    every = [batch for batches in samples.values() for batch in batches]
+    longest = max(every, key=lambda batch: batch["input_ids"].size)
+    return {
+        entrant.name: peak_mb(entrant.source, entrant.runner.name, entrant.runner.precision, threads, longest)
+        for entrant in track(entrants, "Peak memory")
+    }
+
+
+def _timed(
+    entrants: Sequence[Entrant],
+    samples: Sequence[Mapping[str, np.ndarray]],
+    rounds: int,
+    limit_s: float,
+    seed: int,
+) -> dict[str, tuple[float, ...]]:
+    """Time all variants until every ratio to the first one is settled."""
+    baseline = entrants[0].name
+
+    def enough(times: Times) -> bool:
+        intervals = (bootstrap_ratio_interval(times[baseline], times[name], seed) for name in times)
+        return all(is_settled(*interval) for interval in intervals)
+
+    runners = {entrant.name: entrant.runner for entrant in entrants}
+    return interleave(runners, samples, rounds, limit_s, enough=enough, seed=seed)
 
 
 def check_sizes(batches: Sequence[int], rounds: int) -> None:
@@ -181,118 +233,39 @@ def check_sizes(batches: Sequence[int], rounds: int) -> None:
     """
     if min(batches, default=0) < 1:
         raise DataError(f"--batch {min(batches, default=0)} can not be timed: give 1 or more")
-    if rounds < FEWEST_ROUNDS:
-        raise DataError(f"--rounds {rounds} gives no interval: give {FEWEST_ROUNDS} or more")
-
-
-def sample_batches(
-    encoded: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int
-) -> list[dict[str, np.ndarray]]:
-    """Pick full batches of like length, spread evenly over the lengths that occur.
-
-    Args:
-        encoded: The data set.
-        tokenizer: Its tokenizer.
-        batch_size: Texts a batch.
-
-    Returns:
-        4 to 12 batches (fewer where there are too few texts), from long to short, int64 arrays of (batch, tokens).
-    """
-    order = np.argsort([-len(tokens) for tokens in encoded["input_ids"][:]], kind="stable")
-    full = len(order) // batch_size
-    count = min(full, int(np.clip(ROWS_A_ROUND // batch_size, FEWEST_BATCHES, MOST_BATCHES)))
-    numbers = ((np.arange(count) + 0.5) * full / count).astype(
-        int
-    )  # the middle of each of `count` equal parts
-    chosen = [encoded.select(order[number * batch_size : (number + 1) * batch_size]) for number in numbers]
-    return [arrays(batch) for rows in chosen for _, batch in padded_batches(rows, tokenizer, batch_size)]
-
-
-class _Field:
-    """Loads, checks and scores the variants of one bench."""
-
-    def __init__(
-        self,
-        models: Mapping[str, str | Path],
-        homes: Mapping[str, Path],
-        encoded: Dataset,
-        tokenizer: PreTrainedTokenizerBase,
-        task: Task,
-        threads: int,
-        calibration: Dataset | None,
-        first_batch: Mapping[str, np.ndarray],
-    ) -> None:
-        self.models, self.homes = models, homes
-        self.encoded, self.tokenizer, self.task = encoded, tokenizer, task
-        self.threads, self.calibration, self.first_batch = threads, calibration, first_batch
-        self.labels = np.asarray(encoded["label"][:])
-        self.torch_logits: dict[str, np.ndarray] = {}  # by model
-
-    def enter(self, model: str, runtime: str, precision: str) -> Entrant:
-        """Load one variant, exporting it where it is missing, time its first call, and score it on all rows."""
-        source: str | Path = self.models[model]
-        if runtime != "torch":
-            source = ensure_artefact(
-                self.models[model],
-                self.homes[model],
-                runtime,
-                precision,
-                self.tokenizer,
-                self.encoded,
-                self.calibration,
-            )
-        runner = load_runner(source, runtime, precision, self.threads)
-        first_call_ms = call_ms(runner, self.first_batch)
-        logits = predict_with(runner, self.encoded, self.tokenizer)
-        if precision == "fp32":
-            self._check_same_model(model, source, logits)
-        size = artefact_mb(Path(source)) if runtime != "torch" else torch_mb(runner)
-        return Entrant(model, runner, score(self.task.metric, logits, self.labels), size, first_call_ms)
-
-    def _check_same_model(self, model: str, source: str | Path, logits: np.ndarray) -> None:
-        """Refuse an exported file that was left there by another model."""
-        known = self.torch_logits.setdefault(model, logits)
-        largest = max(1.0, float(np.abs(known).max()))
-        difference = float(np.abs(known - logits).max()) if known.shape == logits.shape else float("inf")
-        if not difference <= OTHER_MODEL * largest:
-            raise ModelError(
-                f"{source} answers differently from {self.models[model]} (by {difference:.2g} in a logit): it is of "
-                "another model; delete it, and it is made anew"
-            )
-
-
-def torch_mb(runner: Runner) -> float:
-    """Return the size of a PyTorch runner's weights as safetensors stores them, shared ones once.
-
-    Args:
-        runner: A runner of a PyTorch model.
-
-    Returns:
-        Megabytes of 10^6 bytes.
-    """
-    parameters = runner.model.parameters()  # type: ignore[attr-defined]
-    return sum(tensor.numel() * tensor.element_size() for tensor in parameters) / BYTES_PER_MB
+    if rounds < FEWEST_ASKED:
+        raise DataError(f"--rounds {rounds} gives no interval: give {FEWEST_ASKED} or more")
 
 
 def _rows(
-    entrants: list[Entrant], rounds_ms: Mapping[str, tuple[float, ...]], batch: int, n: int, seed: int
+    entrants: Sequence[Entrant],
+    rounds_ms: Mapping[str, tuple[float, ...]],
+    peaks: Mapping[str, float | None],
+    batch: int,
+    n: int,
+    seed: int,
 ) -> list[BenchRow]:
     """Turn times into rows; the first entrant is the baseline."""
     baseline = rounds_ms[entrants[0].name]
     rows = []
     for entrant in entrants:
         times = rounds_ms[entrant.name]
+        ratio = bootstrap_ratio_interval(baseline, times, seed)
         row = BenchRow(
             entrant.model,
             entrant.runner.name,
             entrant.runner.precision,
             batch,
             *median_interval(times, seed),
-            *bootstrap_ratio_interval(baseline, times, seed),
+            *ratio,
             score=entrant.score,
             n=n,
             size_mb=entrant.size_mb,
             first_call_ms=entrant.first_call_ms,
+            rounds=len(times),
+            settled=len(times) >= FEWEST_ROUNDS and is_settled(*ratio),
+            rounds_ms=tuple(round(time_ms, DECIMALS) for time_ms in times),
+            peak_mb=peaks.get(entrant.name),
         )
         rows.append(row)
     return rows

@@ -11,6 +11,7 @@ from leanformer.tasks.metrics import score
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 POINTS = 100.0  # a score of 0.80 is 80 points
+SETTLED = 0.05  # of a ratio, on either side
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -80,6 +81,20 @@ def bootstrap_ratio_interval(
     draws = resampled(len(a), seed)
     ratios = np.median(a[draws], axis=1) / np.median(b[draws], axis=1)  # (resamples,)
     return float(np.median(a) / np.median(b)), *interval(ratios)
+
+
+def is_settled(ratio: float, low: float, high: float) -> bool:
+    """Whether the interval of a ratio is so narrow that more rounds would tell little.
+
+    Args:
+        ratio: The ratio.
+        low: The lower end of its 95% interval.
+        high: The upper end.
+
+    Returns:
+        Whether half of the interval's width is at most 5% of the ratio.
+    """
+    return (high - low) / 2 <= SETTLED * ratio
 
 
 def paired_drop(

@@ -92,3 +92,41 @@ def runtime_note(rows: list[dict[str, Any]], compressed_score: float) -> tuple[s
     if (dense.get("ratio_high") or dense["ratio"]) >= (compressed.get("ratio_low") or compressed["ratio"]):
         return f"{speeds}: between these two the clock finds no clear winner.", "mixed"
     return f"{speeds}.", "good"
+
+
+def gain_sentences(gain: dict[str, dict[str, Any]]) -> list[str]:
+    """Say what compression brings over the best plain variant of the original, one sentence a batch size.
+
+    Args:
+        gain: By batch size, what `leanformer.measure.gain.Gain` holds.
+
+    Returns:
+        The sentences.
+    """
+    return [_gain_sentence(batch, one) for batch, one in gain.items()]
+
+
+def _gain_sentence(batch: str, one: dict[str, Any]) -> str:
+    plain, compressed = (_variant_name(one[key]) for key in ("best_plain", "best_compressed"))
+    figures = f"{numbers.times_exact(one['ratio'])}× ({numbers.times_interval(one['low'], one['high'])})"
+    if one["gain"]:
+        return f"batch {batch}: {figures} over the best plain variant, {plain}, in {compressed}"
+    return f"batch {batch}: no gain over {plain}: use that instead ({compressed} is {figures} as fast)"
+
+
+def _variant_name(name: str) -> str:
+    runtime, _, precision = name.partition(" ")
+    return variant({"runtime": runtime, "precision": precision})
+
+
+def gain_note(gain: dict[str, dict[str, Any]]) -> tuple[str, Tone]:
+    """Return the sentences for the verdict of the page, and their tone: "mixed" where any batch size gains nothing.
+
+    Args:
+        gain: By batch size, what `leanformer.measure.gain.Gain` holds.
+
+    Returns:
+        One paragraph, and its tone.
+    """
+    words = [sentence[0].upper() + sentence[1:] + "." for sentence in gain_sentences(gain)]
+    return " ".join(words), "good" if all(one["gain"] for one in gain.values()) else "mixed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +11,19 @@ from rich.text import Text
 
 from leanformer.report import numbers
 from leanformer.report.runtimes import lost_points
+
+_TERM_NAMES = {
+    "score": "score",
+    "flips": "answers unlike the dense model's",
+    "size_mb": "size",
+    "speed": "speed",
+}
+_TERMS: dict[str, tuple[Callable[[float], str], str]] = {
+    "score": (numbers.points, "≥"),
+    "flips": (lambda share: f"{100 * share:.1f}%", "≤"),
+    "size_mb": (numbers.megabytes, "="),
+    "speed": (lambda ratio: f"{numbers.times_exact(ratio)}×", "≥"),
+}
 
 
 def summary_table(result: dict[str, Any]) -> Table:
@@ -54,7 +68,7 @@ def summary_table(result: dict[str, Any]) -> Table:
 
 
 def bench_table(rows: list[dict[str, Any]]) -> Table:
-    """Show the benchmark's rows, those whose score fell marked.
+    """Show the benchmark's rows; marked are those whose score fell and those whose ratio did not settle.
 
     Args:
         rows: BenchRow objects as dicts.
@@ -70,8 +84,11 @@ def bench_table(rows: list[dict[str, Any]]) -> Table:
     )
     table.add_column("model", overflow="fold")
     table.add_column("runtime", no_wrap=True)
-    for name in ("ms", "speed", "score", "MB"):
+    has_memory = any(row.get("peak_mb") is not None for row in rows)
+    for name in ("ms", "speed", "score", "MB", *(["peak MB"] if has_memory else [])):
         table.add_column(name, justify="right", no_wrap=True)
+    if any(row.get("settled") is False for row in rows):
+        table.caption = "~ more rounds would narrow this interval further"
     for index, row in enumerate(rows):
         if index == 0 or rows[index - 1]["batch"] != row["batch"]:
             table.add_row(Text(f"batch {row['batch']}", style="bold"))
@@ -81,12 +98,45 @@ def bench_table(rows: list[dict[str, Any]]) -> Table:
             Text(str(row["model"])),
             f"{numbers.runtime_name(row['runtime'])} {row['precision']}",
             numbers.three_digits(row["latency_ms"]),
+            f"{'~' if row.get('settled') is False else ''}"
             f"{numbers.times_exact(row['ratio'])}×{_within(row.get('ratio_low'), row.get('ratio_high'))}",
             Text(score) if lost is None else Text(f"{score} ▼{lost:.1f}", style="red"),
-            "" if row.get("size_mb") is None else numbers.three_digits(row["size_mb"]),
+            *(_megabytes(row.get(key)) for key in ("size_mb", *(["peak_mb"] if has_memory else []))),
             end_section=index + 1 < len(rows) and rows[index + 1]["batch"] != row["batch"],
         )
     return table
+
+
+def check_table(terms: list[dict[str, Any]]) -> Table:
+    """Show the bounds of a contract, the broken ones marked.
+
+    Args:
+        terms: Terms of `leanformer.measure.check` as dicts.
+
+    Returns:
+        The table.
+    """
+    table = Table(title="the contract, measured again", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("")
+    for name in ("contract", "bound", "now", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for term in terms:
+        write, sign = _TERMS[term["name"]]
+        name = _TERM_NAMES[term["name"]]
+        if term["batch"] is not None:
+            name += f", batch {term['batch']}, {term['variant']}"
+        table.add_row(
+            name,
+            write(term["contract"]),
+            f"{sign} {write(term['bound'])}",
+            write(term["now"]),
+            Text("kept") if term["kept"] else Text("broken", style="red"),
+        )
+    return table
+
+
+def _megabytes(size: float | None) -> str:
+    return "" if size is None else numbers.three_digits(size)
 
 
 def _score_cell(one: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leanformer.report import numbers
-from leanformer.report.runtimes import kept_rows, runtime_note
+from leanformer.report.runtimes import gain_note, kept_rows, runtime_note
 
 LARGE_DROP_POINTS = 3.0
 Tone = Literal["good", "mixed", "bad"]
@@ -47,10 +47,17 @@ def verdict(result: dict[str, Any]) -> Verdict:
     speed, is_faster = _speed_words(result)
     headline = f"{gone_words(result)}; {_score_words(result)}, {'and' if is_faster else 'but'} {speed}."
     notes = [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
-    runtimes, runtimes_tone = runtime_note(kept_rows(result), result["compressed"]["score"])
+    runtimes, runtimes_tone = _runtimes(result)
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
     return Verdict(headline, tuple(note for note in notes if note), max(tones, key=_SEVERITY.__getitem__))
+
+
+def _runtimes(result: dict[str, Any]) -> tuple[str, Tone]:
+    """Compare with the original in its best runtime; results of older versions hold no paired rounds for it."""
+    if result.get("gain"):
+        return gain_note(result["gain"])
+    return runtime_note(kept_rows(result), result["compressed"]["score"])
 
 
 def removed_share(result: dict[str, Any]) -> float:

@@ -1,0 +1,148 @@
+"""The contract: what a run has measured of its model, and how far a later measurement may lie from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leanformer.errors import RunError
+
+CONTRACT_FILE = "contract.json"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a later check has to keep; a user may edit these in the file.
+
+    Attributes:
+        drop_points: The score may lie so many points under the contract's.
+        flips_share: The share of answers that differ from the dense model's may grow by so much.
+        speed_share: The speed-up may fall to this share of the lower end of the contract's interval. Clocks differ
+            from day to day by more than an interval tells, which is of one run.
+    """
+
+    drop_points: float = 1.0
+    flips_share: float = 0.01
+    speed_share: float = 0.8
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed-up of one variant of the compressed model over the dense model in PyTorch fp32.
+
+    Attributes:
+        batch: Texts a batch.
+        runtime: "torch", "onnxruntime" or "openvino".
+        precision: One that the runtime has.
+        ratio: The speed-up.
+        low: Lower end of its 95% interval.
+        high: Upper end.
+    """
+
+    batch: int
+    runtime: str
+    precision: str
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What contract.json holds.
+
+    Attributes:
+        metric: The task's metric.
+        score: The compressed model's score on the validation rows, in PyTorch fp32.
+        n: The number of these rows.
+        flips: How many answers differ from the dense model's; None for regression, where all values do.
+        size_mb: The size of the model folder's weights, in megabytes of 10^6 bytes; it may not change at all.
+        speeds: At each batch size the best variant and PyTorch fp32.
+        machine: The facts of the machine.
+        bounds: What a later check has to keep.
+    """
+
+    metric: str
+    score: float
+    n: int
+    flips: int | None
+    size_mb: float
+    speeds: tuple[Speed, ...]
+    machine: dict[str, Any]
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def to_json(self) -> str:
+        """Return the text of contract.json."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
+
+
+def contract_of(result: Mapping[str, Any]) -> Contract:
+    """Draw up the contract of a finished run.
+
+    Args:
+        result: The content of result.json.
+
+    Returns:
+        The contract, with the bounds that hold by default.
+    """
+    own = result["compressed"]
+    return Contract(
+        metric=result["metric"],
+        score=own["score"],
+        n=result["n"],
+        flips=None if result["task"]["kind"] == "regression" else result["flips_total"],
+        size_mb=own["size_mb"],
+        speeds=tuple(_speeds(result["bench"], result.get("gain") or {})),  # an older version's bench has no gain
+        machine=dict(result["machine"]),
+    )
+
+
+def _speeds(rows: list[dict[str, Any]], gain: Mapping[str, Mapping[str, Any]]) -> list[Speed]:
+    """Pick the best variant and PyTorch's at each batch size; often they are not the same."""
+    found = []
+    for batch, one in gain.items():
+        wanted = dict.fromkeys((one["best_compressed"], "torch fp32"))
+        own = {
+            f"{row['runtime']} {row['precision']}": row
+            for row in rows
+            if row["model"] == "compressed" and str(row["batch"]) == batch
+        }
+        found += [
+            Speed(
+                int(batch),
+                *name.split(" ", 1),
+                *(own[name][key] for key in ("ratio", "ratio_low", "ratio_high")),
+            )
+            for name in wanted
+        ]
+    return found
+
+
+def read_contract(folder: Path) -> Contract:
+    """Read the contract of a run.
+
+    Args:
+        folder: The run directory.
+
+    Returns:
+        The contract.
+
+    Raises:
+        RunError: If there is none, or it is not one.
+    """
+    path = folder / CONTRACT_FILE
+    if not path.is_file():
+        raise RunError(
+            f"{folder} holds no {CONTRACT_FILE}: give the directory of a run that leanformer compress has finished"
+        )
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        speeds = tuple(Speed(**one) for one in fields.pop("speeds"))
+        return Contract(**fields | {"speeds": speeds, "bounds": Bounds(**fields.pop("bounds"))})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} is no contract that can be read ({error}): run the compression again"
+        ) from error

@@ -1,0 +1,86 @@
+"""The verdict on speed: the compressed model at its best against the best that the dense one does without us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from leanformer.measure.statistics import bootstrap_ratio_interval
+from leanformer.report.runtimes import lost_points
+
+NO_GAIN = 3  # exit code: the result is there, and the plain model is the better choice
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What compression brings at one batch size, beyond choosing a runtime.
+
+    Attributes:
+        best_plain: Runtime and precision in which the dense model is fastest and keeps its score.
+        best_compressed: The same of the compressed model.
+        ratio: The former's latency divided by the latter's.
+        low: Lower end of its 95% interval, from paired rounds.
+        high: Upper end.
+        gain: Whether the whole interval lies above one.
+    """
+
+    best_plain: str
+    best_compressed: str
+    ratio: float
+    low: float
+    high: float
+    gain: bool
+
+
+def gains(
+    rows: Sequence[Mapping[str, Any]], seed: int = 0, dense: str = "dense", compressed: str = "compressed"
+) -> dict[str, Gain]:
+    """Compare the fastest sound variants of two models, by batch size.
+
+    A variant is sound unless its score lies more than `leanformer.report.runtimes.FALLEN_POINTS` under its own
+    model's in fp32. int8 and bf16 of the dense model are plain variants like any other.
+
+    Args:
+        rows: BenchRow objects as dicts, of one bench, with their `rounds_ms`.
+        seed: Of the intervals.
+        dense: The dense model's name.
+        compressed: The compressed model's name.
+
+    Returns:
+        By batch size as a string, as in result.json.
+
+    Raises:
+        ValueError: If a model has no row at a batch size.
+    """
+    table = [dict(row) for row in rows]
+    return {
+        str(batch): _gain(_fastest(table, dense, batch), _fastest(table, compressed, batch), seed)
+        for batch in dict.fromkeys(row["batch"] for row in table)
+    }
+
+
+def _fastest(rows: list[dict[str, Any]], model: str, batch: int) -> dict[str, Any]:
+    here = [row for row in rows if row["batch"] == batch]
+    sound = [row for row in here if row["model"] == model and lost_points(row, here) is None]
+    if not sound:
+        raise ValueError(f"there is no row of {model} at batch {batch}")
+    return min(sound, key=lambda row: float(row["latency_ms"]))
+
+
+def _gain(plain: Mapping[str, Any], compressed: Mapping[str, Any], seed: int) -> Gain:
+    ratio, low, high = bootstrap_ratio_interval(plain["rounds_ms"], compressed["rounds_ms"], seed)
+    best_plain, best_compressed = (f"{row['runtime']} {row['precision']}" for row in (plain, compressed))
+    return Gain(best_plain, best_compressed, ratio, low, high, gain=low > 1.0)
+
+
+def exit_code(by_batch: Mapping[str, Mapping[str, Any]] | None) -> int:
+    """Return the exit code of a verb that shows a verdict.
+
+    Args:
+        by_batch: Gains as dicts, as in result.json; None (or none) where nothing was compared.
+
+    Returns:
+        3 if there is no gain at any batch size, otherwise 0.
+    """
+    return NO_GAIN if by_batch and not any(one["gain"] for one in by_batch.values()) else 0

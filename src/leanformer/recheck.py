@@ -1,0 +1,159 @@
+"""A finished run measured again, in the terms of its contract."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from leanformer.assess import Reading, ready_model
+from leanformer.export.layout import artefact
+from leanformer.export.loading import load_classifier
+from leanformer.job import resolved_data
+from leanformer.measure.bench import ROUNDS, Variant, bench, check_sizes
+from leanformer.measure.check import Measured, Term, compare
+from leanformer.measure.contract import Contract, Speed, read_contract
+from leanformer.measure.flips import flips
+from leanformer.measure.machine import machine
+from leanformer.progress import say
+from leanformer.run import Run
+from leanformer.structure.cost import size_mb
+from leanformer.tasks.predict import predict, score_logits
+
+if TYPE_CHECKING:
+    from leanformer.exports import Examples
+    from leanformer.tasks.load import TaskData
+
+MACHINE_FACTS = ("cpu", "architecture", "flags", "threads")  # those that a speed depends on most
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check found.
+
+    Attributes:
+        terms: One a bound.
+        kept: Whether all are kept.
+        n: Rows that the score was measured on now.
+        same_machine: Whether processor and threads are those of the contract.
+        machine: The facts of this machine.
+    """
+
+    terms: tuple[Term, ...]
+    kept: bool
+    n: int
+    same_machine: bool
+    machine: dict[str, Any]
+
+
+def check_run(folder: Path, reading: Reading, rounds: int = ROUNDS, limit_s: float | None = None) -> Check:
+    """Score and time a run's model again, and hold it against the run's contract.
+
+    The threads are those of the run, unless others are given. Only the variants that the contract names are timed,
+    and the dense model in PyTorch fp32, which they are compared with.
+
+    Args:
+        folder: The run directory.
+        reading: The data; by default those of the run.
+        rounds: How often each variant is timed, at least.
+        limit_s: Seconds of timing a batch size; 60 by default.
+
+    Returns:
+        Every bound, with the figures then and now.
+
+    Raises:
+        RunError: If the folder is no run, or has no contract.
+        LeanformerError: If the data or a model can not be used, or a runtime is not installed.
+    """
+    check_sizes([1], rounds)
+    contract = read_contract(folder)
+    run = Run.open(folder)
+    threads = reading.threads or run.job.threads
+    reading = replace(reading, threads=threads).beside(str(folder))
+    here = machine(threads)
+    same_machine = all(contract.machine.get(fact) == here[fact] for fact in MACHINE_FACTS)
+    if not same_machine:
+        say(
+            f"the contract was measured on another machine ({contract.machine.get('cpu')}, "
+            f"{contract.machine.get('threads')} threads): its speeds need not hold on this one"
+        )
+    data = reading.load(str(folder))
+    now = _measure(run, contract, data, reading, rounds, limit_s)
+    if now.n != contract.n:
+        say(f"the contract's score is of {contract.n} rows, the one now of {now.n}")
+    terms = tuple(compare(contract, now))
+    return Check(terms, all(term.kept for term in terms), now.n, same_machine, here)
+
+
+def _measure(
+    run: Run, contract: Contract, data: TaskData, reading: Reading, rounds: int, limit_s: float | None
+) -> Measured:
+    torch.set_num_threads(reading.threads or run.job.threads)
+    with tempfile.TemporaryDirectory(prefix="leanformer-check-") as scratch:
+        folders = {"dense": Path(scratch) / "dense", "compressed": Path(scratch) / "compressed"}
+        ready_model(str(run.artefact("teacher")), data, reading, folders["dense"])
+        _, examples = ready_model(str(run.artefact("model")), data, reading, folders["compressed"])
+        answers = {name: _answers(path, name, examples) for name, path in folders.items()}
+        rows, task = examples.validation, data.task
+        changed = flips(answers["dense"], answers["compressed"], rows, task)
+        return Measured(
+            score=score_logits(answers["compressed"], np.asarray(rows["label"][:]), task).value,
+            n=len(rows),
+            flips=None if task.kind == "regression" else len(changed),
+            size_mb=size_mb(run.artefact("model")),
+            speeds=_speeds(run, contract, folders, examples, reading, rounds, limit_s),
+        )
+
+
+def _answers(folder: Path, name: str, examples: Examples) -> np.ndarray:
+    model, _ = load_classifier(folder)
+    return predict(model, examples.validation, examples.tokenizer, stage=f"Answers of the {name} model")
+
+
+def _speeds(
+    run: Run,
+    contract: Contract,
+    folders: Mapping[str, Path],
+    examples: Examples,
+    reading: Reading,
+    rounds: int,
+    limit_s: float | None,
+) -> tuple[Speed, ...]:
+    """Time the contract's variants; at each batch size all of them take part, as they did then."""
+    if not contract.speeds:
+        return ()
+    variants = list(dict.fromkeys((speed.runtime, speed.precision) for speed in contract.speeds))
+    kept = _exports_are_there(run, variants, reading)
+    rows = bench(
+        folders,
+        examples.validation,
+        examples.tokenizer,
+        examples.task,
+        batches=list(dict.fromkeys(speed.batch for speed in contract.speeds)),
+        threads=reading.threads,
+        rounds=rounds,
+        seed=run.job.seed,
+        artefacts={"compressed": run.folder} if kept else {},
+        calibration=examples.calibration,
+        limit_s=limit_s,
+        variants={"compressed": variants},
+    )
+    return tuple(
+        Speed(row.batch, row.runtime, row.precision, row.ratio, row.ratio_low, row.ratio_high)
+        for row in rows
+        if row.model == "compressed"
+    )
+
+
+def _exports_are_there(run: Run, variants: list[Variant], reading: Reading) -> bool:
+    """Whether the run's own exports can be timed; else they are made anew, beside the run."""
+    files = [artefact(run.folder, *variant) for variant in variants if variant[0] != "torch"]
+    same_data = reading.spec is not None and resolved_data(reading.spec) == run.job.data
+    if missing := [file for file in files if not file.is_file()]:
+        say(f"{missing[0]} is gone: what is timed is exported anew")
+    return same_data and not missing

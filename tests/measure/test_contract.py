@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from leanformer.errors import RunError
+from leanformer.measure.contract import CONTRACT_FILE, Bounds, Speed, contract_of, read_contract
+
+
+def result(kind="classification"):
+    """What result.json holds, as far as a contract is drawn up from it."""
+    variants = (("torch", "fp32", 2.0), ("openvino", "int8", 6.0))
+    rows = [
+        {"model": model, "runtime": runtime, "precision": precision, "batch": batch}
+        | {"ratio": ratio, "ratio_low": 0.9 * ratio, "ratio_high": 1.1 * ratio}
+        for batch in (1, 8)
+        for model in ("dense", "compressed")
+        for runtime, precision, ratio in variants
+    ]
+    best = {"1": {"best_compressed": "openvino int8"}, "8": {"best_compressed": "torch fp32"}}
+    return {
+        "metric": "accuracy",
+        "n": 400,
+        "task": {"kind": kind},
+        "compressed": {"score": 0.87, "size_mb": 20.5},
+        "flips_total": 12,
+        "bench": rows,
+        "gain": best,
+        "machine": {"cpu": "a CPU", "threads": 2},
+    }
+
+
+def test_it_holds_the_best_variant_and_pytorch_at_each_batch_size():
+    contract = contract_of(result())
+    assert [(speed.batch, speed.runtime, speed.precision) for speed in contract.speeds] == [
+        (1, "openvino", "int8"),
+        (1, "torch", "fp32"),
+        (8, "torch", "fp32"),
+    ]
+    assert contract.speeds[0] == Speed(1, "openvino", "int8", 6.0, pytest.approx(5.4), pytest.approx(6.6))
+    assert (contract.metric, contract.score, contract.n, contract.flips) == ("accuracy", 0.87, 400, 12)
+    assert contract.size_mb == 20.5
+    assert contract.machine == {"cpu": "a CPU", "threads": 2}
+    assert contract.bounds == Bounds(drop_points=1.0, flips_share=0.01, speed_share=0.8)
+
+
+def test_values_do_not_flip():
+    assert contract_of(result("regression")).flips is None
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    contract = contract_of(result())
+    (tmp_path / CONTRACT_FILE).write_text(contract.to_json())
+    assert read_contract(tmp_path) == contract
+
+
+def test_a_user_may_edit_the_bounds(tmp_path):
+    fields = json.loads(contract_of(result()).to_json())
+    fields["bounds"] |= {"drop_points": 0.5, "speed_share": 0.9}
+    (tmp_path / CONTRACT_FILE).write_text(json.dumps(fields))
+    assert read_contract(tmp_path).bounds == Bounds(0.5, 0.01, 0.9)
+
+
+def test_none_is_one_sentence(tmp_path):
+    with pytest.raises(RunError, match=r"holds no contract\.json: .*leanformer compress"):
+        read_contract(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "{}", '{"speeds": [], "bounds": {"magic": 1}}', '{"speeds": [3]}']
+)
+def test_a_broken_one_is_one_sentence(tmp_path, text):
+    (tmp_path / CONTRACT_FILE).write_text(text)
+    with pytest.raises(RunError, match=r"can be read .*: run the compression again"):
+        read_contract(tmp_path)

@@ -1,0 +1,83 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from leanformer.measure.gain import NO_GAIN, exit_code, gains
+
+
+def row(model, runtime, precision, latency_ms, score=0.9, batch=1, noise=0.01):
+    generator = np.random.default_rng(int(1000 * latency_ms))
+    times = latency_ms * generator.lognormal(0, noise, 21)
+    return {
+        "model": model,
+        "runtime": runtime,
+        "precision": precision,
+        "batch": batch,
+        "latency_ms": float(np.median(times)),
+        "score": score,
+        "rounds_ms": times.tolist(),
+    }
+
+
+DENSE = [row("dense", "torch", "fp32", 20.0), row("dense", "onnxruntime", "fp32", 9.0)]
+DENSE += [
+    row("dense", "onnxruntime", "int8", 6.0, score=0.895),
+    row("dense", "openvino", "int8", 4.0, score=0.85),
+]
+SMALL = [row("compressed", "torch", "fp32", 11.0, score=0.88)]
+
+
+def test_the_bar_is_the_best_plain_variant_that_keeps_its_score():
+    """Five points lost in OpenVINO int8 disqualify it; half a point in ONNX Runtime int8 does not."""
+    (one,) = gains([*DENSE, *SMALL, row("compressed", "openvino", "int8", 3.0, score=0.875)]).values()
+    assert one.best_plain == "onnxruntime int8"
+    assert one.best_compressed == "openvino int8"
+    assert one.ratio == pytest.approx(2.0, rel=0.02)
+    assert 1.9 < one.low <= one.ratio <= one.high < 2.1
+    assert one.gain
+
+
+def test_a_compressed_variant_whose_score_fell_is_no_gain():
+    fallen = row("compressed", "openvino", "int8", 3.0, score=0.80)
+    (one,) = gains([*DENSE, *SMALL, fallen]).values()
+    assert one.best_compressed == "torch fp32"
+    assert one.ratio < 1
+    assert not one.gain
+
+
+def test_a_tie_is_no_gain():
+    alike = row("compressed", "openvino", "fp32", 5.99, score=0.88, noise=0.05)
+    (one,) = gains([*DENSE, *SMALL, alike]).values()
+    assert one.low < 1 < one.high
+    assert not one.gain
+
+
+def test_every_batch_size_has_its_own_best():
+    rows = [*DENSE, *SMALL]
+    rows += [row("dense", "torch", "fp32", 50.0, batch=8), row("compressed", "torch", "bf16", 20.0, batch=8)]
+    rows += [row("compressed", "torch", "fp32", 30.0, batch=8)]
+    found = gains(rows)
+    assert list(found) == ["1", "8"]
+    assert (found["8"].best_plain, found["8"].best_compressed) == ("torch fp32", "torch bf16")
+    plain = {batch: asdict(one) for batch, one in found.items()}
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["8"].keys() == {"best_plain", "best_compressed", "ratio", "low", "high", "gain"}
+
+
+def test_the_same_seed_gives_the_same_interval():
+    rows = [*DENSE, *SMALL]
+    assert gains(rows, seed=3) == gains(rows, seed=3)
+
+
+def test_models_that_are_not_there_are_no_verdict():
+    with pytest.raises(ValueError, match="no row of compressed at batch 1"):
+        gains(DENSE)
+
+
+def test_exit_code_of_no_gain_at_any_batch_size():
+    yes, no = {"gain": True}, {"gain": False}
+    assert exit_code({"1": no, "8": no}) == NO_GAIN == 3
+    assert exit_code({"1": no, "8": yes}) == 0
+    assert exit_code({}) == exit_code(None) == 0
