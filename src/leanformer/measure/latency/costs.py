@@ -82,7 +82,7 @@ class SublayerCosts:
 
     @property
     def preferred_multiple(self) -> int:
-        """The smallest multiple of neurons from which on a width costs no more than the line, or the largest measured."""
+        """The smallest multiple of neurons from which on no width costs more than the line, else the largest."""
         preferred = self.step_costs[-1][0] if self.step_costs else 1
         for multiple, ratio in reversed(self.step_costs):
             if ratio > STEP_COST:
@@ -117,7 +117,9 @@ def costs_of(table: Table, setting: Setting) -> SublayerCosts:
         LatencyError: If the table does not hold what is needed.
     """
     lengths = sorted(
-        one.tokens for one in table.settings() if _at(one, setting.tokens) == setting and is_complete(table, one)
+        one.tokens
+        for one in table.settings()
+        if _at(one, setting.tokens) == setting and is_complete(table, one)
     )
     below = [tokens for tokens in lengths if tokens <= setting.tokens]
     above = [tokens for tokens in lengths if tokens >= setting.tokens]

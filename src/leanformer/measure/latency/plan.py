@@ -25,8 +25,8 @@ def ragged_widths(width: int) -> dict[int, int]:
         width: Neurons of the dense layer.
 
     Returns:
-        For 1536 for example {1: 767, 4: 764, 8: 760, 16: 752, 32: 736, 64: 704}; multiples that the width is too small
-        or too odd for are absent.
+        For 1536 for example {1: 767, 4: 764, 8: 760, 16: 752, 32: 736, 64: 704}; multiples that the width is too
+        small or too odd for are absent.
     """
     half = width // 2
     return {

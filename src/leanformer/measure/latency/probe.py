@@ -91,7 +91,7 @@ class Workshop:
 
     @cached_property
     def texts(self) -> Dataset:
-        """A few encoded sentences: to prove exports on, and to calibrate int8, whose speed does not depend on them."""
+        """A few encoded sentences, to prove exports on and to calibrate int8, whose speed is that of any texts."""
         return sample_texts(self.model(Shape(0, 0, 1)), self.tokenizer)
 
     @property
