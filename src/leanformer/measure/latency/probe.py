@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -139,33 +139,15 @@ class Workshop:
         home = self._home(shape)
         if not home.exists():
             save_model(self.model(shape), self.tokenizer, home)
-        source = home
-        if runtime != "torch":
-            kind = "int8" if precision == "int8" else "fp32"  # bf16 is computed from the same file
-            source = ensure_artefact(home, home, runtime, kind, self.tokenizer, self.texts, self.texts)
-        return load_runner(source, runtime, precision, threads)
+        return ready_runner(home, runtime, precision, threads, self.tokenizer, self.texts)
 
     def discard(self, shape: Shape) -> None:
         """Remove what was written of a probe."""
         shutil.rmtree(self._home(shape), ignore_errors=True)
 
     def batch(self, setting: Setting) -> Mapping[str, np.ndarray]:
-        """Return a batch of random token ids, of which one text is a token shorter, as in batches of real texts.
-
-        Args:
-            setting: Texts a batch, and their length.
-
-        Returns:
-            int64 arrays of (batch, tokens).
-        """
-        shape = (setting.batch, setting.tokens)
-        generator = np.random.default_rng(self.seed)
-        ids = generator.integers(len(SPECIAL_TOKENS), len(self.tokenizer), shape, dtype=np.int64)
-        mask = np.ones(shape, dtype=np.int64)
-        if setting.batch > 1:
-            ids[-1, -1], mask[-1, -1] = 0, 0
-        every = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape, dtype=np.int64)}
-        return {name: every[name] for name in self.inputs}
+        """Return a batch of random token ids for a probe: see `random_batch`."""
+        return random_batch(setting, self.inputs, len(self.tokenizer), self.seed)
 
     def _home(self, shape: Shape) -> Path:
         return self.folder / f"{shape.heads}-{shape.width}-{shape.layers}"
@@ -186,3 +168,58 @@ class Workshop:
         for name, value in changes.items():
             setattr(config, name, value)
         return config
+
+
+def ready_runner(
+    home: Path,
+    runtime: str,
+    precision: str,
+    threads: int,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Dataset,
+) -> Runner:
+    """Make a saved model ready for a runtime, exporting and quantising it where that is not done yet.
+
+    Args:
+        home: The model's folder, in which the exports are put too.
+        runtime: "torch", "onnxruntime" or "openvino".
+        precision: One that the runtime has.
+        threads: Its threads.
+        tokenizer: The model's tokenizer.
+        texts: Encoded texts, to prove exports on and to calibrate int8.
+
+    Returns:
+        The runner.
+
+    Raises:
+        ModelError: If the model can not be exported, quantised or loaded.
+    """
+    source = home
+    if runtime != "torch":
+        kind = "int8" if precision == "int8" else "fp32"  # bf16 is computed from the same file
+        source = ensure_artefact(home, home, runtime, kind, tokenizer, texts, texts)
+    return load_runner(source, runtime, precision, threads)
+
+
+def random_batch(
+    setting: Setting, inputs: Sequence[str], vocabulary: int, seed: int
+) -> Mapping[str, np.ndarray]:
+    """Return a batch of random token ids, of which one text is a token shorter, as in batches of real texts.
+
+    Args:
+        setting: Texts a batch, and their length.
+        inputs: Names of the model's inputs.
+        vocabulary: How many token ids the model knows.
+        seed: Same seed, same batch.
+
+    Returns:
+        int64 arrays of (batch, tokens).
+    """
+    shape = (setting.batch, setting.tokens)
+    generator = np.random.default_rng(seed)
+    ids = generator.integers(len(SPECIAL_TOKENS), vocabulary, shape, dtype=np.int64)
+    mask = np.ones(shape, dtype=np.int64)
+    if setting.batch > 1:
+        ids[-1, -1], mask[-1, -1] = 0, 0
+    every = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape, dtype=np.int64)}
+    return {name: every[name] for name in inputs}
