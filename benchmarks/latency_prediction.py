@@ -114,6 +114,7 @@ class Comparison:
         return {
             **asdict(setting),
             "predicted_speedup": predicted,
+            "summed_speedup": costs.sum_ms(dense.shapes) / costs.sum_ms(pruned.shapes),
             "measured_speedup": measured,
             "measured_low": low,
             "measured_high": high,
@@ -125,23 +126,24 @@ class Comparison:
 
 def summary(rows: Sequence[Row]) -> list[Row]:
     """Return the median relative error of each runtime, precision and batch size."""
-    groups = sorted({(row["runtime"], row["precision"], row["batch"]) for row in rows})
-    return [
-        {
-            **dict(zip(("runtime", "precision", "batch"), group, strict=True)),
-            "models": len(errors),
-            "median_relative_error": median(errors),
-            "largest_relative_error": max(errors),
-        }
-        for group in groups
-        if (
-            errors := [
-                row["relative_error"]
-                for row in rows
-                if (row["runtime"], row["precision"], row["batch"]) == group
-            ]
+
+    def group(row: Row) -> tuple[str, str, int]:
+        return row["runtime"], row["precision"], row["batch"]
+
+    told = []
+    for key in sorted({group(row) for row in rows}):
+        here = [row for row in rows if group(row) == key]
+        of_the_sum = [abs(row["summed_speedup"] / row["measured_speedup"] - 1) for row in here]
+        told.append(
+            {
+                **dict(zip(("runtime", "precision", "batch"), key, strict=True)),
+                "models": len(here),
+                "median_relative_error": median(row["relative_error"] for row in here),
+                "largest_relative_error": max(row["relative_error"] for row in here),
+                "median_relative_error_of_the_sum": median(of_the_sum),
+            }
         )
-    ]
+    return told
 
 
 def kept_models(job: Mapping[str, Any]) -> list[Row]:

@@ -30,6 +30,22 @@ def test_the_parts_are_told_apart():
     assert COSTS.ffn_ms(100) == pytest.approx(LAW.ffn_ms(100, 32))  # between two measured widths
 
 
+def test_a_whole_that_is_less_than_its_parts():
+    """Layers smaller in both parts show it; what is dense stays as measured."""
+    table = example_table(LAW)
+    half = Shape(2, 64, 3)
+    points = tuple(
+        replace(point, ratio=0.8 * point.ratio) if point.shape == half else point for point in table.points
+    )
+    costs = costs_of(replace(table, points=points), SETTING)
+    assert costs.predict_ms([(2, 64)] * 3) == pytest.approx(0.8 * LAW.model_ms([(2, 64)] * 3, 32))
+    assert costs.predict_ms([(4, 128)] * 3) == pytest.approx(LAW.model_ms([(4, 128)] * 3, 32))
+    assert costs.sum_ms([(2, 64)] * 3) == pytest.approx(LAW.model_ms([(2, 64)] * 3, 32))
+    between = costs.predict_ms([(3, 80)] * 3) / costs.sum_ms([(3, 80)] * 3)
+    assert 0.8 < between < 1.0
+    assert [factor for _, factor in COSTS.whole] == pytest.approx([1.0] * 5)
+
+
 def test_a_slower_day_changes_nothing():
     """Probes are timed against the dense one in the same rounds; one whole probe at half speed leaves the ratios."""
     table = example_table(LAW)

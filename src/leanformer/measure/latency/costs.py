@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import median
 from typing import Literal
@@ -11,20 +11,23 @@ from typing import Literal
 import numpy as np
 
 from leanformer.errors import LatencyError
-from leanformer.measure.latency.plan import grid_widths, ragged_widths
+from leanformer.measure.latency.plan import grid_widths, ragged_widths, smaller_layers
 from leanformer.measure.latency.table import Setting, Shape, Table
 
 STEP_COST = 1.05
 """A runtime likes widths that cost at most this much more than the line through the eighths."""
 
 Knots = tuple[tuple[int, float], ...]
+Factors = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class SublayerCosts:
-    """Milliseconds of the parts of a model in one setting; a model costs the sum of its parts.
+    """Milliseconds of the parts of a model in one setting; a model costs about the sum of its parts.
 
     Between measured sizes the costs are linear. They are as measured: noise may make a larger sub-layer cost less.
+    Where a model becomes so small that its weights stay in the processor's cache, the whole is less than the sum:
+    `whole` holds by how much, measured with layers that are smaller in both parts.
 
     Attributes:
         setting: Runtime, precision, batch, tokens and threads.
@@ -32,6 +35,7 @@ class SublayerCosts:
         ffn: (neurons, ms) from 0 to the full width; increasing in neurons.
         layer_ms: What a layer costs beside both: norms, residuals, biases.
         fixed_ms: What a model costs beside its layers: embeddings, head, the call.
+        whole: (share, factor): where the sum is such a share of the dense model's, a model takes so many times it.
         step_costs: (multiple, ratio): what a width of such a multiple costs against the line through the eighths.
     """
 
@@ -40,6 +44,7 @@ class SublayerCosts:
     ffn: Knots
     layer_ms: float
     fixed_ms: float
+    whole: Factors = ((1.0, 1.0),)
     step_costs: Knots = ()
 
     def attention_ms(self, heads: int) -> float:
@@ -56,6 +61,19 @@ class SublayerCosts:
 
     def predict_ms(self, shapes: Sequence[tuple[int, int]]) -> float:
         """Predict what one call of a model takes.
+
+        Args:
+            shapes: Heads and FFN neurons of each layer.
+
+        Returns:
+            Milliseconds of one batch: the sum, times what `whole` says at its size.
+        """
+        dense = (self.attention[-1][0], self.ffn[-1][0])
+        total = self.sum_ms(shapes)
+        return total * _factor(self.whole, total / self.sum_ms([dense] * len(shapes)))
+
+    def sum_ms(self, shapes: Sequence[tuple[int, int]]) -> float:
+        """Return the sum of what the parts of a model cost, which is what a search can share out among layers.
 
         Args:
             shapes: Heads and FFN neurons of each layer.
@@ -168,7 +186,7 @@ def _measured(table: Table, setting: Setting) -> SublayerCosts:
         if (shape.heads, shape.layers) == (dense.heads, dense.layers)
     }
     whole_layer = (dense_ms - one_layer) / (dense.layers - 1)
-    return SublayerCosts(
+    additive = SublayerCosts(
         setting,
         tuple(sorted(attention.items())),
         tuple(sorted(ffn.items())),
@@ -176,6 +194,24 @@ def _measured(table: Table, setting: Setting) -> SublayerCosts:
         fixed_ms=dense_ms - dense.layers * whole_layer,
         step_costs=_step_costs(ffn, dense.width),
     )
+    return replace(additive, whole=_whole(additive, table, ms))
+
+
+def _whole(additive: SublayerCosts, table: Table, ms: dict[Shape, float]) -> Factors:
+    """Compare the layers that are smaller in both parts with the sum of their parts."""
+    dense_ms = ms[table.dense]
+    sums = {
+        shape: additive.sum_ms([(shape.heads, shape.width)] * shape.layers)
+        for shape in smaller_layers(table.subject)
+        if shape in ms
+    }
+    found = {total / dense_ms: ms[shape] / total for shape, total in sums.items() if 0 < total < dense_ms}
+    return (*sorted(found.items()), (1.0, 1.0))
+
+
+def _factor(factors: Factors, share: float) -> float:
+    """Interpolate; under the smallest measured share its factor holds."""
+    return float(np.interp(share, [known for known, _ in factors], [factor for _, factor in factors]))
 
 
 def _step_costs(ffn: dict[int, float], width: int) -> Knots:
@@ -198,6 +234,8 @@ def _blend(setting: Setting, short: SublayerCosts, long: SublayerCosts, share: f
         places = sorted({place for place, _ in (*a, *b)})
         return tuple((place, mix(_between(a, place), _between(b, place))) for place in places)
 
+    shares = sorted({known for known, _ in (*short.whole, *long.whole)})
+    whole = tuple((known, mix(_factor(short.whole, known), _factor(long.whole, known))) for known in shares)
     both = {multiple for multiple, _ in short.step_costs} & {multiple for multiple, _ in long.step_costs}
     steps = tuple(
         (multiple, mix(dict(short.step_costs)[multiple], dict(long.step_costs)[multiple]))
@@ -209,6 +247,7 @@ def _blend(setting: Setting, short: SublayerCosts, long: SublayerCosts, share: f
         knots(short.ffn, long.ffn),
         mix(short.layer_ms, long.layer_ms),
         mix(short.fixed_ms, long.fixed_ms),
+        whole,
         steps,
     )
 

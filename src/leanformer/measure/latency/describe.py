@@ -22,7 +22,8 @@ def describe(table: Table) -> dict[str, Any]:
         JSON-ready: `subject`; `sessions`; `probes`, how many there are; `unfinished`, the settings whose parts can
         not be told apart yet; and `rows`, one a setting, with `dense_ms` (a dense model of `subject.layers` layers),
         `rest_ms` (of as many), `attention` and `ffn` (lists of size, ms, low, high: one layer's, with the 95%
-        interval), `steps` (multiple, ratio to the line through the eighths) and `preferred_multiple`.
+        interval), `whole` (share, factor: how far the sum of the parts is from a whole model), `steps` (multiple,
+        ratio to the line through the eighths) and `preferred_multiple`.
     """
     complete = [setting for setting in table.settings() if is_complete(table, setting)]
     return {
@@ -42,6 +43,7 @@ def _row(table: Table, setting: Setting) -> Row:
         "rest_ms": costs.rest_ms(subject.layers),
         "attention": _curve(table, costs, "head"),
         "ffn": _curve(table, costs, "neuron"),
+        "whole": [list(factor) for factor in costs.whole],
         "steps": [list(step) for step in costs.step_costs],
         "preferred_multiple": costs.preferred_multiple,
     }

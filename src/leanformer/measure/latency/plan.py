@@ -7,6 +7,8 @@ from leanformer.measure.latency.table import Shape, Subject
 GRID = 8
 """FFN widths are measured in steps of an eighth."""
 
+SMALLER = (0.75, 0.5, 0.25, 0.125)
+
 MULTIPLES = (1, 4, 8, 16, 32, 64)
 """Just under half the width, a width is measured that is a multiple of each of these, and of no larger power of 2."""
 
@@ -40,7 +42,8 @@ def probes(subject: Subject) -> list[Shape]:
     """Return the probes in the order in which they are measured, so that an unfinished table is of most use.
 
     Heads vary beside a full FFN, widths beside full attention. Layers without one of the two, and a model of one
-    layer, tell attention, FFN and the rest apart.
+    layer, tell attention, FFN and the rest apart. Layers that are smaller in both show how far the sum of the parts
+    is from the whole.
 
     Args:
         subject: What the table is of.
@@ -54,4 +57,15 @@ def probes(subject: Subject) -> list[Shape]:
     fewer = [Shape(some, width, layers) for some in reversed(range(heads))]
     ragged = [Shape(heads, some, layers) for some in ragged_widths(width).values()]
     dense = Shape(heads, width, layers)
-    return [shape for shape in dict.fromkeys([*anchors, *grid, *fewer, *ragged]) if shape != dense]
+    shapes = [*anchors, *smaller_layers(subject), *grid, *fewer, *ragged]
+    return [shape for shape in dict.fromkeys(shapes) if shape != dense]
+
+
+def smaller_layers(subject: Subject) -> list[Shape]:
+    """Return the probes whose layers keep the same share of heads and of neurons, three quarters to an eighth."""
+    heads, width = subject.heads, subject.width
+    return [
+        Shape(max(1, round(heads * share)), max(1, round(width * share)), subject.layers)
+        for share in SMALLER
+        if heads > 1 and width > 1
+    ]
