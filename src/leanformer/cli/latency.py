@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,8 @@ from leanformer.cli.verb import Answer, Seed, Threads, verb
 from leanformer.errors import LatencyError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from leanformer.measure.latency.table import Table
 
 latency = typer.Typer(
@@ -88,7 +91,7 @@ def export(
 
     tables = _known()
     write_file(file, tables)
-    return Answer({"file": str(file), "tables": _subjects(tables)}, f"{file} holds {len(tables)} tables")
+    return Answer({"file": str(file), "tables": _subjects(tables)}, _line(f"{file}: {_count(tables)}"))
 
 
 @verb
@@ -126,6 +129,17 @@ def _subjects(tables: list[Table]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     return [{**asdict(table.subject), "probes": len(table.points)} for table in tables]
+
+
+def _count(tables: Sequence[Any]) -> str:
+    return f"{len(tables)} table{'s' if len(tables) > 1 else ''}"
+
+
+def _line(words: str) -> Text:
+    """Return one line in which nothing is read as markup."""
+    from rich.text import Text
+
+    return Text(words)
 
 
 def _shown(described: list[dict[str, Any]]) -> Any:
