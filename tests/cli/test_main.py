@@ -23,6 +23,13 @@ def test_help_is_quick_and_loads_nothing_heavy():
     assert seconds < 0.5  # of this process's own time: other work on the machine does not count
 
 
+@pytest.mark.parametrize("verb", ["measure", "show", "export", "import"])
+def test_every_verb_of_latency_explains_itself(call, verb):
+    assert "latency" in call("--help").stdout
+    assert verb in call("latency", "--help").stdout
+    assert "--json" in call("latency", verb, "--help").stdout
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(call, verb):
     assert verb in call("--help").stdout

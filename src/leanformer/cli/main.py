@@ -14,6 +14,7 @@ from leanformer.cli.compress import compress
 from leanformer.cli.demo import demo
 from leanformer.cli.evaluate import evaluate
 from leanformer.cli.export import export
+from leanformer.cli.latency import latency
 from leanformer.cli.methods import methods
 from leanformer.cli.report import report
 
@@ -54,6 +55,7 @@ def _main(
 
 for _verb in (demo, compress, evaluate, export, bench, check, methods, report):
     app.command()(_verb)
+app.add_typer(latency, name="latency")
 
 
 def main() -> None:
