@@ -25,6 +25,10 @@ class RunError(LeanformerError):
     """The run directory, or the machine under it, does not allow the run."""
 
 
+class LatencyError(LeanformerError):
+    """The latency table is none, or lacks what is asked of it."""
+
+
 def first_line(error: BaseException) -> str:
     """Shorten a library's error, so that it fits into a sentence.
 
