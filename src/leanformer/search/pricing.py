@@ -36,21 +36,12 @@ class Price:
     costs: SublayerCosts
     deadline_ms: float
 
-    def tightened(self, measured_ms: float) -> Price:
-        """Return a price under which the search asks for less, since a model took longer than the table foretold.
-
-        Args:
-            measured_ms: What a model that was to meet the deadline took.
-
-        Returns:
-            The price with the deadline lowered in proportion.
-        """
-        return replace(self, deadline_ms=self.deadline_ms * self.deadline_ms / measured_ms)
+    def scaled(self, factor: float) -> Price:
+        """Return the price of a deadline so many times as long."""
+        return replace(self, deadline_ms=self.deadline_ms * factor)
 
 
-def budgeted_space(
-    view: EncoderView, budget: Budget, granularity: str, price: Price | None = None
-) -> Space:
+def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: Price | None = None) -> Space:
     """Return the space of a granularity under all constraints of a budget.
 
     Args:

@@ -117,7 +117,9 @@ def costs_of(table: Table, setting: Setting) -> SublayerCosts:
         LatencyError: If the table does not hold what is needed.
     """
     lengths = sorted(
-        one.tokens for one in table.settings() if _at(one, setting.tokens) == setting and is_complete(table, one)
+        one.tokens
+        for one in table.settings()
+        if _at(one, setting.tokens) == setting and is_complete(table, one)
     )
     below = [tokens for tokens in lengths if tokens <= setting.tokens]
     above = [tokens for tokens in lengths if tokens >= setting.tokens]

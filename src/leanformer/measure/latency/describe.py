@@ -54,7 +54,11 @@ def _curve(table: Table, costs: SublayerCosts, kind: str) -> list[list[float]]:
     knots = costs.attention if kind == "head" else costs.ffn
     curve = []
     for size, ms in knots:
-        shape = Shape(size, dense.width, dense.layers) if kind == "head" else Shape(dense.heads, size, dense.layers)
+        shape = (
+            Shape(size, dense.width, dense.layers)
+            if kind == "head"
+            else Shape(dense.heads, size, dense.layers)
+        )
         below, above = _ends(points.get(shape))
         scale = dense_ms / dense.layers if size else 0.0  # no unit costs nothing, by definition
         curve.append([size, ms, ms - below * scale, ms + above * scale])

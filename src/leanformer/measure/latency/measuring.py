@@ -70,7 +70,9 @@ class Wanted:
             if min(values, default=0) < 1:
                 raise LatencyError(f"{name} {min(values, default=0)} can not be timed: give 1 or more")
         if self.rounds < FEWEST_ROUNDS:
-            raise LatencyError(f"--rounds {self.rounds} is too few for an interval: give {FEWEST_ROUNDS} or more")
+            raise LatencyError(
+                f"--rounds {self.rounds} is too few for an interval: give {FEWEST_ROUNDS} or more"
+            )
 
     def settings(self) -> list[Setting]:
         """Return all combinations, those of a runtime together."""

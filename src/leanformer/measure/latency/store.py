@@ -21,7 +21,9 @@ def cache_folder() -> Path:
 def table_path(subject: Subject) -> Path:
     """Name the file of a subject's table; it need not exist."""
     cpu = re.sub(r"[^a-z0-9]+", "-", subject.cpu.lower()).strip("-")[:80] or "unknown"
-    shape = f"{subject.hidden_size}-{subject.heads}x{subject.head_size}-{subject.width}-{subject.layers}layers"
+    shape = (
+        f"{subject.hidden_size}-{subject.heads}x{subject.head_size}-{subject.width}-{subject.layers}layers"
+    )
     return cache_folder() / f"{cpu}_{subject.family}_{shape}.json"
 
 

@@ -224,7 +224,9 @@ def _table_from(content: Facts) -> Table:
 
 
 def _point_from(content: Facts, sessions: int) -> Point:
-    own = {field.name: content[field.name] for field in fields(Point) if field.name not in ("shape", "setting")}
+    own = {
+        field.name: content[field.name] for field in fields(Point) if field.name not in ("shape", "setting")
+    }
     for name, value in own.items():
         _check(name, value, int if name in ("rounds", "session") else float)
     if own["session"] >= sessions:
