@@ -57,15 +57,14 @@ def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: P
         BudgetError: If the budget can not be reached; the sentence names the nearest that can.
         ValueError: If time is limited and has no price.
     """
-    ratio = _ratio_of_weights(view, budget.or_half())
     if granularity == "weight":
         if budget.asks_for_time or budget.size_mb is not None:
             raise BudgetError(
                 "zeros among the weights make no file smaller and no answer faster here: give a pruning ratio, or "
                 "--granularity unit"
             )
-        return Space(weight_groups(view), HALF if ratio is None else ratio, least=1)
-    groups = unit_groups(view)
+        return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
+    groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())
     if not budget.asks_for_time:
         return Space(groups, HALF if ratio is None else ratio)
     if price is None:
