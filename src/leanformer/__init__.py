@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 from leanformer.encoders.doors import open_package_door
 
 __version__ = "0.1.0"
-__all__ = ["Budget", "LeanformerError", "Result", "__version__", "compress", "load"]
+__all__ = ["Budget", "LeanformerError", "Result", "Target", "__version__", "compress", "load"]
 
 if TYPE_CHECKING:
     from leanformer.api import Result, compress, load
-    from leanformer.budget import Budget
+    from leanformer.budget import Budget, Target
     from leanformer.errors import LeanformerError
 
 _HOMES = {
     "Budget": "leanformer.budget",
     "LeanformerError": "leanformer.errors",
     "Result": "leanformer.api",
+    "Target": "leanformer.budget",
     "compress": "leanformer.api",
     "load": "leanformer.api",
 }

@@ -96,13 +96,13 @@ def compress(
         model: A Hugging Face folder or hub id, with or without a task head.
         data: A folder, a file, a GLUE task or a hub id; or a `DataSpec` where columns, files or the metric have to
             be named.
-        budget: What has to go; half of the encoder's weights by default.
+        budget: The constraints; half of the encoder's weights by default.
         method: One of `leanformer.methods.registry.METHODS`.
         seed: Same seed, same result.
         out: The run directory; by default a new temporary folder, which stays.
         resume: Whether to go on with the interrupted run in `out`.
-        **settings: Further fields of `leanformer.job.Job`: granularity, threads, finetune, truncate, max_tokens,
-            quick, exports, trust_remote_code.
+        **settings: Further fields of `leanformer.job.Job`: target, granularity, threads, finetune, truncate,
+            max_tokens, quick, exports, trust_remote_code.
 
     Returns:
         The compressed model, its score, its report.

@@ -1,29 +1,110 @@
-"""What the user is willing to pay: the budget of a compression."""
+"""What the user is willing to pay, and where the model is going to be served."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, replace
 
 from leanformer.errors import BudgetError
+
+HALF = 0.5
+"""The pruning ratio of a method that was given no budget."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The overall constraint of a compression.
+    """The overall constraints of a compression; several hold at once.
 
     Attributes:
         pruning_ratio: Share of the encoder's weights to remove, in (0, 1); embeddings are not counted.
+        speedup: How many times faster than the dense model in PyTorch float32 at the target's batch size, above 1.
+        latency_ms: Most milliseconds of one batch on the target.
+        size_mb: Most megabytes (10^6 bytes) of the model's float32 weights.
+        max_drop_points: Most points of score that may be lost on held-out training rows.
 
     Raises:
-        BudgetError: If the ratio lies outside (0, 1).
+        BudgetError: If one of them can not be a constraint.
     """
 
-    pruning_ratio: float = 0.5
+    pruning_ratio: float | None = None
+    speedup: float | None = None
+    latency_ms: float | None = None
+    size_mb: float | None = None
+    max_drop_points: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what can not be a ratio."""
-        if not 0.0 < self.pruning_ratio < 1.0:
+        """Refuse what can not be a constraint."""
+        if self.pruning_ratio is not None and not 0.0 < self.pruning_ratio < 1.0:
             raise BudgetError(
                 f"the pruning ratio {self.pruning_ratio:g} lies outside (0, 1): give the share of the encoder's "
                 "weights to remove, for example --pruning-ratio 0.5"
             )
+        if self.speedup is not None and not 1.0 < self.speedup < math.inf:
+            raise BudgetError(
+                f"a speed-up of {self.speedup:g} is none: give how many times faster, for example --speedup 2"
+            )
+        for name in ("latency_ms", "size_mb"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < math.inf:
+                raise BudgetError(
+                    f"--{name.replace('_', '-')} {value:g} is no budget: give a number above zero"
+                )
+        if self.max_drop_points is not None and not 0.0 <= self.max_drop_points <= 100.0:
+            raise BudgetError(
+                f"--max-drop {self.max_drop_points:g} lies outside 0 to 100: give points of score, for example 1.0"
+            )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither size nor time is limited."""
+        sized = (self.pruning_ratio, self.speedup, self.latency_ms, self.size_mb)
+        return all(value is None for value in sized)
+
+    @property
+    def asks_for_time(self) -> bool:
+        """Whether milliseconds are limited."""
+        return self.speedup is not None or self.latency_ms is not None
+
+    def or_half(self) -> Budget:
+        """Return the budget, or one that takes half of the encoder where nothing is limited."""
+        return replace(self, pruning_ratio=HALF) if self.is_open else self
+
+    def words(self) -> str:
+        """Return the constraints for people, for example "pruning ratio 0.5 and at most 20 MB"."""
+        forms = {
+            "pruning_ratio": "pruning ratio {:g}",
+            "speedup": "{:g} times faster",
+            "latency_ms": "at most {:g} ms a batch",
+            "size_mb": "at most {:g} MB",
+            "max_drop_points": "at most {:g} points lost",
+        }
+        given = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        found = [forms[name].format(value) for name, value in given if value is not None]
+        return " and ".join(found) or "no budget"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the compressed model is served: what a time budget is about.
+
+    Attributes:
+        runtime: "torch", "onnxruntime" or "openvino".
+        precision: "fp32", "bf16" or "int8".
+        batch: Texts a batch.
+
+    Raises:
+        BudgetError: If the batch is empty.
+    """
+
+    runtime: str = "torch"
+    precision: str = "fp32"
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse an empty batch."""
+        if self.batch < 1:
+            raise BudgetError(f"--target-batch {self.batch} can not be timed: give 1 or more")
+
+    def words(self) -> str:
+        """Return the target for people, for example "onnxruntime int8, batch 8"."""
+        return f"{self.runtime} {self.precision}, batch {self.batch}"

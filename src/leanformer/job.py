@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leanformer import __version__
-from leanformer.budget import Budget
+from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.export.cpu import usable_threads
 from leanformer.tasks.load import DataSpec
@@ -19,7 +19,7 @@ from leanformer.tasks.load import DataSpec
 LARGEST_SEED = 2**32 - 1  # of NumPy's generator
 RUNTIME_FOLDERS = ("onnx", "openvino")
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
-_NO_FLAG = ("model", "data", "budget", "exports")
+_NO_FLAG = ("model", "data", "budget", "target", "exports")
 _HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
 
 
@@ -30,7 +30,8 @@ class Job:
     Attributes:
         model: A Hugging Face folder or hub id.
         data: The task data.
-        budget: What has to go.
+        budget: What has to go; half of the encoder where nothing is limited.
+        target: Where the model is served: what a budget of time is about.
         method: A name that `leanformer methods` lists.
         granularity: What is removed: "unit" (heads and FFN neurons) or "weight".
         seed: Same seed, same result.
@@ -46,6 +47,7 @@ class Job:
     model: str
     data: DataSpec
     budget: Budget = field(default_factory=Budget)
+    target: Target = field(default_factory=Target)
     method: str = "ae-bert"
     granularity: str = "unit"
     seed: int = 0
@@ -60,6 +62,7 @@ class Job:
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
         check_limits(self.threads, self.max_tokens)
+        object.__setattr__(self, "budget", self.budget.or_half())
         if not 0 <= self.seed <= LARGEST_SEED:
             raise RunError(f"the seed {self.seed} lies outside 0 to {LARGEST_SEED}: give another --seed")
         if unknown := set(self.exports) - set(RUNTIME_FOLDERS):
@@ -97,10 +100,11 @@ class Job:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RunError(f"the job file {path} is not TOML: {error}") from error
         budget = _build(Budget, settings.pop("budget", {}), path)
+        target = _build(Target, settings.pop("target", {}), path)
         data = _build(DataSpec, settings.pop("data", {}), path)
         if isinstance(settings.get("exports"), list):
             settings["exports"] = tuple(settings["exports"])
-        job: Job = _build(cls, {**settings, "data": data, "budget": budget}, path)
+        job: Job = _build(cls, {**settings, "data": data, "budget": budget, "target": target}, path)
         return job
 
     def command(self, out: str | Path) -> str:
@@ -110,12 +114,15 @@ class Job:
             out: The folder.
 
         Returns:
-            A line for the shell; settings at their defaults are left out, the seed and the ratio are not.
+            A line for the shell; settings at their defaults are left out, the seed and the budget are not.
         """
         parts = ["leanformer", "compress", self.model]
         for name, value in asdict(self.data).items():
             parts += _flag("data" if name == "source" else name, value)
-        parts += _flag("pruning_ratio", str(self.budget.pruning_ratio))
+        for name, value in asdict(self.budget).items():
+            parts += _flag("max_drop" if name == "max_drop_points" else name, value)
+        for name, value in asdict(self.target).items():
+            parts += [] if value == getattr(Target(), name) else _flag(f"target_{name}", value)
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):

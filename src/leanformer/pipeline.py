@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leanformer.costing import pace_of, price_facts, price_from
 from leanformer.errors import RunError
 from leanformer.job import Job
 from leanformer.methods.registry import find_method
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from leanformer.exports import Examples
     from leanformer.methods.problem import Problem
+    from leanformer.search.pricing import Price
     from leanformer.tasks.task import Task
 
 HELD_OUT_ROWS = 512
@@ -30,6 +32,7 @@ COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two 
 TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
 
 DATA_STAGE = "data"
+PRICE_STAGE = "latency table"
 TEACHER_STAGE = "dense teacher"
 COMPRESS_STAGE = "search and recovery"
 REPORT_STAGE = "report"
@@ -44,12 +47,14 @@ class Material:
         examples: The rows that the report is measured on.
         test: Further labelled rows, encoded, where there are any.
         is_ready: Whether the model has a head that matches the data and is to be used as it is.
+        price: What time costs, under a budget of time.
     """
 
     problem: Problem
     examples: Examples
     test: Dataset | None
     is_ready: bool
+    price: Price | None
 
 
 def run_job(
@@ -85,7 +90,7 @@ def _do(run: Run, material: Material) -> None:
 
     teaching = _fine_tune_teacher(run, material)
     dense = _saved(run.artefact("teacher"), material)
-    problem = replace(material.problem, teacher=dense)
+    problem = replace(material.problem, teacher=dense, pace=pace_of(run.job, material, dense))
     compression = run.stage(COMPRESS_STAGE, lambda target: _compress(run.job, problem, target), "model")
     _clear_scratch(run)
     small = _saved(run.artefact("model"), material)
@@ -103,7 +108,7 @@ def _prepare(run: Run) -> Material:
     from leanformer.encoders.view import EncoderView
     from leanformer.exports import Examples
     from leanformer.methods.problem import Problem
-    from leanformer.methods.steps import build_space
+    from leanformer.search.pricing import budgeted_space
     from leanformer.tasks.encode import encode
     from leanformer.tasks.heads import load_model
     from leanformer.tasks.load import load_data
@@ -134,10 +139,17 @@ def _prepare(run: Run) -> Material:
         resume=True,
         quick=job.quick,
     )
-    build_space(EncoderView(model), problem)  # raises when the ratio can not be reached
+    noted = run.finished(PRICE_STAGE)
+    facts = price_facts(job, problem) if noted is None else noted
+    price = price_from(facts)
+    budgeted_space(
+        EncoderView(model), job.budget, job.granularity, price
+    )  # raises when it can not be reached
+    if price is not None:
+        run.stage(PRICE_STAGE, lambda _: facts)
     run.require_disk(_needed_mb(problem, encoded["train"]))
     examples = Examples(data.task, tokenizer, encoded["validation"], held_out)
-    return Material(problem, examples, encoded.get("test"), has_head and not job.finetune)
+    return Material(problem, examples, encoded.get("test"), has_head and not job.finetune, price)
 
 
 def split_held_out(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:

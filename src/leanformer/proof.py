@@ -106,6 +106,12 @@ def _exports(run: Run, folder: str, examples: Examples) -> list[dict[str, Any]]:
     return rows
 
 
+def _batches(run: Run, examples: Examples) -> list[int]:
+    """Return the usual batch sizes and the target's, as far as there are texts to fill them."""
+    sizes = sorted({*BATCHES, run.job.target.batch})
+    return [size for size in sizes if size <= len(examples.validation)]
+
+
 def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts:
     runtimes = ["torch", *dict.fromkeys(row["runtime"] for row in exports)]
     rows = bench(
@@ -114,7 +120,7 @@ def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts
         examples.tokenizer,
         examples.task,
         runtimes=runtimes,
-        batches=[size for size in BATCHES if size <= len(examples.validation)],
+        batches=_batches(run, examples),
         threads=run.job.threads,
         rounds=QUICK_ROUNDS if run.job.quick else ROUNDS,
         seed=run.job.seed,

@@ -12,9 +12,11 @@ from leanformer.measure.contract import CONTRACT_FILE, contract_of
 from leanformer.report.card import model_card
 from leanformer.report.page import write_report
 from leanformer.run import Facts, Run
+from leanformer.search.space import TOLERANCE
 
 if TYPE_CHECKING:
     from leanformer.encoders.view import EncoderView
+    from leanformer.job import Job
     from leanformer.structure.masks import Masks
     from leanformer.tasks.predict import Score
     from leanformer.tasks.task import Task
@@ -118,7 +120,8 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         "task": {key: named[key] for key in ("name", "kind", "labels", "pair")},
         "metric": task.metric,
         "seed": job.seed,
-        "pruning_ratio": job.budget.pruning_ratio,
+        "pruning_ratio": job.budget.pruning_ratio or compress["pruning_ratio_reached"],
+        "budget": budget_facts(job, compress, proof),
         "pruning_ratio_reached": compress["pruning_ratio_reached"],
         "layers": compress["layers"],
         "door": compress["door"],
@@ -127,6 +130,46 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         **proof,
         "stages": run.stages(),
     }
+
+
+def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
+    """Return the constraints of a job beside what was measured.
+
+    Args:
+        job: The job.
+        compress: Facts of the compression's stage.
+        proof: Facts of the measurements.
+
+    Returns:
+        The target's fields, and under "limits" one dictionary a constraint: `name`, `asked`, `measured` (None where
+        the target was not timed) and `met`.
+    """
+    target = asdict(job.target)
+    row: Facts = next(
+        (
+            row
+            for row in proof["bench"]
+            if row["model"] == "compressed" and all(row[key] == value for key, value in target.items())
+        ),
+        {},
+    )
+    measured = {
+        "pruning_ratio": compress["pruning_ratio_reached"],
+        "speedup": row.get("ratio"),
+        "latency_ms": row.get("latency_ms"),
+        "size_mb": proof["compressed"]["size_mb"],
+        "max_drop_points": proof["drop_points"],
+    }
+    at_least = {"pruning_ratio": TOLERANCE, "speedup": 0.0}  # the others are upper bounds
+    limits = []
+    for name, asked in asdict(job.budget).items():
+        if asked is not None:
+            value = measured[name]
+            good = value is not None and (
+                value >= asked - at_least[name] if name in at_least else value <= asked
+            )
+            limits.append({"name": name, "asked": asked, "measured": value, "met": good})
+    return {**target, "limits": limits}
 
 
 def write_record(run: Run, result: dict[str, Any]) -> Facts:

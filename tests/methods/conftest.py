@@ -36,10 +36,10 @@ def problem(
             for parameter in teacher.bert.encoder.layer[1].parameters():
                 if parameter.ndim > 1:
                     parameter.mul_(1.5)
-        given = {"seed": 0, "resume": False, "quick": False, **fields}
+        given = {"seed": 0, "resume": False, "quick": False, "budget": Budget(ratio), **fields}
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
         rows = (mood_task, mood_train.select(range(64)), mood_held_out)
-        return Problem(teacher, tiny_tokenizer, *rows, Budget(ratio), granularity, folder=path, **given)
+        return Problem(teacher, tiny_tokenizer, *rows, granularity=granularity, folder=path, **given)
 
     return make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,11 @@ _RECORD = (
 )
 
 
+def _budget(text: str, default: str | None = None) -> Any:
+    """Return a Typer option of the budget panel."""
+    return typer.Option(help=text, show_default=default or False, rich_help_panel="Budget")
+
+
 @verb
 def compress(
     data: DataOptions,
@@ -40,8 +45,17 @@ def compress(
         "leanformer-run"
     ),
     pruning_ratio: Annotated[
-        float | None, typer.Option(help="Share of the encoder's weights to remove.", show_default="0.5")
+        float | None, _budget("Share of the encoder's weights to remove.", "0.5, where nothing is limited")
     ] = None,
+    speedup: Annotated[float | None, _budget("Times faster than the dense model in PyTorch.")] = None,
+    latency_ms: Annotated[float | None, _budget("Most milliseconds of a batch on the target.")] = None,
+    size_mb: Annotated[float | None, _budget("Most megabytes of the float32 weights.")] = None,
+    max_drop: Annotated[float | None, _budget("Most points of score that may be lost.")] = None,
+    target_runtime: Annotated[
+        str | None, _budget("Where it is served: torch, onnxruntime or openvino.", "torch")
+    ] = None,
+    target_precision: Annotated[str | None, _budget("fp32, bf16 or int8.", "fp32")] = None,
+    target_batch: Annotated[int | None, _budget("Texts a batch.", "1")] = None,
     method: Annotated[
         str | None, typer.Option(help="One that leanformer methods lists.", show_default="ae-bert")
     ] = None,
@@ -79,7 +93,7 @@ def compress(
 
     leanformer compress bert-folder --data reviews/ --pruning-ratio 0.5 --out small
 
-    leanformer compress bert-folder --data mrpc --data-dir glue/MRPC --out small
+    leanformer compress bert-folder --data mrpc --data-dir glue/MRPC --speedup 3 --target-runtime onnxruntime
 
     leanformer compress --resume --out small
     """
@@ -98,8 +112,16 @@ def compress(
         "threads": threads,
         "trust_remote_code": trust_remote_code,
     }
-    given = {name: value for name, value in settings.items() if value is not None}
-    return answer(run_job(_job(given, data, pruning_ratio, _start(job, out, resume, model)), out, resume))
+    limits = {
+        "pruning_ratio": pruning_ratio,
+        "speedup": speedup,
+        "latency_ms": latency_ms,
+        "size_mb": size_mb,
+        "max_drop_points": max_drop,
+    }
+    served = {"runtime": target_runtime, "precision": target_precision, "batch": target_batch}
+    asked = _Asked(_given(settings), data, _given(limits), _given(served))
+    return answer(run_job(_job(asked, _start(job, out, resume, model)), out, resume))
 
 
 def answer(record: dict[str, Any]) -> Answer:
@@ -141,18 +163,34 @@ def _start(job_file: Path | None, out: Path, resume: bool, model: str | None) ->
     return Run.open(out).job if resume and (is_run(out) or model is None) else None
 
 
-def _job(given: dict[str, Any], data: DataOptions, pruning_ratio: float | None, start: Job | None) -> Job:
-    from leanformer.budget import Budget
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line gives, each by the name of its field: of the job, the data, the budget, the target."""
+
+    settings: dict[str, Any]
+    data: DataOptions
+    limits: dict[str, Any]
+    target: dict[str, Any]
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _job(asked: _Asked, start: Job | None) -> Job:
+    from leanformer.budget import Budget, Target
     from leanformer.errors import DataError, ModelError
     from leanformer.job import Job
     from leanformer.tasks.load import DataSpec
 
-    if pruning_ratio is not None:
-        given = {**given, "budget": Budget(pruning_ratio)}
+    settings = dict(asked.settings)
+    if asked.limits:  # a new budget takes the place of the old one, it is not added to it
+        settings["budget"] = Budget(**asked.limits)
     if start is not None:
-        return replace(start, **given, data=replace(start.data, **data)).resolved()
-    if "model" not in given:
+        parts = {"data": replace(start.data, **asked.data), "target": replace(start.target, **asked.target)}
+        return replace(start, **settings, **parts).resolved()
+    if "model" not in settings:
         raise ModelError("no model is given: name a Hugging Face folder or hub id before the options")
-    if "source" not in data:
+    if "source" not in asked.data:
         raise DataError("no data are given: add --data with a folder, a file, a GLUE task or a hub id")
-    return Job(**given, data=DataSpec(**data)).resolved()
+    return Job(**settings, target=Target(**asked.target), data=DataSpec(**asked.data)).resolved()

@@ -68,7 +68,7 @@ def gradual(problem: Problem) -> Compressed:
         scores = {key: s * masks[key] for key, s in magnitude_scores(view, problem.granularity).items()}
         return masks_of(space, space.at(ratio), scores)
 
-    keep = gradual_masks(model, masks_at, live, problem.budget.pruning_ratio, problem.folder / "gradual")
+    keep = gradual_masks(model, masks_at, live, space.pruning_ratio, problem.folder / "gradual")
     if problem.granularity == "weight":
         return recovered(problem, model, live, keep, damaged=at_once)
     with applied(model, live):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from leanformer.methods.pace import Pace
     from leanformer.tasks.task import Task
 
 
@@ -32,6 +33,7 @@ class Problem:
         folder: Scratch folder of the method inside the run directory; it survives a kill.
         resume: Whether `folder` may hold the work of an interrupted run.
         quick: Whether a rough answer within minutes is wanted.
+        pace: What a budget of time means for the search; None where none is asked for.
         cache: Where the teacher's outputs on the training rows are kept; in `folder` by default. Several problems
             with the same teacher and rows may share it.
     """
@@ -47,6 +49,7 @@ class Problem:
     folder: Path
     resume: bool
     quick: bool = False
+    pace: Pace | None = None
     cache: Path | None = None
 
 

@@ -13,7 +13,7 @@ from datasets import concatenate_datasets
 
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.search.realise import unit_space, weight_space
+from leanformer.search.pricing import budgeted_space
 from leanformer.search.space import Space
 from leanformer.structure.importance import Scores, unit_magnitude, weight_magnitude
 from leanformer.structure.masks import Masks
@@ -36,7 +36,7 @@ MIN_SHORT_STEPS = 30
 
 
 def build_space(view: EncoderView, problem: Problem) -> Space:
-    """Return the space of the problem's granularity under its budget.
+    """Return the space of the problem's granularity under all constraints of its budget.
 
     Args:
         view: The dense encoder.
@@ -48,8 +48,8 @@ def build_space(view: EncoderView, problem: Problem) -> Space:
     Raises:
         BudgetError: If the budget can not be met.
     """
-    make = weight_space if problem.granularity == "weight" else unit_space
-    return make(view, problem.budget.pruning_ratio)
+    price = None if problem.pace is None else problem.pace.price
+    return budgeted_space(view, problem.budget, problem.granularity, price)
 
 
 def magnitude_scores(view: EncoderView, granularity: str) -> Scores:

@@ -36,6 +36,28 @@ NEURON_LEVELS = 48
 WEIGHT_LEVELS = 64
 
 
+def unit_groups(view: EncoderView) -> tuple[Group, ...]:
+    """Return the heads and the FFN neurons of each layer: two groups a layer, at their cost in weights."""
+    groups = []
+    for layer in range(view.n_layers):
+        heads, width = view.heads(layer), view.width(layer)
+        if heads:
+            groups.append(Group(layer, "head", heads, heads, head_cost(view)))
+        if width:
+            levels = NEURON_LEVELS if width % NEURON_LEVELS == 0 else width
+            groups.append(Group(layer, "neuron", width, levels, neuron_cost(view) * width / levels))
+    return tuple(groups)
+
+
+def weight_groups(view: EncoderView) -> tuple[Group, ...]:
+    """Return the six matrices of each layer, in `WEIGHT_LEVELS` levels."""
+    return tuple(
+        Group(layer, name, matrix.numel(), WEIGHT_LEVELS, matrix.numel() / WEIGHT_LEVELS)
+        for layer in range(view.n_layers)
+        for name, matrix in view.matrices(layer).items()
+    )
+
+
 def unit_space(view: EncoderView, pruning_ratio: float) -> Space:
     """Return the space of heads and FFN neurons per layer.
 
@@ -49,15 +71,7 @@ def unit_space(view: EncoderView, pruning_ratio: float) -> Space:
     Raises:
         BudgetError: If no candidate meets the ratio.
     """
-    groups = []
-    for layer in range(view.n_layers):
-        heads, width = view.heads(layer), view.width(layer)
-        if heads:
-            groups.append(Group(layer, "head", heads, heads, head_cost(view)))
-        if width:
-            levels = NEURON_LEVELS if width % NEURON_LEVELS == 0 else width
-            groups.append(Group(layer, "neuron", width, levels, neuron_cost(view) * width / levels))
-    return Space(tuple(groups), pruning_ratio)
+    return Space(unit_groups(view), pruning_ratio)
 
 
 def weight_space(view: EncoderView, pruning_ratio: float) -> Space:
@@ -73,12 +87,7 @@ def weight_space(view: EncoderView, pruning_ratio: float) -> Space:
     Raises:
         BudgetError: If no candidate meets the ratio.
     """
-    groups = [
-        Group(layer, name, matrix.numel(), WEIGHT_LEVELS, matrix.numel() / WEIGHT_LEVELS)
-        for layer in range(view.n_layers)
-        for name, matrix in view.matrices(layer).items()
-    ]
-    return Space(tuple(groups), pruning_ratio, least=1)
+    return Space(weight_groups(view), pruning_ratio, least=1)
 
 
 def masks_of(space: Space, candidate: Candidate, scores: Mapping[tuple[int, str], Tensor]) -> Masks:

@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leanformer.errors import BudgetError
+from leanformer.search.costs import Costs, Limit
 
 Candidate = tuple[int, ...]
 """Levels kept, one number a group of the space."""
 
 TOLERANCE = 0.005
 """A candidate's pruning ratio lies within half a percentage point of the target (EagleEye's rule, too)."""
+
+NEGLIGIBLE = 1e-12
+"""A share of the total that is rounding, not money."""
 
 WAVES = 3
 """Cosines of which a random candidate's profile over the depth is made, the k-th 1/k as high as the first."""
@@ -62,21 +66,19 @@ class Space:
         groups: What can be pruned.
         pruning_ratio: Share of the groups' cost to remove.
         least: Fewest levels that each group keeps.
+        limits: Further constraints, each in a unit of its own; the tightest of all is met.
+        tolerance: How far the tightest constraint may be missed, as a share of its total.
     """
 
     groups: tuple[Group, ...]
     pruning_ratio: float
     least: int = 0
+    limits: tuple[Limit, ...] = ()
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         """Refuse a ratio that no candidate can reach."""
-        if (
-            abs(
-                self.ratio(self.project(np.full(len(self.groups), 1 - self.pruning_ratio)))
-                - self.pruning_ratio
-            )
-            > TOLERANCE
-        ):
+        if not self.fits(self.project(np.full(len(self.groups), 1 - self.pruning_ratio))):
             raise BudgetError(
                 f"a pruning ratio of {self.pruning_ratio:g} can not be reached within half a percentage point with "
                 f"the {len(self.groups)} groups of this model: choose another ratio, or granularity weight"
@@ -88,27 +90,28 @@ class Space:
         return np.array([group.levels for group in self.groups])
 
     @cached_property
+    def costs(self) -> Costs:
+        """What levels cost, under the pruning ratio and the limits beside it."""
+        tables = [[group.costs.tolist() for group in self.groups], *(limit.costs for limit in self.limits)]
+        whole = sum(row[-1] for row in tables[0])
+        return Costs(tables, [(1.0 - self.pruning_ratio) * whole, *(limit.most for limit in self.limits)])
+
+    @property
     def total(self) -> float:
         """Cost of all groups together."""
-        return float(sum(group.costs[-1] for group in self.groups))
-
-    @cached_property
-    def _costs(self) -> NDArray[np.float64]:
-        """Cost of each group at each level, (groups, most levels + 1), rows filled up with their last."""
-        most = max(group.levels for group in self.groups)
-        return np.array([np.pad(group.costs, (0, most - group.levels), mode="edge") for group in self.groups])
+        return float(self.costs.totals[0])
 
     def cost(self, levels: Sequence[int] | NDArray[np.int64]) -> float:
         """Return what a candidate costs."""
-        return float(self._costs[np.arange(len(self.groups)), np.asarray(levels)].sum())
+        return float(self.costs.spent(levels)[0])
 
     def ratio(self, candidate: Candidate) -> float:
         """Return the share of the cost that a candidate removes."""
         return 1.0 - self.cost(candidate) / self.total
 
     def fits(self, candidate: Candidate) -> bool:
-        """Whether a candidate meets the constraint within the tolerance."""
-        return abs(self.ratio(candidate) - self.pruning_ratio) <= TOLERANCE
+        """Whether a candidate meets the tightest constraint within the tolerance."""
+        return abs(self.costs.excess(self.costs.spent(candidate))) <= self.tolerance
 
     def shares(self, candidate: Candidate) -> NDArray[np.float64]:
         """Return the kept share of each group, (groups,), in [0, 1]."""
@@ -129,9 +132,8 @@ class Space:
         low, high = -1.0 - float(shares.max()), 1.0 - float(shares.min())
         for _ in range(50):
             middle = (low + high) / 2
-            low, high = (
-                (middle, high) if self.spent(self._clip(shares + middle)) < self._budget else (low, middle)
-            )
+            left = self._excess(self._clip(shares + middle)) < 0
+            low, high = (middle, high) if left else (low, middle)
         return self._settle(self._clip(shares + high) * self.levels)
 
     def uniform(self) -> Candidate:
@@ -204,20 +206,19 @@ class Space:
                 levels[taker] = more
         return self._settle(levels)
 
-    @property
-    def _budget(self) -> float:
-        return (1.0 - self.pruning_ratio) * self.total
+    def _excess(self, shares: NDArray[np.float64]) -> float:
+        return self.costs.excess(self.costs.spent_by_shares(shares))
 
     def _clip(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.clip(shares, self.least / self.levels, 1.0)
 
     def spent(self, shares: NDArray[np.float64]) -> float:
         """Return what kept shares of the groups cost, (groups,) in [0, 1]; between two levels in proportion."""
-        wished = shares * self.levels
-        below = np.minimum(wished.astype(int), self.levels)
-        rows = np.arange(len(self.groups))
-        low, high = self._costs[rows, below], self._costs[rows, np.minimum(below + 1, self.levels)]
-        return float((low + (wished - below) * (high - low)).sum())
+        return float(self.costs.spent_by_shares(shares)[0])
+
+    def overdrawn(self, shares: NDArray[np.float64]) -> bool:
+        """Whether kept shares cost more than a constraint allows."""
+        return self._excess(shares) > 0
 
     def _settle(self, wished: NDArray[np.floating]) -> Candidate:
         """Round wished levels, then move single ones until no move comes closer to the budget.
@@ -225,19 +226,18 @@ class Space:
         Of moves that come equally close, the group furthest from its wish moves: a correction is spread over the
         layers, not heaped on the first.
         """
-        levels, rows = np.rint(wished).astype(int), np.arange(len(self.groups))
+        levels = np.rint(wished).astype(int)
         for _ in range(4 * len(self.groups)):
-            error = self.cost(levels) - self._budget  # > 0: too much is kept
-            step = -1 if error > 0 else 1
-            possible = levels > self.least if step < 0 else levels < self.levels
-            moved = np.where(possible, levels + step, levels)
-            change = self._costs[rows, moved] - self._costs[rows, levels]
-            after = np.where(possible, np.abs(error + change), np.inf)
-            if after.min() >= abs(error):
+            error = self.costs.excess(self.costs.spent(levels))  # > 0: too much is kept
+            direction = -1 if error > 0 else 1
+            moved = self.costs.step(levels, direction, self.least)
+            after = np.where(moved != levels, np.abs(self.costs.excess_after(levels, moved)), np.inf)
+            if after.min() >= abs(error) - NEGLIGIBLE:
                 break
-            equal = np.flatnonzero(np.isclose(after, after.min(), rtol=1e-9, atol=1e-6))
-            levels[equal[np.argmax(step * (wished - levels)[equal])]] += step
-        return tuple(int(level) for level in levels)
+            equal = np.flatnonzero(np.isclose(after, after.min(), rtol=1e-9, atol=NEGLIGIBLE))
+            group = equal[np.argmax(direction * (wished - levels)[equal])]
+            levels[group] = moved[group]
+        return tuple(int(level) for level in self.costs.plateau_top(levels))
 
 
 def _nearest(costs: NDArray[np.float64], wanted: float) -> int:
@@ -261,7 +261,7 @@ def allocation(space: Space, scores: Mapping[tuple[int, str], NDArray[np.float64
     while low < high:  # the smallest threshold that spends no more than the budget
         middle = (low + high) // 2
         kept = np.array([1 - np.searchsorted(group, values[middle]) / len(group) for group in ordered])
-        if space.spent(kept) > (1 - space.pruning_ratio) * space.total:
+        if space.overdrawn(kept):
             low = middle + 1
         else:
             high = middle

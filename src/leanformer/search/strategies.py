@@ -68,11 +68,13 @@ class Outcome:
         winner: The best of those on the last rung, by all rungs together.
         proposals: All candidates, in the order in which they were proposed.
         scores: Per candidate, rung name -> divergence.
+        ranked: The candidates that reached the last rung, the winner first.
     """
 
     winner: Proposal
     proposals: tuple[Proposal, ...]
     scores: dict[Candidate, dict[str, float]]
+    ranked: tuple[Candidate, ...]
 
 
 def overall(measures: Mapping[str, float]) -> float:
@@ -209,4 +211,5 @@ class Search:
         return sorted(reached, key=lambda candidate: overall(self.scores[candidate]))
 
     def _outcome(self) -> Outcome:
-        return Outcome(self.proposals[self._elite()[0]], tuple(self.proposals.values()), self.scores)
+        ranked = tuple(self._elite())
+        return Outcome(self.proposals[ranked[0]], tuple(self.proposals.values()), self.scores, ranked)

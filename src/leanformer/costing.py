@@ -1,0 +1,129 @@
+"""From a budget of time to what a search reckons with: the latency table of this machine, and a clock."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from leanformer.errors import BudgetError
+from leanformer.progress import say
+from leanformer.run import Facts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from leanformer.job import Job
+    from leanformer.methods.pace import Pace
+    from leanformer.methods.problem import Problem
+    from leanformer.pipeline import Material
+    from leanformer.search.pricing import Price
+
+TOKENS_STEP = 8
+"""Lengths are measured in such steps, so that jobs on like texts share a table."""
+
+
+def price_facts(job: Job, problem: Problem) -> Facts:
+    """Measure what the sub-layers of a job's model cost on its target, as far as the latency table does not know.
+
+    Args:
+        job: Budget, target and threads.
+        problem: The model, and the held-out texts, whose lengths are typical.
+
+    Returns:
+        JSON-ready facts for `price_from`; empty where the budget does not ask for time.
+
+    Raises:
+        BudgetError: If the target is none.
+        LeanformerError: If the target's runtime is not installed, or the model can not be measured on it.
+    """
+    from leanformer.encoders.view import EncoderView
+    from leanformer.export.runtimes import VARIANTS
+    from leanformer.measure.bench import BASELINE
+    from leanformer.measure.latency.costs import costs_of
+    from leanformer.measure.latency.measuring import Wanted, measure_table
+    from leanformer.measure.latency.table import Setting
+
+    target = (job.target.runtime, job.target.precision)
+    if target not in VARIANTS:
+        known = ", ".join(f"{name} {kind}" for name, kind in VARIANTS)
+        raise BudgetError(f"a model can not be served in {' '.join(target)}: choose the target among {known}")
+    if not job.budget.asks_for_time or job.granularity == "weight":
+        return {}
+    batch, tokens = job.target.batch, typical_tokens(problem, job.target.batch)
+    wanted = Wanted(
+        batches=[batch],
+        tokens=[tokens],
+        variants=list(dict.fromkeys((target, BASELINE))),
+        threads=job.threads,
+    )
+    say(f"milliseconds of {job.target.words()}, {tokens} tokens, are looked up or measured")
+    table, _ = measure_table(job.model, wanted)
+    view = EncoderView(problem.teacher)
+    shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
+    dense_ms = costs_of(table, Setting(*BASELINE, batch, tokens, job.threads)).predict_ms(shapes)
+    deadlines = [] if job.budget.latency_ms is None else [job.budget.latency_ms]
+    deadlines += [] if job.budget.speedup is None else [dense_ms / job.budget.speedup]
+    costs = costs_of(table, Setting(*target, batch, tokens, job.threads))
+    return {"costs": asdict(costs), "deadline_ms": min(deadlines), "dense_torch_ms": dense_ms}
+
+
+def price_from(facts: Facts) -> Price | None:
+    """Return the price that facts hold, as they were measured or as the run has noted them.
+
+    Args:
+        facts: What `price_facts` returned.
+
+    Returns:
+        The price; None where there is none.
+    """
+    from leanformer.measure.latency.costs import SublayerCosts
+    from leanformer.measure.latency.table import Setting
+    from leanformer.search.pricing import Price
+
+    if not facts:
+        return None
+    noted: dict[str, Any] = dict(facts["costs"])
+    knots = {name: tuple(map(tuple, noted[name])) for name in ("attention", "ffn", "step_costs")}
+    costs = SublayerCosts(**{**noted, **knots, "setting": Setting(**noted["setting"])})
+    return Price(costs, facts["deadline_ms"])
+
+
+def pace_of(job: Job, material: Material, dense: PreTrainedModel) -> Pace | None:
+    """Return what a job's budget of time means for its method.
+
+    Args:
+        job: Budget, target and threads.
+        material: Price and rows.
+        dense: The dense model that candidates are timed beside.
+
+    Returns:
+        The pace; None where the budget does not ask for time.
+    """
+    from leanformer.measure.stopwatch import Stopwatch
+    from leanformer.methods.pace import Pace
+
+    if material.price is None:
+        return None
+    problem = material.problem
+    clock = Stopwatch(
+        dense, problem.tokenizer, problem.held_out, problem.train, job.target, job.threads, job.seed
+    )
+    return Pace(job.budget, material.price, clock)
+
+
+def typical_tokens(problem: Problem, batch: int) -> int:
+    """Return the mean padded length of batches of the job's own texts, rounded up to a step of eight.
+
+    Args:
+        problem: Its held-out texts.
+        batch: Texts a batch.
+
+    Returns:
+        Tokens.
+    """
+    from leanformer.measure.bench import sample_batches
+
+    size = min(batch, len(problem.held_out))
+    samples = sample_batches(problem.held_out, problem.tokenizer, size)
+    mean = sum(sample["input_ids"].shape[1] for sample in samples) / len(samples)
+    return TOKENS_STEP * -(-round(mean) // TOKENS_STEP)

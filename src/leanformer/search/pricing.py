@@ -1,0 +1,128 @@
+"""From a budget to a space: weights, megabytes and milliseconds as constraints on the same groups of units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from leanformer.budget import HALF, Budget
+from leanformer.errors import BudgetError
+from leanformer.measure.latency.costs import SublayerCosts
+from leanformer.search.costs import Limit
+from leanformer.search.realise import unit_groups, weight_groups
+from leanformer.search.space import TOLERANCE, Group, Space
+from leanformer.structure.cost import BYTES_PER_MB, size_mb
+
+if TYPE_CHECKING:
+    from leanformer.encoders.view import EncoderView
+
+BYTES_A_WEIGHT = 4
+LEAST_LEFT = 0.02
+"""Share of the prunable time that a budget in milliseconds leaves at least: an encoder without units is none."""
+
+TIME_TOLERANCE = 0.02
+"""Runtimes have steps, so that a budget of milliseconds is met less closely; finalists are timed anyway."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What time costs while searching.
+
+    Attributes:
+        costs: Milliseconds of the sub-layers on the target, from the latency table.
+        deadline_ms: What the whole model may take.
+    """
+
+    costs: SublayerCosts
+    deadline_ms: float
+
+    def scaled(self, factor: float) -> Price:
+        """Return the price of a deadline so many times as long."""
+        return replace(self, deadline_ms=self.deadline_ms * factor)
+
+
+def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: Price | None = None) -> Space:
+    """Return the space of a granularity under all constraints of a budget.
+
+    Args:
+        view: The dense encoder.
+        budget: The constraints; half of the encoder where there are none.
+        granularity: "unit" or "weight".
+        price: What time costs; needed where the budget asks for time.
+
+    Returns:
+        A space in milliseconds where time is limited, else in weights; the other constraint stands beside it.
+
+    Raises:
+        BudgetError: If the budget can not be reached; the sentence names the nearest that can.
+        ValueError: If time is limited and has no price.
+    """
+    if granularity == "weight":
+        if budget.asks_for_time or budget.size_mb is not None:
+            raise BudgetError(
+                "zeros among the weights make no file smaller and no answer faster here: give a pruning ratio, or "
+                "--granularity unit"
+            )
+        return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
+    groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())
+    if not budget.asks_for_time:
+        return Space(groups, HALF if ratio is None else ratio)
+    if price is None:
+        raise ValueError("a budget of time needs the price of the sub-layers")
+    limits = () if ratio is None else (_limit_of_weights(groups, ratio),)
+    return _timed_space(view, groups, price, limits)
+
+
+def _timed_space(
+    view: EncoderView, groups: tuple[Group, ...], price: Price, limits: tuple[Limit, ...]
+) -> Space:
+    """Put the groups on a scale of milliseconds."""
+    curves = [price.costs.curve(group.kind, group.units, group.levels) for group in groups]
+    timed = tuple(
+        replace(group, cost=curve[-1] / group.levels, curve=curve)
+        for group, curve in zip(groups, curves, strict=True)
+    )
+    whole, rest = sum(curve[-1] for curve in curves), price.costs.rest_ms(view.n_layers)
+    left = price.deadline_ms - rest
+    if left < LEAST_LEFT * whole:
+        raise BudgetError(
+            f"{price.deadline_ms:.3g} ms can not be reached by pruning on this machine: without any head or neuron "
+            f"this model takes {rest:.3g} ms in {price.costs.setting.runtime} {price.costs.setting.precision}; the "
+            f"nearest is {rest + LEAST_LEFT * whole:.3g} ms: give that much, or another target"
+        )
+    if left >= whole:
+        if limits:
+            return Space(timed, 0.0, limits=limits, tolerance=TIME_TOLERANCE)
+        raise BudgetError(
+            f"the dense model takes {rest + whole:.3g} ms on the target and meets the budget of "
+            f"{price.deadline_ms:.3g} ms as it is: use it, or give a smaller budget"
+        )
+    return Space(timed, 1.0 - left / whole, limits=limits, tolerance=TIME_TOLERANCE)
+
+
+def _limit_of_weights(groups: tuple[Group, ...], ratio: float) -> Limit:
+    tables = tuple(tuple(group.costs.tolist()) for group in groups)
+    return Limit("weights", tables, (1.0 - ratio) * sum(table[-1] for table in tables))
+
+
+def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
+    """Return the pruning ratio that ratio and megabytes ask for together; None where neither is limited."""
+    asked = [] if budget.pruning_ratio is None else [budget.pruning_ratio]
+    if budget.size_mb is not None:
+        dense_mb, weights = size_mb(view.model), view.prunable_weights()
+        prunable_mb = weights * BYTES_A_WEIGHT / BYTES_PER_MB
+        needed = (dense_mb - budget.size_mb) / prunable_mb
+        if needed >= 1.0 - LEAST_LEFT:
+            least_mb = dense_mb - (1.0 - LEAST_LEFT) * prunable_mb
+            raise BudgetError(
+                f"{budget.size_mb:g} MB can not be reached: {dense_mb - prunable_mb:.3g} of {dense_mb:.3g} MB are "
+                f"embeddings and what else is not pruned; the nearest is --size-mb {least_mb + 0.05:.1f}"
+            )
+        if needed > TOLERANCE:
+            asked.append(needed)
+        elif budget.pruning_ratio is None and not budget.asks_for_time:
+            raise BudgetError(
+                f"the dense model has {dense_mb:.3g} MB and meets --size-mb {budget.size_mb:g} as it is: use it, "
+                "or give a smaller budget"
+            )
+    return max(asked, default=None)

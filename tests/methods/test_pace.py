@@ -1,0 +1,95 @@
+"""Under a budget of time the clock has the last word over the search's finalists."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from leanformer.budget import Budget
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
+from leanformer.measure.latency.costs import SublayerCosts
+from leanformer.measure.latency.table import Setting
+from leanformer.measure.stopwatch import Timing
+from leanformer.methods.pace import ATTEMPTS, FINALISTS, Pace
+from leanformer.methods.registry import METHODS
+from leanformer.search.pricing import Price
+
+COSTS = SublayerCosts(
+    Setting("torch", "fp32", 1, 32, 1),
+    ((0, 0.0), (4, 2.0)),
+    ((0, 0.0), (48, 2.0)),
+    layer_ms=0.0,
+    fixed_ms=1.0,
+)
+
+
+class FakeClock:
+    """A machine on which everything takes `factor` times as long as the table says."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor, self.calls = factor, 0
+
+    def __call__(self, models):
+        self.calls += 1
+        timings = {}
+        for name, model in models.items():
+            view = EncoderView(model)
+            shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
+            took = self.factor * COSTS.predict_ms(shapes)
+            timings[name] = Timing(took, 9.0 / took, 8.9 / took, 9.1 / took)
+        return timings
+
+
+def pace(clock: FakeClock, **limits: float) -> Pace:
+    budget = Budget(**limits)
+    deadline = limits.get("latency_ms") or 9.0 / limits["speedup"]
+    return Pace(budget, Price(COSTS, deadline), clock)
+
+
+def test_the_winner_meets_the_budget_on_the_clock(problem):
+    clock = FakeClock(1.0)
+    found = METHODS["ae-bert"].run(problem(pace=pace(clock, latency_ms=5.1), budget=Budget(latency_ms=5.1)))
+    assert clock({"winner": found.model})["winner"].latency_ms <= 5.1
+    heats = found.search["heats"]
+    assert len(heats) >= 1
+    assert len(heats[0]["finalists"]) <= FINALISTS
+
+
+def test_a_machine_slower_than_its_table_gets_a_smaller_model(problem):
+    clock = FakeClock(1.3)
+    found = METHODS["ae-bert"].run(problem(pace=pace(clock, speedup=1.5), budget=Budget(speedup=1.5)))
+    assert clock({"winner": found.model})["winner"].ratio >= 1.5
+    heats = found.search["heats"]
+    assert len(heats) == 2
+    assert heats[1]["deadline_ms"] < heats[0]["deadline_ms"]
+    assert min(heats[0]["shortfalls"]) > 1.0 >= min(heats[1]["shortfalls"])
+
+
+def test_a_resumed_run_does_not_ask_the_clock_again(problem):
+    first, second = FakeClock(1.0), FakeClock(7.0)
+    limits = {"budget": Budget(latency_ms=5.1)}
+    found = METHODS["ae-bert"].run(problem(pace=pace(first, latency_ms=5.1), **limits))
+    again = METHODS["ae-bert"].run(problem(pace=pace(second, latency_ms=5.1), resume=True, **limits))
+    assert second.calls == 0
+    assert again.search["heats"] == json.loads(json.dumps(found.search["heats"]))
+    assert [one["kept"] for one in again.search["candidates"] if one["chosen"]] == [
+        one["kept"] for one in found.search["candidates"] if one["chosen"]
+    ]
+
+
+class StuckClock(FakeClock):
+    """A machine on which nothing gets faster than 8 ms."""
+
+    def __call__(self, models):
+        self.calls += 1
+        return {name: Timing(8.0, 1.1, 1.0, 1.2) for name in models}
+
+
+def test_what_no_search_reaches_is_refused_with_the_nearest(problem):
+    clock = StuckClock(1.0)
+    sentence = rf"at most 5 ms a batch on the target in {ATTEMPTS} searches; the nearest took 8 ms"
+    with pytest.raises(BudgetError, match=sentence):
+        METHODS["ae-bert"].run(problem(pace=pace(clock, latency_ms=5.0), budget=Budget(latency_ms=5.0)))
+    assert clock.calls == ATTEMPTS
