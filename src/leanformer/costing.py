@@ -121,7 +121,7 @@ def typical_tokens(problem: Problem, batch: int) -> int:
     Returns:
         Tokens.
     """
-    from leanformer.measure.bench import sample_batches
+    from leanformer.measure.samples import sample_batches
 
     size = min(batch, len(problem.held_out))
     samples = sample_batches(problem.held_out, problem.tokenizer, size)

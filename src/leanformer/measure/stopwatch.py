@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from leanformer.encoders.saving import save_model
 from leanformer.export.runtimes import Runner, load_runner
 from leanformer.export.variants import ensure_artefact
-from leanformer.measure.bench import BASELINE, sample_batches
+from leanformer.measure.bench import BASELINE
 from leanformer.measure.clock import interleave
+from leanformer.measure.samples import sample_batches
 from leanformer.measure.statistics import bootstrap_ratio_interval, median_interval
 
 if TYPE_CHECKING:

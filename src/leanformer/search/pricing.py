@@ -11,6 +11,7 @@ from leanformer.measure.latency.costs import SublayerCosts
 from leanformer.search.costs import Limit
 from leanformer.search.realise import unit_groups, weight_groups
 from leanformer.search.space import TOLERANCE, Group, Space
+from leanformer.search.timed import timed_groups
 from leanformer.structure.cost import BYTES_PER_MB, size_mb
 
 if TYPE_CHECKING:
@@ -77,12 +78,8 @@ def _timed_space(
     view: EncoderView, groups: tuple[Group, ...], price: Price, limits: tuple[Limit, ...]
 ) -> Space:
     """Put the groups on a scale of milliseconds."""
-    curves = [price.costs.curve(group.kind, group.units, group.levels) for group in groups]
-    timed = tuple(
-        replace(group, cost=curve[-1] / group.levels, curve=curve)
-        for group, curve in zip(groups, curves, strict=True)
-    )
-    whole, rest = sum(curve[-1] for curve in curves), price.costs.rest_ms(view.n_layers)
+    timed = timed_groups(groups, price.costs)
+    whole, rest = sum(group.costs[-1] for group in timed), price.costs.rest_ms(view.n_layers)
     left = price.deadline_ms - rest
     if left < LEAST_LEFT * whole:
         raise BudgetError(
