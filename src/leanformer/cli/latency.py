@@ -31,7 +31,7 @@ def measure(
         list[str] | None, typer.Option(help="torch, onnxruntime or openvino.", show_default="all installed")
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(help="fp32, bf16 or int8.", show_default="all")
+        list[str] | None, typer.Option(help="fp32, bf16 or int8.", show_default="all usual")
     ] = None,
     rounds: Annotated[int, typer.Option(help="How often each probe is timed.")] = 12,
     seed: Seed = None,

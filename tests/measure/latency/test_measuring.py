@@ -6,6 +6,8 @@ import torch
 from latency_example import Law
 from leanformer.encoders.saving import save_model
 from leanformer.errors import LatencyError, LeanformerError
+from leanformer.export.cpu import Cpu
+from leanformer.export.runtimes import VARIANTS
 from leanformer.measure.latency import measuring
 from leanformer.measure.latency.measuring import Wanted, choose_variants, known_costs, measure_table
 from leanformer.measure.latency.plan import probes
@@ -145,6 +147,13 @@ def test_variants_are_chosen_by_name(monkeypatch):
         choose_variants([], ["int3"])
     with pytest.raises(LatencyError, match="torch has no int8"):
         choose_variants(["torch"], ["int8"])
+    known = (("torch", "fp32"), ("torch", "fp32-compiled"), ("torch", "bf16"))
+    monkeypatch.setattr(measuring, "VARIANTS", known)
+    for flags, usual in (((), known[:1]), (("bf16",), known[::2])):
+        monkeypatch.setattr(measuring, "cpu", lambda flags=flags: Cpu("Test CPU", "x86_64", flags))
+        assert choose_variants([], []) == list(usual)
+    assert choose_variants([], ["fp32-compiled"]) == [known[1]]
+    monkeypatch.setattr(measuring, "VARIANTS", VARIANTS)
     monkeypatch.setattr(measuring, "PACKAGES", {"onnx": ("none_such",), "openvino": ("none_such",)})
     assert {runtime for runtime, _ in choose_variants([], [])} == {"torch"}
     monkeypatch.setattr("leanformer.export.extras.PACKAGES", {"onnx": ("none_such",)})

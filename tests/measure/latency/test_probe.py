@@ -69,10 +69,12 @@ def test_the_subject_is_the_dense_shape():
     assert subject_of(build_config("bert", layers=1)).layers == 2  # one can not be told from the rest
 
 
-def test_a_compressed_model_shares_its_dense_form_s_table():
+def test_a_compressed_model_shares_its_dense_form_s_table(tmp_path):
     dense = build_model("bert")
     lean = slice_units(dense, {(0, "head"): torch.tensor([1.0, 0, 0, 1])})
     assert subject_of(lean.config) == subject_of(dense.config)
+    probe = EncoderView(Workshop(lean.config, tmp_path, seed=0).model(Shape(3, 16, 5)))
+    assert [(probe.heads(layer), probe.width(layer)) for layer in range(probe.n_layers)] == [(3, 16)] * 5
 
 
 def test_other_architectures_are_refused():

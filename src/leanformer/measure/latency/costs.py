@@ -253,11 +253,7 @@ def _blend(setting: Setting, short: SublayerCosts, long: SublayerCosts, share: f
 
 
 def _between(knots: Knots, place: int) -> float:
-    """Interpolate; what lies outside is no shape of the model.
-
-    Raises:
-        ValueError: If the place is outside.
-    """
+    """Interpolate; what lies outside is no shape of the model, and refused with a ValueError."""
     places = [known for known, _ in knots]
     if not places[0] <= place <= places[-1]:
         raise ValueError(f"{place} is outside of the measured {places[0]} to {places[-1]}")

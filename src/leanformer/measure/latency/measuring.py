@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from leanformer.errors import LatencyError
-from leanformer.export.cpu import usable_threads
+from leanformer.export.cpu import cpu, usable_threads
 from leanformer.export.extras import PACKAGES, Extra, require
 from leanformer.export.loading import load_config
 from leanformer.export.runtimes import VARIANTS, Runner
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 8)
 TOKENS = (32, 128)
+USUAL_PRECISIONS = ("fp32", "bf16", "int8")
 ROUNDS = 12
 CALLS = 3  # a round
 LIMIT_S = 4.0  # of timing one probe in one setting; slow machines get fewer rounds
@@ -89,7 +90,7 @@ def choose_variants(runtimes: Sequence[str], precisions: Sequence[str]) -> list[
 
     Args:
         runtimes: Names of runtimes; none for all that are installed.
-        precisions: Names of precisions; none for all.
+        precisions: Names of precisions; none for fp32, int8, and bf16 where the processor computes in it.
 
     Returns:
         Pairs of both, without those that do not exist.
@@ -106,11 +107,11 @@ def choose_variants(runtimes: Sequence[str], precisions: Sequence[str]) -> list[
             raise LatencyError(f"there is no {kind} '{unknown[0]}': choose of {', '.join(sorted(known))}")
     for runtime in set(runtimes) & set(EXTRA_OF):
         require(EXTRA_OF[runtime])
+    usual = [name for name in USUAL_PRECISIONS if name != "bf16" or "bf16" in cpu().features]
     chosen = [
         (runtime, precision)
         for runtime, precision in VARIANTS
-        if (runtime in runtimes if runtimes else _installed(runtime))
-        and (not precisions or precision in precisions)
+        if (runtime in runtimes if runtimes else _installed(runtime)) and precision in (precisions or usual)
     ]
     if not chosen:
         raise LatencyError(

@@ -64,7 +64,10 @@ def write_table(table: Table) -> Path:
 
 
 def all_tables() -> list[Table]:
-    """Return every table of the cache folder, sorted by subject.
+    """Read every table of the cache folder.
+
+    Returns:
+        The tables, sorted by subject.
 
     Raises:
         LatencyError: If a file there is no table.
