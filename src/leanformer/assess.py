@@ -16,7 +16,7 @@ from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.layout import FILES, FOLDERS, artefact
 from leanformer.export.loading import load_config
-from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.export.runtimes import PRECISIONS, load_runner, predict_with
 from leanformer.exports import RUNTIME_OF, Examples, installed, write_exports
 from leanformer.job import resolved_data
 from leanformer.measure.bench import BenchRow, bench, check_sizes
@@ -227,7 +227,11 @@ def _kept_exports(source: str, reading: Reading) -> Path | None:
     run = Path(source).parent
     if Path(source).name != "model" or not is_run(run) or reading.spec is None:
         return None
-    files = [artefact(run, runtime, precision) for runtime, precision in FILES if installed(FOLDERS[runtime])]
+    files = [
+        artefact(run, runtime, precision)
+        for runtime, precision in FILES
+        if installed(FOLDERS[runtime]) and precision in PRECISIONS
+    ]
     same_data = resolved_data(reading.spec) == Run.open(run).job.data
     return run if same_data and all(file.is_file() for file in files) else None
 

@@ -25,6 +25,7 @@ VARIANTS = (
     ("torch", "fp32"),
     ("onnxruntime", "fp32"),
     ("onnxruntime", "int8"),
+    ("onnxruntime", "int8-static"),  # measured only when it is asked for
     ("openvino", "fp32"),
     ("openvino", "int8"),
 )
