@@ -260,7 +260,7 @@ def answers(cell: Cell, problem: Any, model: Any, splits: dict[str, Any]) -> dic
     import numpy as np
 
     from leanformer.encoders.view import EncoderView
-    from leanformer.search.evaluate import divergence
+    from leanformer.tasks.metrics import divergence
     from leanformer.tasks.predict import predict, score_logits
 
     scores, divergences = {}, {}

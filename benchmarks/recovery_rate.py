@@ -52,7 +52,7 @@ def run_cell(name: str, times: int, model: str, data: Path, threads: int) -> Non
     import torch
 
     from leanformer.methods.steps import damage_of, distillation, recovery_config
-    from leanformer.search.evaluate import divergence
+    from leanformer.tasks.metrics import divergence
     from leanformer.tasks.predict import predict
     from leanformer.training.config import dense_rate
     from leanformer.training.finetune import fine_tune

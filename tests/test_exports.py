@@ -1,5 +1,6 @@
 """Exports are kept by their measured score."""
 
+import json
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from leanformer.encoders.saving import save_model
 from leanformer.errors import LeanformerError
 from leanformer.export.exporters import Exported
 from leanformer.export.layout import artefact_mb
+from leanformer.export.sensitivity import HeldOut
 from leanformer.exports import Examples, write_exports
 from leanformer.tasks.encode import encode
 from leanformer.tasks.load import DataSpec, load_data
@@ -53,8 +55,30 @@ def test_int8_whose_score_falls_is_measured_and_not_kept(
     fp32, int8 = write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
     assert (fp32["accepted"], int8["accepted"]) == (True, False)
     assert 0 <= int8["score"] <= 1
+    assert int8["float_sublayers"] == []  # what is reported of it is plain int8
     assert (tmp_path / "out" / fp32["path"]).is_file()
     assert not (tmp_path / "out" / int8["path"]).exists()
+
+
+def test_int8_returns_a_sublayer_to_float_where_that_keeps_it_in_the_bound(
+    saved, examples, exported_before, tmp_path, monkeypatch
+):
+    asked = []
+
+    def allows(held_out, loss):
+        asked.append(loss.float_sublayers)
+        assert len(held_out.rows) == len(examples.calibration)
+        return len(loss.float_sublayers) == 1
+
+    monkeypatch.setattr(HeldOut, "allows", allows)
+    _, int8 = write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
+    assert int8["accepted"]
+    assert asked[0] == ()
+    assert [tuple(sublayer) for sublayer in int8["float_sublayers"]] == list(asked[1])
+    assert int8["note"].endswith("1 of 2 sub-layers stayed in float")
+    assert json.dumps(int8)
+    written = {path.name for path in (tmp_path / "out" / "onnx").glob("*.onnx")}
+    assert written == {"model.onnx", "model_int8.onnx"}
 
 
 def test_fp32_without_data_has_no_score(in_onnx):

@@ -244,7 +244,11 @@ def _kept_exports(source: str, reading: Reading) -> Path | None:
     run = Path(source).parent
     if Path(source).name != "model" or not is_run(run) or reading.spec is None:
         return None
-    files = [artefact(run, runtime, precision) for runtime, precision in FILES if installed(FOLDERS[runtime])]
+    files = [
+        artefact(run, runtime, precision)
+        for runtime, precision in FILES
+        if installed(FOLDERS[runtime]) and precision in PRECISIONS
+    ]
     same_data = resolved_data(reading.spec) == Run.open(run).job.data
     return run if same_data and all(file.is_file() for file in files) else None
 

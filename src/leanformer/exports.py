@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from leanformer.export.extras import PACKAGES
 from leanformer.export.layout import FOLDERS
 from leanformer.export.loading import load_classifier
 from leanformer.export.parity import max_difference
-from leanformer.export.quantise import Quantised, quantise_onnx, quantise_openvino
+from leanformer.export.quantise import quantise_onnx, quantise_openvino
 from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.export.sensitivity import HeldOut, Quantiser, quantise_within
 from leanformer.progress import say
 from leanformer.report.runtimes import FALLEN_POINTS
 from leanformer.tasks.metrics import score as score_of
@@ -71,8 +73,10 @@ def write_exports(
 
     Returns:
         One dictionary a variant: runtime, precision, path under `out`, size_mb, score (None without examples),
-        max_difference (largest difference of a logit from PyTorch), accepted. An int8 model that scores more
-        than one point below PyTorch on the calibration rows is removed again and not accepted.
+        max_difference (largest difference of a logit from PyTorch), accepted; int8 also: note, float_sublayers
+        ([layer, "head" or "neuron"] each). Where int8 scores more than one point below PyTorch on the calibration
+        rows, sub-layers return to float until it does not; where that never holds, the file is removed again and
+        the row, not accepted, is of plain int8.
 
     Raises:
         LeanformerError: If `folder` is neither, int8 is wanted without examples, the packages are not installed,
@@ -102,52 +106,50 @@ def write_exports(
 
 
 def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, Any]:
-    """Quantise what was written, and keep it if its score holds."""
-    runtime = RUNTIME_OF[folder]
-    if folder == "onnx":
-        made = quantise_onnx(out)
-    else:
-        made = quantise_openvino(out, examples.calibration, examples.tokenizer)
+    """Quantise what was written as far as its score holds; where it does not, measure plain int8 and remove it."""
+    runtime, rows, tokenizer = RUNTIME_OF[folder], examples.calibration, examples.tokenizer
+    torch_model, _ = load_classifier(model)
+    reference = predict(torch_model, rows, tokenizer)
+    held_out = HeldOut(rows, tokenizer, examples.task.metric, reference, FALLEN_POINTS)
+    quantiser = _quantiser(out, folder, examples)
     kept = False
     try:
-        row = {**_judged(model, made, examples), "path": str(made.path.relative_to(out))}
-        kept = row["accepted"]
+        within = quantise_within(quantiser, out, runtime, held_out)
+        made = within.quantised or quantiser(float_sublayers=(), into=out)
+        runner = load_runner(made.path, runtime, made.precision)
+        difference, _ = max_difference(torch_model, runner, examples.validation, tokenizer)
+        score = _score(predict_with(runner, examples.validation, tokenizer), examples.validation, examples)
+        kept = within.quantised is not None
     finally:  # nor does an interruption leave what was not judged
         if not kept:
             remove_int8(out, runtime)
-    return row
-
-
-def _judged(model: Path, made: Quantised, examples: Examples) -> dict[str, Any]:
-    """Measure an int8 model, and decide by its score on training rows whether it is kept."""
-    torch_model, _ = load_classifier(model)
-    runner = load_runner(made.path, made.runtime, "int8")
-    difference, _ = max_difference(torch_model, runner, examples.validation, examples.tokenizer)
-    score = _score(
-        predict_with(runner, examples.validation, examples.tokenizer), examples.validation, examples
-    )
-    quantised = _score(
-        predict_with(runner, examples.calibration, examples.tokenizer), examples.calibration, examples
-    )
-    reference = _score(
-        predict(torch_model, examples.calibration, examples.tokenizer), examples.calibration, examples
-    )
-    lost_points = 100 * (reference - quantised)
-    accepted = bool(lost_points <= FALLEN_POINTS)
-    if not accepted:
-        say(
-            f"{FOLDERS[made.runtime]} int8 scores {lost_points:.1f} points below fp32 on held-out training rows: "
-            "it is not kept"
+    note = made.note
+    if made.float_sublayers:
+        note += f", {len(made.float_sublayers)} of {len(within.ranking)} sub-layers stayed in float"
+    if not kept:
+        lost = (
+            f"is {within.loss.divergence:.2g} nats from fp32"
+            if held_out.few
+            else f"scores {within.loss.drop_points:.1f} points below fp32"
         )
+        say(f"{folder} int8 {lost} on held-out training rows, even with all layers in float: it is not kept")
     return {
-        "runtime": made.runtime,
-        "precision": "int8",
+        "runtime": runtime,
+        "precision": made.precision,
+        "path": str(made.path.relative_to(out)),
         "size_mb": made.size_mb,
         "score": score,
         "max_difference": difference,
-        "accepted": accepted,
-        "note": made.note,
+        "accepted": kept,
+        "note": note,
+        "float_sublayers": [list(sublayer) for sublayer in made.float_sublayers],
     }
+
+
+def _quantiser(out: Path, folder: str, examples: Examples) -> Quantiser:
+    if folder == "onnx":
+        return partial(quantise_onnx, out)
+    return partial(quantise_openvino, out, examples.calibration, examples.tokenizer)
 
 
 def _score(logits: np.ndarray, rows: Dataset, examples: Examples) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from leanformer.errors import BudgetError
 from leanformer.methods import steps
 from leanformer.search.realise import Realiser
 from leanformer.structure.importance import unit_magnitude, weight_magnitude
+from leanformer.training.fake_quant import fake_quantised
 
 
 def pruned(case) -> tuple[torch.nn.Module, dict]:
@@ -74,6 +76,37 @@ def test_the_learning_rate_follows_the_damage_of_the_model_that_is_named(problem
     assert found.training["damage"] == pytest.approx(0.0, abs=1e-6)
     assert found.training["learning_rate"] == steps.recovery_config(case, 0.0).learning_rate
     assert found.training["learning_rate"] < steps.recovery_config(case, 1.0).learning_rate
+
+
+def test_quantisation_aware_training_brings_int8_closer_to_the_teacher(problem):
+    case = problem()
+    model = deepcopy(case.teacher)
+    with torch.no_grad():  # int8 hurts here: one row's largest weight is far above all others of the row
+        for layer in EncoderView(model).layers:
+            layer.output.dense.weight[:, 0] *= 30
+    keys = list(model.state_dict())
+
+    def lost(model) -> float:
+        with fake_quantised(model):
+            return steps.damage_of(case, model, *steps.distillation(case))
+
+    before = lost(model)
+    found = steps.quantisation_aware(case, model, {})
+    assert found.training["damage"] == pytest.approx(before)
+    assert found.model is model
+    assert lost(model) < before
+    assert list(model.state_dict()) == keys
+    assert not any("forward" in vars(module) for module in model.modules())
+    assert sorted(path.name for path in Path(case.folder).iterdir()) == [
+        "quantisation-aware",
+        "teacher-outputs",
+    ]
+
+
+def test_the_teacher_does_not_teach_itself(problem):
+    case = problem()
+    with pytest.raises(ValueError, match="a copy of it"):
+        steps.quantisation_aware(case, case.teacher, {})
 
 
 @pytest.mark.parametrize("granularity", ["unit", "weight"])

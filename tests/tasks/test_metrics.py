@@ -6,7 +6,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from leanformer.errors import DataError
-from leanformer.tasks.metrics import METRICS, metric_for, score
+from leanformer.tasks.metrics import METRICS, divergence, metric_for, score
 
 
 def draw(classes: int, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +65,24 @@ def test_perfect_answers_score_one(name):
 def test_metric_that_does_not_fit(name, kind):
     with pytest.raises(DataError, match=f"'{name}'.*--metric"):
         metric_for(name, kind)
+
+
+def test_equal_answers_do_not_diverge():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    assert divergence(logits, logits) == pytest.approx(0.0, abs=1e-12)
+    assert divergence(logits, logits + 7.0) == pytest.approx(0.0, abs=1e-12)  # a softmax hears no shift
+    assert divergence(logits[:, :1], logits[:, :1]) == 0.0
+
+
+def test_divergence_is_the_kl_from_the_dense_answers():
+    dense, pruned = np.log([[0.5, 0.5], [0.9, 0.1]]), np.log([[0.8, 0.2], [0.9, 0.1]])
+    by_hand = (0.5 * np.log(0.5 / 0.8) + 0.5 * np.log(0.5 / 0.2)) / 2
+    assert divergence(dense, pruned) == pytest.approx(by_hand)
+    assert divergence(pruned, dense) != pytest.approx(by_hand)  # the direction matters
+
+
+def test_divergence_of_scores_is_free_of_their_scale():
+    dense, pruned = np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]])
+    assert divergence(dense, pruned) == pytest.approx(0.5)  # mean square 1/2 over variance 1
+    assert divergence(10 * dense, 10 * pruned) == pytest.approx(0.5)
+    assert divergence(dense, np.full_like(dense, 2.0)) == pytest.approx(1.0)  # knows the mean only

@@ -7,7 +7,7 @@ from typing import Any
 from leanformer.encoders.carried import FAMILIES, MODEL_TYPE_PREFIX, Family
 from leanformer.errors import ModelError
 
-__all__ = ["FAMILIES", "Family", "family_of", "is_lean", "supported"]
+__all__ = ["FAMILIES", "Family", "family_of", "is_lean", "linear_paths", "supported"]
 
 
 def supported() -> tuple[str, ...]:
@@ -41,3 +41,18 @@ def family_of(config: Any) -> Family:
     if getattr(config, "is_decoder", False):
         raise ModelError(f"This '{name}' model is a decoder (is_decoder); only encoders can be compressed.")
     return FAMILIES[name]
+
+
+def linear_paths(family: Family, kind: str) -> tuple[str, ...]:
+    """Return where the linears of a sub-layer are.
+
+    Args:
+        family: The family's table.
+        kind: "head" for attention, "neuron" for the FFN.
+
+    Returns:
+        Paths relative to the layer, each once, in the order of execution.
+    """
+    if kind == "head":
+        return tuple(dict.fromkeys((family.query, family.key, family.value, family.attention_out)))
+    return family.ffn_in, family.ffn_out

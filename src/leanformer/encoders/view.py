@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from leanformer.encoders.families import Family, family_of
+from leanformer.encoders.families import Family, family_of, linear_paths
 
 MATRICES = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
 
@@ -94,6 +94,22 @@ class EncoderView:
         """
         path = self.family.attention_out if kind == "head" else self.family.ffn_out
         return self.layers[layer].get_submodule(path)
+
+    def linears(self, layer: int, kind: str) -> list[nn.Linear]:
+        """Return the linears of a sub-layer, in the order of execution.
+
+        Args:
+            layer: Index of the layer.
+            kind: "head" for attention, "neuron" for the FFN.
+
+        Returns:
+            Query, key, value (one where the family fuses them) and output, or FFN in and out; none where the
+            sub-layer has no unit left.
+        """
+        if self._linear(layer, kind) is None:
+            return []
+        layer_module: Any = self.layers[layer]
+        return [layer_module.get_submodule(path) for path in linear_paths(self.family, kind)]
 
     def ffn_input(self, layer: int) -> nn.Module:
         """Return the module that is called with what the layer's FFN reads, (batch, tokens, hidden)."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.errors import LeanformerError, ModelError, first_line
 from leanformer.export.extras import require
-from leanformer.export.layout import artefact, artefact_mb, parts, staged, write_companions
+from leanformer.export.layout import FILES, artefact, artefact_mb, parts, staged, write_companions
 from leanformer.export.loading import load_classifier
 from leanformer.export.parity import check_parity, sample_texts
 from leanformer.export.quiet import quietly
 from leanformer.export.runtimes import load_runner
+from leanformer.export.sublayers import name_onnx_nodes, name_openvino_nodes
 from leanformer.tasks.encode import batches
 
 if TYPE_CHECKING:
@@ -117,15 +118,16 @@ def _export(
 
 
 def remove_int8(out: Path, runtime: str) -> None:
-    """Remove an older int8 file: it belongs to the model that is being replaced.
+    """Remove older int8 files: they belong to the model that is being replaced.
 
     Args:
         out: The folder that holds `onnx/` and `openvino/`.
         runtime: "onnxruntime" or "openvino".
     """
-    stale = artefact(out, runtime, "int8")
-    for path in (stale, stale.with_suffix(".bin"), stale.with_name(stale.name + ".data")):
-        path.unlink(missing_ok=True)
+    for precision in (kind for name, kind in FILES if name == runtime and kind.startswith("int8")):
+        stale = artefact(out, runtime, precision)
+        for path in (stale, stale.with_suffix(".bin"), stale.with_name(stale.name + ".data")):
+            path.unlink(missing_ok=True)
 
 
 def _traced_inputs(
@@ -158,6 +160,7 @@ def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> N
     for node in program.graph.all_nodes():  # the traces of Python's stack are larger than a small graph
         node.metadata_props.clear()
         node.doc_string = None
+    name_onnx_nodes(program.graph, model)
     weights_mb = sum(parameter.numel() * 4 for parameter in model.parameters()) / 1e6
     onnx_ir.save(program, path, external_data=f"{path.name}.data" if weights_mb > LARGEST_ONNX_MB else None)
 
@@ -168,4 +171,5 @@ def _write_openvino(model: PreTrainedModel, inputs: dict[str, Any], path: Path) 
     from transformers.exporters import OpenVINOConfig, OpenVINOExporter
 
     program = OpenVINOExporter().export(model, inputs, OpenVINOConfig(dynamic_shapes=_shapes(inputs))).program
+    name_openvino_nodes(program, model)
     openvino.save_model(program, str(path), compress_to_fp16=False)

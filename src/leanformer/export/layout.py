@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
-Precision = Literal["fp32", "bf16", "int8"]
+Precision = Literal["fp32", "bf16", "int8", "int8-static"]
 
 FOLDERS: dict[str, str] = {"onnxruntime": "onnx", "openvino": "openvino"}
 FILES: dict[tuple[str, str], str] = {
     ("onnxruntime", "fp32"): "model.onnx",
     ("onnxruntime", "int8"): "model_int8.onnx",
+    ("onnxruntime", "int8-static"): "model_int8_static.onnx",
     ("openvino", "fp32"): "openvino_model.xml",
     ("openvino", "bf16"): "openvino_model.xml",  # the same file, computed in bfloat16
     ("openvino", "int8"): "openvino_model_int8.xml",
@@ -70,7 +71,7 @@ def find_artefact(source: Path, runtime: str, precision: str) -> Path:
             return path
     raise ModelError(
         f"there is no {wanted.name} in {source}: write it with leanformer export --format {FOLDERS[runtime]}"
-        + (" --int8" if precision == "int8" else "")
+        + (" --int8" if precision.startswith("int8") else "")
     )
 
 

@@ -1,25 +1,27 @@
-"""Eight-bit models: ONNX Runtime's dynamic quantisation, and NNCF's post-training quantisation for OpenVINO.
+"""Eight-bit models: ONNX Runtime's dynamic and static quantisation, and NNCF's for OpenVINO.
 
-Neither is accepted here: the caller measures the score of what was written, with
-`leanformer.export.runtimes.predict_with`, and decides.
+None is accepted here: the caller measures the score of what was written, and decides; `leanformer.export.sensitivity`
+does so, and returns sub-layers to float until the score holds.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import Cpu, cpu
 from leanformer.export.extras import require
-from leanformer.export.layout import artefact, artefact_mb, find_artefact, staged
+from leanformer.export.int8_onnx import write_dynamic, write_static
+from leanformer.export.int8_openvino import write_calibrated
+from leanformer.export.layout import FOLDERS, artefact, artefact_mb, find_artefact, staged
 from leanformer.export.parity import spread
 from leanformer.export.quiet import quietly
 from leanformer.export.runtimes import arrays
+from leanformer.export.sublayers import Sublayer, nodes_of, sublayers
 from leanformer.tasks.encode import batches
 
 if TYPE_CHECKING:
@@ -38,15 +40,24 @@ class Quantised:
         path: The file.
         size_mb: Its size with its weights.
         note: For people: how it was made, and which of the processor's flags decided that.
+        precision: "int8", or "int8-static".
+        float_sublayers: The sub-layers that stayed in float.
     """
 
     runtime: str
     path: Path
     size_mb: float
     note: str
+    precision: str = "int8"
+    float_sublayers: tuple[Sublayer, ...] = ()
 
 
-def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
+def quantise_onnx(
+    out: Path,
+    processor: Cpu | None = None,
+    float_sublayers: Sequence[Sublayer] = (),
+    into: Path | None = None,
+) -> Quantised:
     """Make `onnx/model_int8.onnx` of `onnx/model.onnx`: int8 weights by channel, activations scaled at run time.
 
     On x86 without VNNI, sums of products of bytes overflow 16 bits and scores collapse (onnxruntime#6004); weights
@@ -55,38 +66,52 @@ def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
     Args:
         out: The folder that holds `onnx/`.
         processor: The processor to quantise for; this machine's by default.
+        float_sublayers: Those that are not quantised.
+        into: The folder in which `onnx/model_int8.onnx` is written; `out` by default.
 
     Returns:
         What was written.
 
     Raises:
-        ModelError: If there is no model to quantise, or it can not be quantised.
+        ModelError: If there is no model to quantise, it can not be quantised, or has no such sub-layer.
         LeanformerError: If ONNX Runtime is not installed.
     """
     require("onnx")
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    return _written(out, into, "onnxruntime", "int8", write_dynamic, processor, float_sublayers)
 
-    source = find_artefact(out, "onnxruntime", "fp32")
-    target = source.with_name(artefact(out, "onnxruntime", "int8").name)
-    processor = cpu() if processor is None else processor
-    seven_bits = processor.saturates_int8
-    with staged(target.parent, last=target.name) as scratch, _telling(source, "onnxruntime"):
-        graph = onnx.load(str(source))
-        # The quantiser transposes weights of Gemm in place, then trips over the shapes recorded for them before.
-        del graph.graph.value_info[:]
-        onnx.save(graph, str(scratch / "plain.onnx"))
-        quantize_dynamic(
-            str(scratch / "plain.onnx"),
-            str(scratch / target.name),
-            per_channel=True,
-            reduce_range=seven_bits,
-            weight_type=QuantType.QInt8,
-        )
-        os.remove(scratch / "plain.onnx")
-    seen = ", ".join(processor.features) or "none of the known flags"
-    note = f"dynamic, per channel, {7 if seven_bits else 8}-bit weights ({processor.architecture}: {seen})"
-    return Quantised("onnxruntime", target, artefact_mb(target), note)
+
+def quantise_onnx_static(
+    out: Path,
+    calibration: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: int = CALIBRATION_ROWS,
+    processor: Cpu | None = None,
+    float_sublayers: Sequence[Sublayer] = (),
+    into: Path | None = None,
+) -> Quantised:
+    """Make `onnx/model_int8_static.onnx` of `onnx/model.onnx`, activations calibrated on texts.
+
+    Args:
+        out: The folder that holds `onnx/`.
+        calibration: Encoded texts of the training data; never those that the score is reported on.
+        tokenizer: The model's tokenizer.
+        rows: How many of them are used, spread over the lengths.
+        processor: The processor to quantise for; this machine's by default.
+        float_sublayers: Those that are not quantised.
+        into: The folder in which `onnx/model_int8_static.onnx` is written; `out` by default.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: If there is no text to calibrate on.
+        ModelError: If there is no model to quantise, it can not be quantised, or has no such sub-layer.
+        LeanformerError: If ONNX Runtime is not installed.
+    """
+    require("onnx")
+    samples = _samples(calibration, tokenizer, rows, "static int8 for ONNX Runtime")
+    write = partial(write_static, samples=samples)
+    return _written(out, into, "onnxruntime", "int8-static", write, processor, float_sublayers)
 
 
 def quantise_openvino(
@@ -94,6 +119,9 @@ def quantise_openvino(
     calibration: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     rows: int = CALIBRATION_ROWS,
+    processor: Cpu | None = None,
+    float_sublayers: Sequence[Sublayer] = (),
+    into: Path | None = None,
 ) -> Quantised:
     """Make `openvino/openvino_model_int8.xml` of `openvino/openvino_model.xml`, activations calibrated on texts.
 
@@ -102,45 +130,55 @@ def quantise_openvino(
         calibration: Encoded texts of the training data; never those that the score is reported on.
         tokenizer: The model's tokenizer.
         rows: How many of them are used, spread over the lengths.
+        processor: The processor to quantise for; this machine's by default.
+        float_sublayers: Those that are not quantised.
+        into: The folder in which `openvino/openvino_model_int8.xml` is written; `out` by default.
 
     Returns:
         What was written.
 
     Raises:
         DataError: If there is no text to calibrate on.
-        ModelError: If there is no model to quantise, or it can not be quantised.
+        ModelError: If there is no model to quantise, it can not be quantised, or has no such sub-layer.
         LeanformerError: If OpenVINO or NNCF is not installed.
     """
     require("openvino")
-    import nncf
-    import openvino
+    samples = _samples(calibration, tokenizer, rows, "int8 for OpenVINO")
+    write = partial(write_calibrated, samples=samples)
+    return _written(out, into, "openvino", "int8", write, processor, float_sublayers)
 
+
+def _samples(
+    calibration: Dataset, tokenizer: PreTrainedTokenizerBase, rows: int, purpose: str
+) -> list[dict[str, Any]]:
+    """Return batches of one text each, so that padding does not enter the statistics."""
     if len(calibration) == 0:
-        raise DataError("int8 for OpenVINO is calibrated on training texts, and there are none")
-    source = find_artefact(out, "openvino", "fp32")
-    target = source.with_name(artefact(out, "openvino", "int8").name)
-    texts = spread(calibration, rows)
-    # One text a batch, so that padding does not enter the statistics.
-    samples = [arrays(batch) for _, batch in batches(texts, tokenizer, 1)]
-    with staged(target.parent, last=target.name) as scratch, _telling(source, "openvino"):
-        model = openvino.Core().read_model(str(source))
-        names = [port.get_any_name() for port in model.inputs]
-        quantised = nncf.quantize(
-            model,
-            nncf.Dataset([{name: sample[name] for name in names} for sample in samples]),
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(samples),
-        )
-        openvino.save_model(quantised, str(scratch / target.name), compress_to_fp16=False)
-    note = f"post-training, calibrated on {len(samples)} training texts"
-    return Quantised("openvino", target, artefact_mb(target), note)
+        raise DataError(f"{purpose} is calibrated on training texts, and there are none")
+    return [arrays(batch) for _, batch in batches(spread(calibration, rows), tokenizer, 1)]
 
 
-@contextmanager
-def _telling(source: Path, runtime: str) -> Iterator[None]:
-    """Keep the quantiser quiet, and make one sentence of what it raises."""
-    try:
-        with quietly(f"the quantisation of {source} for {runtime}"):
-            yield
-    except Exception as error:
-        raise ModelError(f"{source} can not be quantised for {runtime}: {first_line(error)}") from error
+def _written(
+    out: Path,
+    into: Path | None,
+    runtime: str,
+    precision: str,
+    write: Callable[..., str],
+    processor: Cpu | None,
+    float_sublayers: Sequence[Sublayer],
+) -> Quantised:
+    """Write into a scratch folder, quietly, and move into place."""
+    source = find_artefact(out, runtime, "fp32")
+    name = artefact(out, runtime, precision).name
+    target = source.with_name(name) if into is None else into / FOLDERS[runtime] / name
+    excluded = nodes_of(sublayers(source), float_sublayers, source) if float_sublayers else []
+    processor = cpu() if processor is None else processor
+    with staged(target.parent, last=target.name) as scratch:
+        try:
+            with quietly(f"the quantisation of {source} for {runtime}"):
+                note = write(source, scratch / target.name, processor=processor, excluded=excluded)
+        except Exception as error:
+            raise ModelError(f"{source} can not be quantised for {runtime}: {first_line(error)}") from error
+    seen = ", ".join(processor.features) or "none of the known flags"
+    note = f"{note} ({processor.architecture}: {seen})"
+    kept = tuple(sorted(float_sublayers))
+    return Quantised(runtime, target, artefact_mb(target), note, precision, kept)

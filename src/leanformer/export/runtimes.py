@@ -28,6 +28,7 @@ VARIANTS = (
     ("torch", "bf16"),
     ("onnxruntime", "fp32"),
     ("onnxruntime", "int8"),
+    ("onnxruntime", "int8-static"),  # measured only when it is asked for
     ("openvino", "fp32"),
     ("openvino", "bf16"),
     ("openvino", "int8"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from leanformer.errors import DataError
 from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.layout import artefact
-from leanformer.export.quantise import quantise_onnx, quantise_openvino
+from leanformer.export.quantise import quantise_onnx, quantise_onnx_static, quantise_openvino
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,29 +30,30 @@ def ensure_artefact(
         model_folder: The model's Hugging Face folder.
         out: The folder that holds, or will hold, `onnx/` and `openvino/` of this model.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32", "bf16" (which has the file of fp32) or "int8".
+        precision: "fp32", "bf16" (which has the file of fp32), "int8", or for ONNX Runtime "int8-static".
         tokenizer: The model's tokenizer.
         texts: Encoded texts to prove a fresh export on.
-        calibration: Encoded training texts; needed for int8 on OpenVINO.
+        calibration: Encoded training texts; needed for int8 on OpenVINO, and for "int8-static".
 
     Returns:
         The file.
 
     Raises:
-        DataError: If int8 on OpenVINO has to be made without calibration texts.
+        DataError: If calibrated int8 has to be made without calibration texts.
     """
     path = artefact(out, runtime, precision)
     if path.is_file():
         return path
-    if precision == "int8":
+    if precision.startswith("int8"):
         ensure_artefact(model_folder, out, runtime, "fp32", tokenizer, texts)
-        if runtime == "onnxruntime":
+        if (runtime, precision) == ("onnxruntime", "int8"):
             return quantise_onnx(out).path
         if calibration is None:
             raise DataError(
-                f"int8 for OpenVINO is calibrated on training texts: give training data, or export {model_folder} "
-                "with --int8 first"
+                f"{precision} for {runtime} is calibrated on training texts: give training data, or export "
+                f"{model_folder} with --int8 first"
             )
-        return quantise_openvino(out, calibration, tokenizer).path
+        quantise = quantise_openvino if runtime == "openvino" else quantise_onnx_static
+        return quantise(out, calibration, tokenizer).path
     export = export_onnx if runtime == "onnxruntime" else export_openvino
     return export(model_folder, out, texts).path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from leanformer.structure.importance import Scores, unit_magnitude, weight_magni
 from leanformer.structure.masks import Masks
 from leanformer.training.config import TrainingConfig
 from leanformer.training.damage import damage
+from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
@@ -140,6 +141,39 @@ def recovered(
         "curve": [{"step": step, "loss": loss} for step, loss in result.curve],
     }
     return Compressed(model, masks, training=facts)
+
+
+def quantisation_aware(
+    problem: Problem,
+    model: PreTrainedModel,
+    masks: Masks,
+    bits: int = 8,
+    float_sublayers: Collection[tuple[int, str]] = (),
+) -> Compressed:
+    """Distil the teacher into a model that computes with the rounding errors of int8: the last resort for its score.
+
+    The recipe is that of the recovery; the damage that sets its learning rate is measured with the rounding in force.
+
+    Args:
+        problem: Teacher, rows and seed.
+        model: The model, dense (a copy of the teacher) or compressed, trained in place.
+        masks: What was kept of the dense model; empty where nothing was removed.
+        bits: Of the weights: 8, or 7 for processors without VNNI.
+        float_sublayers: (layer, kind) of those that will stay in float.
+
+    Returns:
+        The float32 model, whose int8 export keeps the score better, and its training facts.
+
+    Raises:
+        ValueError: If the model is the teacher itself.
+    """
+    if model is problem.teacher:
+        raise ValueError("The teacher can not teach itself; give a copy of it.")
+    folder = problem.folder / "quantisation-aware"  # the recovery's checkpoints are another training's
+    folder.mkdir(parents=True, exist_ok=True)
+    cache = problem.cache or problem.folder / "teacher-outputs"
+    with fake_quantised(model, bits, float_sublayers):
+        return recovered(replace(problem, folder=folder, cache=cache), model, masks)
 
 
 def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:

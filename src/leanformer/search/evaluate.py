@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.special import log_softmax
 
 from leanformer.search.journal import Journal
 from leanformer.search.realise import START, Realiser, Repair
 from leanformer.search.space import Candidate
 from leanformer.structure.recalibrate import recalibrate_norms
 from leanformer.tasks.encode import batches
+from leanformer.tasks.metrics import divergence
 from leanformer.tasks.predict import predict
 from leanformer.training.teacher import autocast
 
@@ -45,24 +45,6 @@ FIDELITIES = (RECONSTRUCTION, *REPAIRS)
 RECALIBRATION_ROWS = 64
 
 Training = Callable[["PreTrainedModel"], None]
-
-
-def divergence(dense_logits: np.ndarray, logits: np.ndarray) -> float:
-    """Return how far answers are from the dense model's.
-
-    Args:
-        dense_logits: (rows, classes), or (rows, 1) for regression.
-        logits: The same shape.
-
-    Returns:
-        Mean KL(dense || candidate) in nats; for regression the mean squared error over the variance of the
-        dense answers.
-    """
-    if dense_logits.shape[1] == 1:
-        spread = max(float(dense_logits.var()), 1e-12)
-        return float(np.square(dense_logits - logits).mean()) / spread
-    wanted, given = log_softmax(dense_logits, axis=1), log_softmax(logits, axis=1)
-    return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())
 
 
 @dataclass

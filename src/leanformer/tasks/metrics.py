@@ -131,3 +131,23 @@ def score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
         The value as a fraction in [-1, 1]; larger is better.
     """
     return METRICS[metric].function(np.asarray(logits), np.asarray(labels))
+
+
+def divergence(dense_logits: np.ndarray, logits: np.ndarray) -> float:
+    """Return how far answers are from the dense model's.
+
+    Args:
+        dense_logits: (rows, classes), or (rows, 1) for regression.
+        logits: The same shape.
+
+    Returns:
+        Mean KL(dense || candidate) in nats; for regression the mean squared error over the variance of the
+        dense answers.
+    """
+    from scipy.special import log_softmax
+
+    if dense_logits.shape[1] == 1:
+        spread = max(float(dense_logits.var()), 1e-12)
+        return float(np.square(dense_logits - logits).mean()) / spread
+    wanted, given = log_softmax(dense_logits, axis=1), log_softmax(logits, axis=1)
+    return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())

@@ -1,0 +1,142 @@
+"""Sub-layers return to float, the most sensitive first, until the bound holds; nothing else is left behind."""
+
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from leanformer.encoders.saving import save_model
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import DataError
+from leanformer.export.cpu import Cpu
+from leanformer.export.exporters import export_onnx
+from leanformer.export.quantise import quantise_onnx, quantise_onnx_static
+from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.export.sensitivity import HeldOut, fewest, quantise_within, sensitivities
+from leanformer.tasks.predict import predict
+
+CHIP = Cpu("new", "x86_64", ("avx2", "vnni"))
+PLANTED = (1, "neuron")
+
+
+@pytest.fixture(scope="module")
+def planted(tiny_model, tiny_tokenizer, tmp_path_factory):
+    """A model, and its export, in which one FFN has a neuron so loud that the others vanish in its rounding.
+
+    The loud neuron's column of the output linear is as small as the neuron is loud, so float computes as before.
+    """
+    out = tmp_path_factory.mktemp("planted")
+    model = tiny_model("bert", layers=3)
+    view = EncoderView(model)
+    layer, kind = PLANTED
+    ffn_in, ffn_out = view.linears(layer, kind)
+    with torch.no_grad():
+        ffn_in.weight[0] = 0.0
+        ffn_in.bias[0] = 3000.0
+        ffn_out.weight[:, 0] = 1e-6
+    save_model(model, tiny_tokenizer, out / "model")
+    export_onnx(out / "model", out)
+    return model, out
+
+
+@pytest.fixture
+def home(planted, tmp_path):
+    shutil.copytree(planted[1] / "onnx", tmp_path / "onnx")
+    return tmp_path
+
+
+@pytest.fixture
+def held_out(planted, mood_train, tiny_tokenizer):
+    """The function held_out(rows=128, **bounds): the labels are the model's own answers, so its score is 1."""
+    logits = predict(planted[0], mood_train, tiny_tokenizer)
+
+    def make(rows=128, max_drop_points=1.0, **bounds):
+        labels = logits.argmax(axis=1)
+        named = mood_train.remove_columns("label").add_column("label", labels).select(range(rows))
+        return HeldOut(named, tiny_tokenizer, "accuracy", logits[:rows], max_drop_points, **bounds)
+
+    return make
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_planted_sublayer_is_the_most_sensitive_one(home, held_out):
+    before = files(home)
+    rows = held_out().rows
+    found = sensitivities(partial(quantise_onnx, home, CHIP), home, "onnxruntime", rows, held_out().tokenizer)
+    assert len(found) == 6
+    assert next(iter(found)) == PLANTED
+    costs = list(found.values())
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > 3 * costs[1]
+    assert files(home) == before
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_the_planted_sublayer_alone_returns_to_float(home, held_out, static):
+    bound = held_out(rows=64, max_divergence=0.02)  # few, so that the divergence decides
+    assert bound.few
+    before, quantiser = files(home), partial(quantise_onnx, home, CHIP)
+    if static:
+        quantiser = partial(quantise_onnx_static, home, bound.rows, bound.tokenizer, 32, CHIP)
+    within = quantise_within(quantiser, home, "onnxruntime", bound)
+    assert within.trials[0].divergence > 0.02
+    assert within.ranking[0] == PLANTED
+    assert within.quantised.float_sublayers == within.loss.float_sublayers == (PLANTED,)
+    assert within.loss.divergence <= 0.02
+    assert files(home) == sorted([*before, f"onnx/{within.quantised.path.name}"])
+    runner = load_runner(home, "onnxruntime", within.quantised.precision)
+    logits = predict_with(runner, bound.rows, bound.tokenizer)
+    assert bound.loss(within.quantised) == within.loss
+    assert np.abs(logits - bound.logits).max() < np.ptp(bound.logits)
+
+
+def test_the_score_decides_where_rows_are_many(home, held_out):
+    bound = held_out(max_drop_points=2.0)
+    assert not bound.few
+    within = quantise_within(partial(quantise_onnx, home, CHIP), home, "onnxruntime", bound)
+    assert within.trials[0].drop_points > 2.0
+    assert within.loss.drop_points <= 2.0
+    assert PLANTED in within.quantised.float_sublayers
+
+
+def test_plain_int8_that_holds_is_taken_without_a_ranking(home, held_out):
+    bound = held_out(max_drop_points=100.0)
+    within = quantise_within(partial(quantise_onnx, home, CHIP), home, "onnxruntime", bound)
+    assert within.quantised.float_sublayers == within.ranking == ()
+    assert len(within.trials) == 1
+    assert within.quantised.path == home / "onnx" / "model_int8.onnx"
+
+
+def test_what_never_holds_leaves_no_file(home, held_out):
+    before = files(home)
+    bound = held_out(rows=32, max_divergence=-1.0)
+    within = quantise_within(partial(quantise_onnx, home, CHIP), home, "onnxruntime", bound)
+    assert within.quantised is None
+    assert [len(trial.float_sublayers) for trial in within.trials] == [0, 1, 2, 4, 6]
+    assert within.loss == within.trials[-1]
+    assert files(home) == before
+    assert not list(home.glob(".*"))
+
+
+def test_rows_are_needed(home, held_out):
+    with pytest.raises(DataError, match="there are none"):
+        quantise_within(partial(quantise_onnx, home), home, "onnxruntime", held_out(rows=0))
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 7, 12, 24])
+def test_fewest_finds_the_threshold_in_few_steps(total):
+    for threshold in range(1, total + 2):
+        asked = []
+
+        def holds(count, threshold=threshold, asked=asked):
+            asked.append(count)
+            return count >= threshold
+
+        assert fewest(holds, total) == (threshold if threshold <= total else None)
+        assert len(asked) <= 2 * np.log2(total) + 2
+        assert len(asked) == len(set(asked))
