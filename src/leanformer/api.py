@@ -16,6 +16,7 @@ from leanformer.job import Job
 from leanformer.pipeline import run_job
 from leanformer.progress import say
 from leanformer.run import is_run
+from leanformer.search.engines import open_engine
 from leanformer.tasks.load import DataSpec
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def compress(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    engine: str = "in-process",
+    address: str | None = None,
     **settings: Any,
 ) -> Result:
     """Compress a model for a task, and prove on this machine what it gained and lost.
@@ -101,6 +104,8 @@ def compress(
         seed: Same seed, same result.
         out: The run directory; by default a new temporary folder, which stays.
         resume: Whether to go on with the interrupted run in `out`.
+        engine: Who measures candidates: "in-process", or "ray" for the machines of a cluster; the result is the same.
+        address: "HOST:PORT" of the Ray cluster's head; by default the cluster that this machine is part of.
         **settings: Further fields of `leanformer.job.Job`: granularity, threads, finetune, truncate, max_tokens,
             quick, exports, trust_remote_code.
 
@@ -116,7 +121,8 @@ def compress(
     if out is None:
         say(f"the run is kept in {folder}")
     try:
-        record = run_job(job, folder, resume)
+        with open_engine(engine, address) as opened:
+            record = run_job(job, folder, resume, engine=opened)
     finally:
         if out is None:
             with suppress(OSError):  # it holds the run, unless that was refused

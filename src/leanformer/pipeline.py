@@ -15,6 +15,7 @@ from leanformer.progress import say
 from leanformer.record import layer_facts, result_of, write_record
 from leanformer.report.page import read_result
 from leanformer.run import Facts, Run
+from leanformer.search.engines import Engine, InProcess
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,7 +54,11 @@ class Material:
 
 
 def run_job(
-    job: Job, out: Path, resume: bool = False, write_data: Callable[[Path], Facts] | None = None
+    job: Job,
+    out: Path,
+    resume: bool = False,
+    write_data: Callable[[Path], Facts] | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Do a job, or what an interrupted run has left to do.
 
@@ -62,6 +67,8 @@ def run_job(
         out: The run directory.
         resume: Whether to go on with the run that `out` holds, if any.
         write_data: Writes the job's data into the run's own `data` folder first, where they are made and not given.
+        engine: Who measures the search's candidates; this process by default. It is no part of the job: the result
+            is the same, and a run may go on with another one.
 
     Returns:
         The content of result.json.
@@ -75,7 +82,7 @@ def run_job(
         if write_data is not None:
             run.stage(DATA_STAGE, write_data, "data")
         if run.finished(REPORT_STAGE) is None:
-            _do(run, _prepare(run))
+            _do(run, _prepare(run, engine or InProcess()))
         return read_result(run.folder)
 
 
@@ -95,7 +102,7 @@ def _do(run: Run, material: Material) -> None:
     )
 
 
-def _prepare(run: Run) -> Material:
+def _prepare(run: Run, engine: Engine) -> Material:
     """Load and encode everything, and refuse what can not work before anything is computed."""
     import torch
     from transformers import set_seed
@@ -133,6 +140,7 @@ def _prepare(run: Run) -> Material:
         folder=run.artefact("search"),
         resume=True,
         quick=job.quick,
+        engine=engine,
     )
     build_space(EncoderView(model), problem)  # raises when the ratio can not be reached
     run.require_disk(_needed_mb(problem, encoded["train"]))

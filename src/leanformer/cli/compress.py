@@ -70,6 +70,20 @@ def compress(
     ] = False,
     job: Annotated[Path | None, typer.Option(help="Repeat the job.toml of another run.")] = None,
     trust_remote_code: Trust = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Who measures candidates: in-process, or ray for several machines.", rich_help_panel="Machines"
+        ),
+    ] = "in-process",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of the Ray cluster's head.",
+            show_default="this machine's cluster",
+            rich_help_panel="Machines",
+        ),
+    ] = None,
 ) -> Answer:
     """Compress MODEL for a task, and prove on this machine what it gained and lost.
 
@@ -83,6 +97,7 @@ def compress(
     leanformer compress --resume --out small
     """
     from leanformer.pipeline import run_job
+    from leanformer.search.engines import open_engine
 
     settings: dict[str, Any] = {
         "model": model,
@@ -98,7 +113,9 @@ def compress(
         "trust_remote_code": trust_remote_code,
     }
     given = {name: value for name, value in settings.items() if value is not None}
-    return answer(run_job(_job(given, data, pruning_ratio, _start(job, out, resume, model)), out, resume))
+    todo = _job(given, data, pruning_ratio, _start(job, out, resume, model))
+    with open_engine(engine, address) as opened:
+        return answer(run_job(todo, out, resume, engine=opened))
 
 
 def answer(record: dict[str, Any]) -> Answer:

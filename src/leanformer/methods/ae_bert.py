@@ -75,7 +75,7 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
     started = time.perf_counter()
     judge, seeds = prepare(problem)
     prepared_seconds = time.perf_counter() - started
-    search = Search(judge, judge.realiser.space, ladder(len(judge.held_out)), problem.seed)
+    search = Search(judge, judge.realiser.space, ladder(len(judge.held_out)), problem.seed, problem.engine)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
     model = judge.realiser.build(outcome.winner.candidate, START)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.budget import Budget
+from leanformer.search.engines import Engine, InProcess
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,6 +35,7 @@ class Problem:
         quick: Whether a rough answer within minutes is wanted.
         cache: Where the teacher's outputs on the training rows are kept; in `folder` by default. Several problems
             with the same teacher and rows may share it.
+        engine: Who measures candidates; it does not change what is found.
     """
 
     teacher: PreTrainedModel
@@ -48,6 +50,7 @@ class Problem:
     resume: bool
     quick: bool = False
     cache: Path | None = None
+    engine: Engine = field(default_factory=InProcess)
 
 
 @dataclass(frozen=True)
