@@ -18,6 +18,7 @@ from leanformer.progress import say
 from leanformer.run import is_run
 from leanformer.search.engines import open_engine
 from leanformer.tasks.load import DataSpec
+from leanformer.training.processes import from_leader
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -117,7 +118,7 @@ def compress(
     """
     spec = data if isinstance(data, DataSpec) else DataSpec(str(data))
     job = Job(str(model), spec, budget or Budget(), method, seed=seed, **settings).resolved()
-    folder = Path(tempfile.mkdtemp(prefix="leanformer-") if out is None else out)
+    folder = Path(from_leader(lambda: tempfile.mkdtemp(prefix="leanformer-")) if out is None else out)
     if out is None:
         say(f"the run is kept in {folder}")
     try:

@@ -162,7 +162,9 @@ def test_errors_of_workers_are_told_in_our_words():
         wrapped.cause = cause
         return _told(wrapped)
 
-    assert str(raised(RunError("node x has torch 1: make the machines alike"))).startswith("node x has torch 1")
+    assert str(raised(RunError("node x has torch 1: make the machines alike"))).startswith(
+        "node x has torch 1"
+    )
     assert "install leanformer there" in str(raised(ModuleNotFoundError("No module named 'leanformer'")))
     assert "forty lines" in str(raised(ZeroDivisionError()))
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from test_engines import search, seeds_of, written
 
 from leanformer.errors import RunError
 from leanformer.search import ray_engine
 from leanformer.search.engines import Pooled, open_engine
 from leanformer.search.evaluate import ZERO_SHOT
 from leanformer.search.realise import Realiser
-from test_engines import search, seeds_of, written
 
 ray = pytest.importorskip("ray")
 
@@ -39,7 +39,9 @@ class Watched(Realiser):
 def watched(judge, folder: Path):
     """Return the judge, with dense answers that are known, and a realiser that leaves traces."""
     judge.dense_logits()
-    fields = {name: getattr(judge.realiser, name) for name in ("dense", "space", "scores", "moments", "stream")}
+    fields = {
+        name: getattr(judge.realiser, name) for name in ("dense", "space", "scores", "moments", "stream")
+    }
     folder.mkdir()
     return replace(judge, realiser=Watched(**fields, folder=folder))
 
@@ -129,7 +131,9 @@ def test_other_packages_on_a_node_are_told(cluster, make_judge, tmp_path, monkey
     try:
         with (
             open_engine("ray", cluster.address) as engine,
-            pytest.raises(RunError, match=r"of the Ray cluster has torch .*, not 0\.1: make the machines alike"),
+            pytest.raises(
+                RunError, match=r"of the Ray cluster has torch .*, not 0\.1: make the machines alike"
+            ),
         ):
             list(engine.measure(judge, [seeds_of(judge)[0].candidate], ZERO_SHOT, 8))
     finally:

@@ -73,7 +73,8 @@ def compress(
     engine: Annotated[
         str,
         typer.Option(
-            help="Who measures candidates: in-process, or ray for several machines.", rich_help_panel="Machines"
+            help="Who measures candidates: in-process, or ray for several machines.",
+            rich_help_panel="Machines",
         ),
     ] = "in-process",
     address: Annotated[

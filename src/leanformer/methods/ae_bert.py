@@ -32,8 +32,8 @@ from leanformer.methods.magnitude import global_allocation
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, short_training
 from leanformer.search.evaluate import RECONSTRUCTION, REPAIRED_IN_SEQUENCE, Judge
-from leanformer.search.journal import Journal
 from leanformer.search.knapsack import cheapest_allocation
+from leanformer.search.process_engine import shared_journal
 from leanformer.search.realise import START, Realiser
 from leanformer.search.space import Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
@@ -123,7 +123,7 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
         seeds.append(Proposal(cheapest_allocation(space, errors), "reconstruction"))
     else:  # what is least by this measure is the global allocation itself
         scores, errors = magnitudes, level_errors(space, lambda key: squares_lost(magnitudes[key]))
-    journal = Journal(
+    journal = shared_journal(
         problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
     )
     stream = dense_stream(problem.teacher, plan, moments)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from leanformer.errors import RunError
 from leanformer.search.journal import Key
 from leanformer.search.space import Candidate
+from leanformer.training import processes
 
 if TYPE_CHECKING:
     from leanformer.search.evaluate import Judge
@@ -113,6 +114,15 @@ class Pooled:
             yield measured.value
 
 
+def default_engine() -> Engine:
+    """Return this process, or where several were launched together, all of them."""
+    if processes.count() == 1:
+        return InProcess()
+    from leanformer.search.process_engine import ProcessPool
+
+    return Pooled(ProcessPool())
+
+
 @contextmanager
 def open_engine(name: str = IN_PROCESS, address: str | None = None) -> Iterator[Engine]:
     """Open an engine for one run; the workers' connection is closed at the end.
@@ -125,16 +135,20 @@ def open_engine(name: str = IN_PROCESS, address: str | None = None) -> Iterator[
         The engine.
 
     Raises:
-        RunError: If there is no such engine, an address is given to one that has none, or the cluster does not
-            answer.
+        RunError: If there is no such engine, an address is given to one that has none, the cluster does not answer,
+            or this is one of several processes that train together.
     """
     if name not in ENGINES:
         raise RunError(f"there is no engine '{name}': choose --engine {' or '.join(ENGINES)}")
     if name == IN_PROCESS:
         if address is not None:
             raise RunError(f"--address {address} names a Ray cluster: add --engine {RAY}")
-        yield InProcess()
+        yield default_engine()
         return
+    if processes.count() > 1:
+        raise RunError(
+            f"--engine {RAY} is for a run of one process: leave out the engine, or accelerate launch"
+        )
     from leanformer.search.ray_engine import connected
 
     with connected(address) as pool:

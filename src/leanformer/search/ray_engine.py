@@ -153,7 +153,9 @@ class RayPool:
                 )
         try:
             found: Measurement = ray.get(reference)
-        except ray.exceptions.RayTaskError as error:  # what the task raised; the search would have raised it here
+        except (
+            ray.exceptions.RayTaskError
+        ) as error:  # what the task raised; the search would have raised it here
             raise _told(error) from error
         except ray.exceptions.RayError as error:
             raise RunError(
