@@ -131,11 +131,11 @@ def last_whole_checkpoint(folder: Path) -> str | None:
     while folder.is_dir() and (newest := get_last_checkpoint(str(folder))):
         try:
             json.loads((Path(newest) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))  # it is written last
-            whole = (
-                len(list(Path(newest).glob("rng_state*"))) >= processes.count()
-            )  # but for the others' random state
         except (OSError, ValueError):
             whole = False
+        else:  # but for the random states of other processes
+            together = processes.count()
+            whole = together == 1 or len(list(Path(newest).glob("rng_state_*.pth"))) >= together
         if whole:
             return newest
         shutil.rmtree(newest)
