@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from grid import RESULTS, SCRATCH, processor, run_cells, write_result
+from grid_on_ray import Luggage, run_cells_on_ray
 
 FOLDER = RESULTS / "ae_bert"
 BASELINES = ("uniform-magnitude", "global-magnitude", "gradual-magnitude")
@@ -98,6 +99,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only cells whose name matches this regular expression")
     parser.add_argument("--workers", type=int, default=2, help="cells at a time")
     parser.add_argument("--threads", type=int, default=1, help="threads a cell")
+    parser.add_argument(
+        "--engine", choices=("in-process", "ray"), default="in-process", help="where cells run"
+    )
+    parser.add_argument(
+        "--address", help="HOST:PORT of the Ray cluster's head; --workers is its business then"
+    )
     parser.add_argument("--list", action="store_true", help="show the cells and stop")
     parser.add_argument("--cell", help="run this one here")
     options = parser.parse_args()
@@ -105,13 +112,8 @@ def main() -> int:
     if options.cell:
         run_cell(Cell.parse(options.cell), models, options.data, options.threads)
         return 0
-    cells = list(
-        dict.fromkeys(
-            cell
-            for cell in (core() if options.tier == "core" else extended())
-            if re.search(options.only, cell.name)
-        )
-    )
+    tier = core() if options.tier == "core" else extended()
+    cells = list(dict.fromkeys(cell for cell in tier if re.search(options.only, cell.name)))
     if options.list:
         for cell in cells:
             print("done   " if finished(cell) else "missing", cell.name)
@@ -123,8 +125,13 @@ def main() -> int:
     teachers = dict.fromkeys(replace(cell, granularity="unit", ratio=0.0, method="dense") for cell in missing)
     dense = [cell.name for cell in teachers if not (finished(cell) and (home(cell) / "teacher").exists())]
     rest = [cell.name for cell in missing if cell.method != "dense"]
-    failed = run_cells(__file__, dense, passed, options.workers, options.threads)
-    return min(1, failed + run_cells(__file__, rest, passed, options.workers, options.threads))
+    failed = 0
+    for names in (dense, rest):
+        if options.engine == "ray":
+            failed += run_cells_on_ray(__file__, names, passed, options.threads, options.address, luggage)
+        else:
+            failed += run_cells(__file__, names, passed, options.workers, options.threads)
+    return min(1, failed)
 
 
 def result_path(cell: Cell) -> Path:
@@ -140,6 +147,14 @@ def finished(cell: Cell) -> bool:
 def home(cell: Cell) -> Path:
     """Return the folder of the teacher that all rows of a model, task and seed share."""
     return SCRATCH / "ae_bert" / f"{cell.model}_{cell.task}_{cell.seed}"
+
+
+def luggage(name: str) -> Luggage:
+    """Return what a cell needs from its teacher's cell, on another machine too."""
+    cell = Cell.parse(name)
+    teacher = (str((home(cell) / "teacher").relative_to(SCRATCH)),)
+    result = str((FOLDER / f"{name}.json").relative_to(RESULTS))
+    return Luggage((), teacher, result) if cell.method == "dense" else Luggage(teacher, (), result)
 
 
 def run_cell(cell: Cell, models: dict[str, str], data: Path, threads: int) -> None:

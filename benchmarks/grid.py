@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
-SCRATCH = ROOT / ".bench"
+# A cell on another machine writes where it is told to; what it found travels back.
+RESULTS = Path(os.environ.get("LEANFORMER_BENCH_RESULTS", ROOT / "benchmarks" / "results"))
+SCRATCH = Path(os.environ.get("LEANFORMER_BENCH_SCRATCH", ROOT / ".bench"))
 
 
 def write_result(path: Path, figures: dict[str, Any], seed: int, threads: int, command: str) -> None:
@@ -54,32 +55,50 @@ def commit() -> str:
     return done.stdout.strip()
 
 
+def log_of(name: str) -> Path:
+    """Return the file that receives a cell's output."""
+    (SCRATCH / "logs").mkdir(parents=True, exist_ok=True)
+    return SCRATCH / "logs" / f"{name}.log"
+
+
+def cell_command(script: str, name: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs one cell."""
+    return [sys.executable, script, "--cell", name, *arguments]
+
+
+def cell_environment(threads: int) -> dict[str, str]:
+    """Return a cell's environment."""
+    quiet = {"OMP_NUM_THREADS": str(threads), "LEANFORMER_QUIET": "1", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **quiet}
+
+
+def say_done(name: str, code: int, seconds: float) -> int:
+    """Say how a cell ended; return 1 if it failed."""
+    print(
+        f"{name}: {'done' if code == 0 else f'FAILED, see {log_of(name)}'} in {seconds:.0f} s",
+        flush=True,
+    )
+    return int(code != 0)
+
+
 def run_cells(script: str, names: Sequence[str], arguments: Sequence[str], workers: int, threads: int) -> int:
     """Run each cell in a process of its own; return how many failed.
 
     A cell's output goes to `.bench/logs/NAME.log`; a failed cell is said and the next one starts.
     """
-    logs = SCRATCH / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "LEANFORMER_QUIET": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
 
     def run(name: str) -> int:
         started = time.time()
-        with (logs / f"{name}.log").open("w", encoding="utf-8") as log:
-            command = [sys.executable, script, "--cell", name, *arguments]
+        with log_of(name).open("w", encoding="utf-8") as log:
             code = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, check=False
+                cell_command(script, name, arguments),
+                cwd=ROOT,
+                env=cell_environment(threads),
+                stdout=log,
+                stderr=log,
+                check=False,
             ).returncode
-        print(
-            f"{name}: {'done' if code == 0 else f'FAILED, see {log.name}'} in {time.time() - started:.0f} s",
-            flush=True,
-        )
-        return int(code != 0)
+        return say_done(name, code, time.time() - started)
 
     with ThreadPoolExecutor(workers) as pool:
         return sum(pool.map(run, names))

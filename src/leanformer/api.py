@@ -16,7 +16,9 @@ from leanformer.job import Job
 from leanformer.pipeline import run_job
 from leanformer.progress import say
 from leanformer.run import is_run
+from leanformer.search.engines import open_engine
 from leanformer.tasks.load import DataSpec
+from leanformer.training.processes import from_leader
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -88,6 +90,8 @@ def compress(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    engine: str = "in-process",
+    address: str | None = None,
     **settings: Any,
 ) -> Result:
     """Compress a model for a task, and prove on this machine what it gained and lost.
@@ -101,6 +105,8 @@ def compress(
         seed: Same seed, same result.
         out: The run directory; by default a new temporary folder, which stays.
         resume: Whether to go on with the interrupted run in `out`.
+        engine: Who measures candidates: "in-process", or "ray" for the machines of a cluster; the result is the same.
+        address: "HOST:PORT" of the Ray cluster's head; by default the cluster that this machine is part of.
         **settings: Further fields of `leanformer.job.Job`: target, granularity, threads, finetune, truncate,
             max_tokens, quick, exports, trust_remote_code.
 
@@ -112,11 +118,12 @@ def compress(
     """
     spec = data if isinstance(data, DataSpec) else DataSpec(str(data))
     job = Job(str(model), spec, budget or Budget(), method, seed=seed, **settings).resolved()
-    folder = Path(tempfile.mkdtemp(prefix="leanformer-") if out is None else out)
+    folder = Path(from_leader(lambda: tempfile.mkdtemp(prefix="leanformer-")) if out is None else out)
     if out is None:
         say(f"the run is kept in {folder}")
     try:
-        record = run_job(job, folder, resume)
+        with open_engine(engine, address) as opened:
+            record = run_job(job, folder, resume, engine=opened)
     finally:
         if out is None:
             with suppress(OSError):  # it holds the run, unless that was refused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from leanformer.progress import say
 from leanformer.record import layer_facts, result_of, write_record
 from leanformer.report.page import read_result
 from leanformer.run import Facts, Run
+from leanformer.search.engines import Engine, default_engine
+from leanformer.training import processes
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,8 +60,21 @@ class Material:
     price: Price | None
 
 
+class Follower(Run):
+    """A run as the other processes of `accelerate launch` see it: they do their part, and write and note nothing."""
+
+    def stage(self, name: str, work: Callable[[Path], Facts], artefact: str | None = None) -> Facts:
+        """Take part in a stage; see `Run.stage`."""
+        noted = self.finished(name)
+        return work(self.folder / f".{artefact or name}.partial") if noted is None else noted
+
+
 def run_job(
-    job: Job, out: Path, resume: bool = False, write_data: Callable[[Path], Facts] | None = None
+    job: Job,
+    out: Path,
+    resume: bool = False,
+    write_data: Callable[[Path], Facts] | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Do a job, or what an interrupted run has left to do.
 
@@ -67,6 +83,8 @@ def run_job(
         out: The run directory.
         resume: Whether to go on with the run that `out` holds, if any.
         write_data: Writes the job's data into the run's own `data` folder first, where they are made and not given.
+        engine: Who measures the search's candidates; this process by default. It is no part of the job: the result
+            is the same, and a run may go on with another one.
 
     Returns:
         The content of result.json.
@@ -76,11 +94,16 @@ def run_job(
             removed, unless a stage is finished.
     """
     find_method(job.method, job.granularity)
-    with Run.create(out, job, resume) as run:
-        if write_data is not None:
-            run.stage(DATA_STAGE, write_data, "data")
+    with ExitStack() as opened:
+        with processes.leader_first() as leads:
+            run = opened.enter_context(Run.create(out, job, resume)) if leads else Follower.open(out)
+            if write_data is not None:
+                run.stage(DATA_STAGE, write_data, "data")
         if run.finished(REPORT_STAGE) is None:
-            _do(run, _prepare(run))
+            with processes.leader_first():
+                material = _prepare(run, engine or default_engine())
+            _do(run, material)
+        processes.end_followers()
         return read_result(run.folder)
 
 
@@ -89,9 +112,12 @@ def _do(run: Run, material: Material) -> None:
     from leanformer.proof import prove
 
     teaching = _fine_tune_teacher(run, material)
+    processes.wait_for_leader()
     dense = _saved(run.artefact("teacher"), material)
     problem = replace(material.problem, teacher=dense, pace=pace_of(run.job, material, dense))
     compression = run.stage(COMPRESS_STAGE, lambda target: _compress(run.job, problem, target), "model")
+    processes.end_followers()
+    _use_threads(run.job.threads)
     _clear_scratch(run)
     small = _saved(run.artefact("model"), material)
     proof = prove(run, dense, small, material.examples, material.test)
@@ -100,9 +126,8 @@ def _do(run: Run, material: Material) -> None:
     )
 
 
-def _prepare(run: Run) -> Material:
+def _prepare(run: Run, engine: Engine) -> Material:
     """Load and encode everything, and refuse what can not work before anything is computed."""
-    import torch
     from transformers import set_seed
 
     from leanformer.encoders.view import EncoderView
@@ -114,7 +139,7 @@ def _prepare(run: Run) -> Material:
     from leanformer.tasks.load import load_data
 
     job = run.job
-    torch.set_num_threads(job.threads)
+    _use_threads(max(1, job.threads // processes.local_count()))
     set_seed(job.seed)
     data = load_data(job.data)
     say(data.description)
@@ -138,6 +163,7 @@ def _prepare(run: Run) -> Material:
         folder=run.artefact("search"),
         resume=True,
         quick=job.quick,
+        engine=engine,
     )
     noted = run.finished(PRICE_STAGE)
     facts = price_facts(job, problem) if noted is None else noted
@@ -150,6 +176,12 @@ def _prepare(run: Run) -> Material:
     run.require_disk(_needed_mb(problem, encoded["train"]))
     examples = Examples(data.task, tokenizer, encoded["validation"], held_out)
     return Material(problem, examples, encoded.get("test"), has_head and not job.finetune, price)
+
+
+def _use_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def split_held_out(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
@@ -217,11 +249,13 @@ def _fine_tune_teacher(run: Run, material: Material) -> Facts:
         from leanformer.encoders.saving import save_model
 
         facts = {} if material.is_ready else _train_teacher(material.problem, checkpoints)
-        save_model(material.problem.teacher, material.problem.tokenizer, target)
+        if processes.leads():
+            save_model(material.problem.teacher, material.problem.tokenizer, target)
         return {"fine_tuned": not material.is_ready, **facts}
 
     facts = run.stage(TEACHER_STAGE, work, "teacher")
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if processes.leads():
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return facts
 
 
@@ -247,7 +281,7 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
     found = find_method(job.method, job.granularity).run(problem)
     view = EncoderView(problem.teacher)
     return {
-        "door": save_model(found.model, problem.tokenizer, target),
+        "door": save_model(found.model, problem.tokenizer, target) if processes.leads() else None,
         "pruning_ratio_reached": pruning_ratio(view, found.masks),
         "layers": layer_facts(view, found.masks),
         "search": found.search,

@@ -23,8 +23,8 @@ def console() -> Console:
 
 
 def is_quiet() -> bool:
-    """Whether the user (or a test) asked for silence with LEANFORMER_QUIET=1."""
-    return os.environ.get("LEANFORMER_QUIET", "") not in ("", "0")
+    """Whether the user asked for silence with LEANFORMER_QUIET=1, or another process of a launcher speaks for all."""
+    return os.environ.get("LEANFORMER_QUIET", "") not in ("", "0") or os.environ.get("RANK", "0") != "0"
 
 
 def say(text: str) -> None:

@@ -30,3 +30,12 @@ def test_checkpoint_that_a_kill_cut_short_is_passed_over_and_removed(folder, sta
 def test_no_checkpoint(tmp_path):
     assert last_whole_checkpoint(tmp_path) is None
     assert last_whole_checkpoint(tmp_path / "absent") is None
+
+
+def test_of_several_processes_each_has_to_have_written(folder, monkeypatch):
+    for rank, steps in ((0, (10, 20)), (1, (10,))):
+        for step in steps:
+            (folder / f"checkpoint-{step}" / f"rng_state_{rank}.pth").touch()
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert last_whole_checkpoint(folder) == str(folder / "checkpoint-10")

@@ -84,6 +84,21 @@ def compress(
     ] = False,
     job: Annotated[Path | None, typer.Option(help="Repeat the job.toml of another run.")] = None,
     trust_remote_code: Trust = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Who measures candidates: in-process, or ray for several machines.",
+            rich_help_panel="Machines",
+        ),
+    ] = "in-process",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of the Ray cluster's head.",
+            show_default="this machine's cluster",
+            rich_help_panel="Machines",
+        ),
+    ] = None,
 ) -> Answer:
     """Compress MODEL for a task, and prove on this machine what it gained and lost.
 
@@ -98,6 +113,7 @@ def compress(
     leanformer compress --resume --out small
     """
     from leanformer.pipeline import run_job
+    from leanformer.search.engines import open_engine
 
     settings: dict[str, Any] = {
         "model": model,
@@ -121,7 +137,9 @@ def compress(
     }
     served = {"runtime": target_runtime, "precision": target_precision, "batch": target_batch}
     asked = _Asked(_given(settings), data, _given(limits), _given(served))
-    return answer(run_job(_job(asked, _start(job, out, resume, model)), out, resume))
+    todo = _job(asked, _start(job, out, resume, model))
+    with open_engine(engine, address) as opened:
+        return answer(run_job(todo, out, resume, engine=opened))
 
 
 def answer(record: dict[str, Any]) -> Answer:

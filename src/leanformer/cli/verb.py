@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from leanformer.errors import DataError, LeanformerError
+from leanformer.training.processes import leads
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -181,7 +182,8 @@ def _sentences(can_resume: bool) -> Iterator[None]:
     try:
         yield
     except LeanformerError as error:
-        typer.echo(f"error: {error}", err=True)
+        if leads():  # of several launched processes one speaks for all
+            typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
     except OSError as error:
         if error.errno not in REFUSALS:

@@ -1,4 +1,4 @@
-"""The optional packages behind the runtimes: one clear sentence where they are absent."""
+"""The optional packages behind runtimes and engines: one clear sentence where they are absent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Literal
 
 from leanformer.errors import LeanformerError
 
-Extra = Literal["onnx", "openvino"]
+Extra = Literal["onnx", "openvino", "ray"]
 
 # By extra, what `pip install "leanformer[extra]"` brings.
 PACKAGES: dict[Extra, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "openvino": ("openvino", "nncf"),
+    "ray": ("ray",),
 }
 
 

@@ -34,8 +34,8 @@ from leanformer.methods.pace import ATTEMPTS, Heat, Heats, missed, tell
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, short_training
 from leanformer.search.evaluate import RECONSTRUCTION, REPAIRED_IN_SEQUENCE, Judge
-from leanformer.search.journal import Journal
 from leanformer.search.knapsack import cheapest_allocation
+from leanformer.search.process_engine import shared_journal
 from leanformer.search.realise import START, Realiser
 from leanformer.search.space import Candidate, Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
@@ -121,7 +121,7 @@ def _searched(problem: Problem, evolved: bool) -> Searched:
     started = time.perf_counter()
     judge, seeds = prepare(problem)
     prepared_seconds = time.perf_counter() - started
-    search = Search(judge, judge.realiser.space, ladder(len(judge.held_out)), problem.seed)
+    search = Search(judge, judge.realiser.space, ladder(len(judge.held_out)), problem.seed, problem.engine)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
     return Searched(judge, outcome, prepared_seconds)
@@ -167,7 +167,7 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
         seeds.append(Proposal(cheapest_allocation(space, errors), "reconstruction"))
     else:  # what is least by this measure is the global allocation itself
         scores, errors = magnitudes, level_errors(space, lambda key: squares_lost(magnitudes[key]))
-    journal = Journal(
+    journal = shared_journal(
         problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
     )
     stream = dense_stream(problem.teacher, plan, moments)

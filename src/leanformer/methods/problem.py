@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.budget import Budget
+from leanformer.search.engines import Engine, InProcess
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,6 +37,7 @@ class Problem:
         pace: What a budget of time means for the search; None where none is asked for.
         cache: Where the teacher's outputs on the training rows are kept; in `folder` by default. Several problems
             with the same teacher and rows may share it.
+        engine: Who measures candidates; it does not change what is found.
     """
 
     teacher: PreTrainedModel
@@ -51,6 +53,7 @@ class Problem:
     quick: bool = False
     pace: Pace | None = None
     cache: Path | None = None
+    engine: Engine = field(default_factory=InProcess)
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from leanformer.search.journal import Journal
+from leanformer.search.journal import Journal, Key, Unwritten
 from leanformer.search.realise import START, Realiser, Repair
 from leanformer.search.space import Candidate
 from leanformer.structure.recalibrate import recalibrate_norms
+from leanformer.structure.repair import Fits
 from leanformer.tasks.encode import batches
 from leanformer.tasks.metrics import divergence
 from leanformer.tasks.predict import predict
@@ -86,15 +87,39 @@ class Judge:
         """
         if fidelity == RECONSTRUCTION:  # so cheap that the journal need not know it
             return self._reconstruction_error(candidate)
-        rows = min(rows, len(self.held_out))
-        known = self.journal.get((candidate, fidelity, rows))
+        key = self.key(candidate, fidelity, rows)
+        known = self.journal.get(key)
         if known is not None:
             return float(known["value"])
         started = time.perf_counter()
-        model = self._prepared(candidate, fidelity)
-        value = divergence(self.dense_logits()[:rows], self._answers(model, rows))
-        self.journal.record((candidate, fidelity, rows), value, time.perf_counter() - started)
+        value = self.evaluate(*key)
+        self.journal.record(key, value, time.perf_counter() - started)
         return value
+
+    def key(self, candidate: Candidate, fidelity: str, rows: int) -> Key:
+        """Return the name of a measurement in the journal; `rows` are at most all."""
+        return candidate, fidelity, min(rows, len(self.held_out))
+
+    def evaluate(self, candidate: Candidate, fidelity: str, rows: int) -> float:
+        """Measure a candidate, whatever the journal knows, and write nothing; see `measure`."""
+        model = self._prepared(candidate, fidelity)
+        return divergence(self.dense_logits()[:rows], self._answers(model, rows))
+
+    @staticmethod
+    def travels(fidelity: str) -> bool:
+        """Whether workers elsewhere can measure it: not what costs nothing, nor what trains in the run's folder."""
+        return fidelity not in (RECONSTRUCTION, SHORT_TRAINING)
+
+    def parcel(self) -> Judge:
+        """Return a copy that can travel to another machine: in memory, without its journal and its training."""
+        return Judge(
+            replace(self.realiser, _fits=Fits()),
+            self.tokenizer,
+            _own_rows(self.held_out),
+            _own_rows(self.calibration),
+            Unwritten(),
+            _dense_logits=self.dense_logits(),
+        )
 
     def _reconstruction_error(self, candidate: Candidate) -> float:
         if self.level_errors is None:
@@ -124,3 +149,10 @@ class Judge:
     def _answers(self, model: PreTrainedModel, rows: int) -> np.ndarray:
         with autocast("cuda" if torch.cuda.is_available() else "cpu"):
             return predict(model, self.held_out.select(range(rows)), self.tokenizer, batch_size=64)
+
+
+def _own_rows(part: Dataset) -> Dataset:
+    """Return a data set's rows without the larger one that they were drawn from."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(part.to_dict())

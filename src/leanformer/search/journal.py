@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,21 @@ class Journal:
     def seconds(self) -> float:
         """What all measurements cost together, earlier sessions included."""
         return sum(entry["seconds"] for entry in self.known.values())
+
+
+class Unwritten(Journal):
+    """A journal without a file: that of a process which measures, but does not write.
+
+    Args:
+        known: What is known already.
+    """
+
+    def __init__(self, known: Mapping[Key, dict[str, Any]] | None = None) -> None:
+        self.known = dict(known or {})
+
+    def record(self, key: Key, value: float, seconds: float) -> None:
+        """Remember a measurement; see `Journal.record`."""
+        self.known[key] = {"value": value, "seconds": seconds}
 
 
 def mend(path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
 
 import numpy as np
 
 from leanformer.progress import bar, track
+from leanformer.search.engines import Engine, InProcess
 from leanformer.search.evaluate import Judge
 from leanformer.search.space import Candidate, Space
 
@@ -92,8 +93,11 @@ def overall(measures: Mapping[str, float]) -> float:
 class Search:
     """One search: proposals, measured on a ladder of rungs."""
 
-    def __init__(self, judge: Judge, space: Space, ladder: Sequence[Rung], seed: int) -> None:
+    def __init__(
+        self, judge: Judge, space: Space, ladder: Sequence[Rung], seed: int, engine: Engine | None = None
+    ) -> None:
         self.judge = judge
+        self.engine = engine or InProcess()
         self.space = space
         self.ladder = tuple(ladder)
         self.generator = np.random.default_rng(seed)
@@ -112,8 +116,9 @@ class Search:
         """
         self._enter(seeds)
         self._enter(self._random_proposals(count))
-        for candidate in track(list(self.proposals), "Search: candidates"):
-            self._measure(candidate, self.ladder[0])
+        measured = self._measured(list(self.proposals), self.ladder[0])
+        for _ in track(measured, "Search: candidates", total=len(self.proposals)):
+            pass
         return self._climb()
 
     def evolve(self, seeds: Iterable[Proposal], count: int, pool: int = 16, brood: int = 12) -> Outcome:
@@ -137,8 +142,7 @@ class Search:
         with bar() as shown:
             stage = shown.add_task("Search: candidates", total=count)
             while fresh:
-                for candidate in fresh:
-                    self._measure(candidate, self.ladder[0])
+                for _ in self._measured(fresh, self.ladder[0]):
                     shown.advance(stage)
                 self._promote(fresh)
                 generation += 1
@@ -180,10 +184,12 @@ class Search:
         for proposal in proposals:
             self.proposals.setdefault(proposal.candidate, proposal)
 
-    def _measure(self, candidate: Candidate, rung: Rung) -> float:
-        value = self.judge.measure(candidate, rung.fidelity, rung.rows)
-        self.scores.setdefault(candidate, {})[rung.name] = value
-        return value
+    def _measured(self, candidates: Sequence[Candidate], rung: Rung) -> Iterator[Candidate]:
+        """Measure a round of candidates and yield each when its score is known, in their order."""
+        values = self.engine.measure(self.judge, candidates, rung.fidelity, rung.rows)
+        for candidate, value in zip(candidates, values, strict=True):
+            self.scores.setdefault(candidate, {})[rung.name] = value
+            yield candidate
 
     def _climb(self) -> Outcome:
         """Successive halving over all candidates."""
@@ -197,8 +203,7 @@ class Search:
             ranked = sorted(candidates, key=lambda candidate: self.scores[candidate][below.name])
             seeds = [candidate for candidate in ranked[keep:] if self.proposals[candidate].is_seed]
             candidates = ranked[:keep] + seeds
-            for candidate in candidates:
-                self._measure(candidate, rung)
+            list(self._measured(candidates, rung))
 
     def _elite(self) -> list[Candidate]:
         """Return the candidates that reached the last rung, best first.

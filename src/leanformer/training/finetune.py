@@ -16,12 +16,14 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from leanformer.tasks.heads import silence
 from leanformer.tasks.task import Task
+from leanformer.training import processes
 from leanformer.training.config import TrainingConfig
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher
 from leanformer.training.trainer import (
     Collator,
     CompressionTrainer,
+    EpochKeeper,
     MaskKeeper,
     OnStep,
     StageBar,
@@ -83,6 +85,10 @@ def fine_tune(
         Cost and loss curve.
     """
     started = time.perf_counter()
+    processes.join()
+    config, folder, checkpoint = processes.from_leader(  # what was measured may differ in the last bits
+        lambda: (config, folder, last_whole_checkpoint(folder))
+    )
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = min(config.max_steps or math.inf, config.epochs * steps_an_epoch)
     set_seed(config.seed)
@@ -99,10 +105,11 @@ def fine_tune(
         teacher=teacher,
         dropout=config.dropout,
     )
+    trainer.add_callback(EpochKeeper(trainer, steps_an_epoch))
     trainer.remove_callback(PrinterCallback)  # it prints on standard output
     try:
         with silence(), fast_attention(model):
-            trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
+            trainer.train(resume_from_checkpoint=checkpoint)
     finally:
         bar.progress.stop()  # a bar that an error left on the screen would hide all later ones
     model.requires_grad_(True).eval()
@@ -125,7 +132,11 @@ def last_whole_checkpoint(folder: Path) -> str | None:
         try:
             json.loads((Path(newest) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))  # it is written last
         except (OSError, ValueError):
-            shutil.rmtree(newest)
-        else:
+            whole = False
+        else:  # but for the random states of other processes
+            together = processes.count()
+            whole = together == 1 or len(list(Path(newest).glob("rng_state_*.pth"))) >= together
+        if whole:
             return newest
+        shutil.rmtree(newest)
     return None

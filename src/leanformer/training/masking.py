@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.masks import Masks, make_permanent
+from leanformer.training.processes import leader_first, leads
 from leanformer.training.schedule import cubic_ratio
 from leanformer.training.trainer import OnStep
 
@@ -92,10 +93,11 @@ def gradual_masks(
             with torch.no_grad():
                 for key, mask in masks.items():
                     live[key].copy_(mask)
-            save_file(
-                {f"{layer}.{kind}": mask for (layer, kind), mask in live.items()},
-                folder / f"{step:08d}.safetensors",
-            )
+            if leads():
+                save_file(
+                    {f"{layer}.{kind}": mask for (layer, kind), mask in live.items()},
+                    folder / f"{step:08d}.safetensors",
+                )
         matrices = {key: mask for key, mask in live.items() if key[1] not in ("head", "neuron")}
         if matrices:
             make_permanent(model, matrices)
@@ -105,10 +107,10 @@ def gradual_masks(
 
 def _restore(live: Masks, folder: Path, step: int) -> None:
     """Load the masks that were in force at a step; remove those of a later time, which the kill undid."""
-    kept = sorted(folder.glob("*.safetensors"))
-    for path in [path for path in kept if int(path.stem) > step]:
-        path.unlink()
-    if kept := [path for path in kept if int(path.stem) <= step]:
+    with leader_first() as first:
+        for path in [path for path in folder.glob("*.safetensors") if first and int(path.stem) > step]:
+            path.unlink()
+    if kept := sorted(folder.glob("*.safetensors")):
         for name, mask in load_file(kept[-1]).items():
             layer, _, kind = name.partition(".")
             live[int(layer), kind].copy_(mask)

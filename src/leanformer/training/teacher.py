@@ -15,6 +15,7 @@ from torch import Tensor
 
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
+from leanformer.training.processes import leader_first
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -102,14 +103,15 @@ def teacher_for(
     tokens = sum(len(row) for row in train["input_ids"])
     if 2e-9 * tokens * len(layers) * model.config.hidden_size > CACHE_LIMIT_GB:
         return LiveTeacher(model, layers)
-    if not (folder / "logits.npy").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".teacher-outputs-", dir=folder.parent))
-        try:
-            remember(model, tokenizer, train, layers, scratch)
-            _put(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    with leader_first() as leads:
+        if leads and not (folder / "logits.npy").exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".teacher-outputs-", dir=folder.parent))
+            try:
+                remember(model, tokenizer, train, layers, scratch)
+                _put(scratch, folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
     return CachedTeacher(folder, layers, model.config.hidden_size)
 
 

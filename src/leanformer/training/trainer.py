@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from leanformer.progress import bar
+from leanformer.training import processes
 from leanformer.training.config import TrainingConfig
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
@@ -40,6 +41,7 @@ class CompressionTrainer(Trainer):
         self.objective: Objective = objective
         self.teacher: Teacher | None = teacher
         self.dropout = dropout
+        self.sampler: EpochSampler | None = None
         self.model_accepts_loss_kwargs = False  # the loss is a mean per batch
 
     def compute_loss(
@@ -76,7 +78,9 @@ class CompressionTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
-        return EpochSampler(rows["input_ids"], self.args.train_batch_size, self.args.seed)
+        everyones = self.args.train_batch_size * processes.count()  # so that the order is that of one process
+        self.sampler = EpochSampler(rows["input_ids"], everyones, self.args.seed)
+        return self.sampler
 
 
 class EpochSampler(LengthGroupedSampler):
@@ -99,6 +103,23 @@ class EpochSampler(LengthGroupedSampler):
         """Return the rows' positions in the order of the epoch."""
         self.generator = torch.Generator().manual_seed(1000 * self.seed + self.epoch)
         return super().__iter__()
+
+
+class EpochKeeper(TrainerCallback):
+    """Tells the sampler which epoch begins, however many wrappers lie around it.
+
+    With several processes, the data loader of a training that resumes in the middle of an epoch wraps the sampler so
+    deep that neither transformers nor accelerate reach it: that epoch would repeat the order of epoch 0.
+    """
+
+    def __init__(self, trainer: CompressionTrainer, steps_an_epoch: int) -> None:
+        self.trainer = trainer
+        self.steps_an_epoch = steps_an_epoch
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Set the epoch before the rows' order is drawn."""
+        if self.trainer.sampler is not None:
+            self.trainer.sampler.set_epoch(state.global_step // self.steps_an_epoch)
 
 
 class StageBar(TrainerCallback):
@@ -164,19 +185,21 @@ def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> Trai
         folder: Where checkpoints are kept.
 
     Returns:
-        The arguments: bfloat16 where the machine is fast at it, a checkpoint each tenth of the run.
+        The arguments: bfloat16 where the machine is fast at it, a checkpoint each tenth of the run; several processes
+        share a batch.
     """
     return TrainingArguments(
         output_dir=str(folder),
         learning_rate=config.learning_rate,
         max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=processes.share_of(config.batch_size),
         warmup_steps=max(1, round(config.warmup_share * steps)),
         weight_decay=config.weight_decay,
         seed=config.seed,
         data_seed=config.seed,
         bf16=has_fast_bfloat16(),
         use_cpu=not torch.cuda.is_available(),
+        ddp_backend=None if torch.cuda.is_available() else "gloo",
         optim="adamw_torch_fused",
         logging_steps=max(1, steps // 60),
         save_steps=max(1, steps // 10),
