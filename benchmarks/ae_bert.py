@@ -153,7 +153,7 @@ def luggage(name: str) -> Luggage:
     """Return what a cell needs from its teacher's cell, on another machine too."""
     cell = Cell.parse(name)
     teacher = (str((home(cell) / "teacher").relative_to(SCRATCH)),)
-    result = str((FOLDER / f"{name}.json").relative_to(RESULTS))
+    result = str(result_path(cell).relative_to(RESULTS))  # the nodes have one kind of processor
     return Luggage((), teacher, result) if cell.method == "dense" else Luggage(teacher, (), result)
 
 
