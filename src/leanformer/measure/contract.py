@@ -95,7 +95,9 @@ def contract_of(result: Mapping[str, Any]) -> Contract:
         n=result["n"],
         flips=None if result["task"]["kind"] == "regression" else result["flips_total"],
         size_mb=own["size_mb"],
-        speeds=tuple(_speeds(result["bench"], result.get("gain") or {})),  # an older version's bench has no gain
+        speeds=tuple(
+            _speeds(result["bench"], result.get("gain") or {})
+        ),  # an older version's bench has no gain
         machine=dict(result["machine"]),
     )
 
