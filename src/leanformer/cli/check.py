@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Threads, Truncate, Trust, reading, verb
+from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Truncate, Trust, reading, verb
 
 BROKEN = 1
 
@@ -21,7 +21,9 @@ def check(
     limit: Limit = None,
     truncate: Truncate = None,
     max_tokens: MaxTokens = None,
-    threads: Threads = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads.", show_default="those of the run")
+    ] = None,
     trust_remote_code: Trust = None,
 ) -> Answer:
     """Measure RUN again, and hold score, changed answers, size and speed against its contract.json.

@@ -171,18 +171,15 @@ def load_runner(
     if (runtime, precision) not in VARIANTS:
         known = ", ".join(f"{name} {kind}" for name, kind in VARIANTS)
         raise ModelError(f"the runtime '{runtime}' has no precision '{precision}': choose one of {known}")
-    from leanformer.export.layout import (
-        find_artefact,
-    )  # here, since it loads PyTorch, which an ONNX file can spare
+    # Here, since they load PyTorch, and an exported file can be run without.
+    from leanformer.export.layout import find_artefact
     from leanformer.export.loading import load_classifier
 
     threads = usable_threads() if threads is None else threads
     if runtime == "torch":
         if not isinstance(source, (str, Path)):
-            own = (
-                deepcopy(source) if precision in ("bf16", "fp32-eager") else source
-            )  # the caller's stays as it is
-            return TorchRunner(own, threads, precision=precision)
+            changes = precision in ("bf16", "fp32-eager")  # the caller's model stays as it is
+            return TorchRunner(deepcopy(source) if changes else source, threads, precision=precision)
         model, tokenizer = load_classifier(source)
         return TorchRunner(model, threads, [*tokenizer.model_input_names, "attention_mask"], precision)
     if not isinstance(source, (str, Path)):
