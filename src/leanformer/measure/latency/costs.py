@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import median
-from typing import Literal
 
 import numpy as np
 
@@ -84,7 +83,7 @@ class SublayerCosts:
         parts = sum(self.attention_ms(heads) + self.ffn_ms(width) for heads, width in shapes)
         return self.rest_ms(len(shapes)) + parts
 
-    def curve(self, kind: Literal["head", "neuron"] | str, units: int, levels: int) -> tuple[float, ...]:
+    def curve(self, kind: str, units: int, levels: int) -> tuple[float, ...]:
         """Return what a group of a search space costs at each level, never falling, from 0.
 
         Args:

@@ -155,7 +155,7 @@ class Workshop:
     def _resized(self, layers: int) -> PreTrainedConfig:
         """Return the configuration with other layers, a small vocabulary and two classes."""
         config = copy.deepcopy(self.config)
-        changes = {
+        changes: dict[str, Any] = {
             "num_hidden_layers": layers,
             "vocab_size": len(self.tokenizer),
             "num_labels": 2,
