@@ -90,7 +90,6 @@ def write_static(
             extra_options={
                 "MatMulConstBOnly": True,
                 "OpTypesToExcludeOutputQuantization": linears,
-                "CalibMaxIntermediateOutputs": 16,  # of memory, not of texts
             },
         )
     signs = "unsigned" if unsigned else "signed"

@@ -87,7 +87,7 @@ def fake_quantised(
                 continue
             if "forward" in vars(module):
                 raise ValueError("The model computes with another forward already; leave that context first.")
-            module.forward = forward  # type: ignore[method-assign]  # of this one module, hooks still run
+            module.forward = forward  # of this one module; its hooks still run
             changed.append(module)
         yield
     finally:
