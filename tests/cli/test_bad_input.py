@@ -75,6 +75,8 @@ CASES = {
     ),
     "pickle weights only": (make_pickle, {}, "pickle.*save_pretrained"),
     "unknown method": (None, {"--method": "magic"}, "'magic'.*ae-bert"),
+    "unknown engine": (None, {"--engine": "dask"}, "'dask'.*in-process or ray"),
+    "address without a cluster": (None, {"--address": "10.0.0.1:6379"}, "10.0.0.1:6379.*--engine ray"),
     "unknown granularity": (None, {"--granularity": "atom"}, "'atom'.*unit"),
     "unknown metric": (None, {"--metric": "bleu"}, "'bleu'.*accuracy"),
     "more tokens than the model takes": (None, {"--max-tokens": "65"}, "64 tokens"),
