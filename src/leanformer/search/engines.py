@@ -38,8 +38,8 @@ class Engine(Protocol):
             fidelity: One of `leanformer.search.evaluate.FIDELITIES`.
             rows: How many held-out rows to read.
 
-        Yields:
-            The divergences, in the order of the candidates.
+        Returns:
+            The divergences as they become known, in the order of the candidates.
         """
         ...
 
@@ -78,8 +78,8 @@ class Pool(Protocol):
             judge: What workers need to know; the pool sends it, without its journal.
             keys: Candidates, each with a fidelity and its rows.
 
-        Yields:
-            The measurements, in the order of the keys.
+        Returns:
+            The measurements as they become known, in the order of the keys.
         """
         ...
 

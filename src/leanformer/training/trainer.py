@@ -199,7 +199,7 @@ def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> Trai
         data_seed=config.seed,
         bf16=has_fast_bfloat16(),
         use_cpu=not torch.cuda.is_available(),
-        ddp_backend=None if torch.cuda.is_available() else "gloo",
+        ddp_backend="gloo" if processes.count() > 1 and not torch.cuda.is_available() else None,
         optim="adamw_torch_fused",
         logging_steps=max(1, steps // 60),
         save_steps=max(1, steps // 10),
