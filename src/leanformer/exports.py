@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import LeanformerError
 from leanformer.export.exporters import Exported, export_onnx, export_openvino, remove_int8
 from leanformer.export.extras import PACKAGES
@@ -58,7 +59,7 @@ def installed(folder: str) -> bool:
 
 
 def write_exports(
-    model: Path, out: Path, folder: str, int8: bool, examples: Examples | None
+    model: Path, out: Path, folder: str, int8: bool, examples: Examples | None, form: str = PLAIN
 ) -> list[dict[str, Any]]:
     """Write a model for one runtime, in fp32 and where wanted in int8.
 
@@ -68,9 +69,10 @@ def write_exports(
         folder: "onnx" or "openvino".
         int8: Whether to quantise too.
         examples: Rows to measure scores on; int8 needs them, fp32 is proven on a few sentences without.
+        form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:
-        One dictionary a variant: runtime, precision, path under `out`, size_mb, score (None without examples),
+        One dictionary a variant: runtime, precision, form, path under `out`, size_mb, score (None without examples),
         max_difference (largest difference of a logit from PyTorch), accepted. An int8 model that scores more
         than one point below PyTorch on the calibration rows is removed again and not accepted.
 
@@ -83,7 +85,7 @@ def write_exports(
     if int8 and examples is None:
         raise LeanformerError("int8 is accepted by its measured score only: add --data")
     runtime = RUNTIME_OF[folder]
-    written = _WRITERS[folder](model, out, examples.validation if examples else None)
+    written = _WRITERS[folder](model, out, examples.validation if examples else None, form)
     score = None
     if examples is not None:
         runner = load_runner(written.path, runtime, "fp32")
@@ -92,29 +94,31 @@ def write_exports(
     fp32 = {
         "runtime": runtime,
         "precision": "fp32",
+        "form": form,
         "path": str(written.path.relative_to(out)),
         "size_mb": written.size_mb,
         "score": score,
         "max_difference": written.max_difference,
         "accepted": True,
     }
-    return [fp32, _int8(model, out, folder, examples)] if int8 and examples else [fp32]
+    return [fp32, _int8(model, out, folder, examples, form)] if int8 and examples else [fp32]
 
 
-def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, Any]:
+def _int8(model: Path, out: Path, folder: str, examples: Examples, form: str) -> dict[str, Any]:
     """Quantise what was written, and keep it if its score holds."""
     runtime = RUNTIME_OF[folder]
     if folder == "onnx":
-        made = quantise_onnx(out)
+        made = quantise_onnx(out, form=form)
     else:
-        made = quantise_openvino(out, examples.calibration, examples.tokenizer)
+        made = quantise_openvino(out, examples.calibration, examples.tokenizer, form=form)
     kept = False
     try:
-        row = {**_judged(model, made, examples), "path": str(made.path.relative_to(out))}
+        path = str(made.path.relative_to(out))
+        row = {**_judged(model, made, examples), "form": form, "path": path}
         kept = row["accepted"]
     finally:  # nor does an interruption leave what was not judged
         if not kept:
-            remove_int8(out, runtime)
+            remove_int8(out, runtime, form)
     return row
 
 

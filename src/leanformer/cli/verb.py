@@ -42,6 +42,12 @@ Threads = Annotated[int | None, typer.Option(help="Processor threads.", show_def
 Trust = Annotated[
     bool | None, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
+FirstToken = Annotated[
+    bool, typer.Option("--first-token", help="The last layer for the first token only: the same answers.")
+]
+EagerAttention = Annotated[
+    bool, typer.Option("--eager-attention", help="Attention as separate operators: the same answers.")
+]
 Truncate = Annotated[bool | None, _about_data("Cut texts that are too long.", "--truncate")]
 MaxTokens = Annotated[int | None, _about_data("Longest input in tokens.", default="what the model takes")]
 

@@ -25,7 +25,11 @@ ATTENTIONS = ("eager", "sdpa")
 
 
 class FirstTokenLayer:
-    """Mixin of a family's layer class: it reads all tokens and leaves the state of the first one."""
+    """Mixin of a family's layer class: it reads all tokens and leaves the state of the first one.
+
+    Attributes:
+        family: Where the layer keeps its parts.
+    """
 
     family: Family
 
@@ -46,6 +50,7 @@ class FirstTokenAttention:
     """Mixin of a family's attention class: the first token attends to all of them.
 
     Attributes:
+        family: Where the layer keeps its attention's parts.
         all_states: What attention reads of all tokens, (batch, tokens, hidden); the layer sets it before each call.
         head_size: Size of one head.
     """
@@ -145,8 +150,8 @@ def reason_against(config: Any) -> str | None:
     if pooling == EXACT_POOLING:
         return None
     return (
-        f"This {family.name} model pools over all tokens ({family.pooling_name} is '{pooling}'), so its last layer is "
-        "needed for all of them: leave the form first-token out."
+        f"This {family.name} model pools over all tokens ({family.pooling_name} is '{pooling}'), so its last layer "
+        "is needed for all of them: leave the form first-token out."
     )
 
 
@@ -208,6 +213,8 @@ def _split_fused(attention: nn.Module, linear: Any) -> None:
     context = linear.out_features // 3
     for kind in ("weight", "bias"):
         rows = getattr(linear, kind)
-        query, key_value = (None, None) if rows is None else (rows[:context].detach(), rows[context:].detach())
+        query, key_value = (
+            (None, None) if rows is None else (rows[:context].detach(), rows[context:].detach())
+        )
         attention.register_buffer(f"query_{kind}", query, persistent=False)
         attention.register_buffer(f"key_value_{kind}", key_value, persistent=False)

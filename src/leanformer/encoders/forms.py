@@ -29,6 +29,23 @@ def form_name(first_token: bool = False, eager_attention: bool = False) -> Form:
     return FORMS[int(first_token) + 2 * int(eager_attention)]
 
 
+def forms_within(first_token: bool = False, eager_attention: bool = False) -> tuple[Form, ...]:
+    """List the forms that have no other parts than these: the plain one, and every combination of the given parts.
+
+    Args:
+        first_token: The last layer for the first token only.
+        eager_attention: Attention as separate operators.
+
+    Returns:
+        The forms, the plain one first.
+    """
+    return tuple(
+        form
+        for form in FORMS
+        if (first_token or "first-token" not in form) and (eager_attention or "eager-attention" not in form)
+    )
+
+
 def forms_for(config: Any) -> tuple[Form, ...]:
     """List the forms that compute the same as a sequence classifier with this configuration.
 
@@ -87,5 +104,6 @@ def in_form(model: Any, form: str) -> Any:
     check_form(model.config, form)
     if "eager-attention" in form:
         model = sharing_copy(model).eval()
-        model.set_attn_implementation("eager")
+        # Not by set_attn_implementation, which refuses lean classes with no more than a warning.
+        model.config._attn_implementation = "eager"
     return first_token_only(model) if "first-token" in form else model

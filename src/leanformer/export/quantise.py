@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import Cpu, cpu
 from leanformer.export.extras import require
@@ -46,7 +47,7 @@ class Quantised:
     note: str
 
 
-def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
+def quantise_onnx(out: Path, processor: Cpu | None = None, form: str = PLAIN) -> Quantised:
     """Make `onnx/model_int8.onnx` of `onnx/model.onnx`: int8 weights by channel, activations scaled at run time.
 
     On x86 without VNNI, sums of products of bytes overflow 16 bits and scores collapse (onnxruntime#6004); weights
@@ -55,6 +56,7 @@ def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
     Args:
         out: The folder that holds `onnx/`.
         processor: The processor to quantise for; this machine's by default.
+        form: Which of `leanformer.encoders.forms.FORMS` to quantise; its files tell it by their name.
 
     Returns:
         What was written.
@@ -67,8 +69,8 @@ def quantise_onnx(out: Path, processor: Cpu | None = None) -> Quantised:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    source = find_artefact(out, "onnxruntime", "fp32")
-    target = source.with_name(artefact(out, "onnxruntime", "int8").name)
+    source = find_artefact(out, "onnxruntime", "fp32", form)
+    target = source.with_name(artefact(out, "onnxruntime", "int8", form).name)
     processor = cpu() if processor is None else processor
     seven_bits = processor.saturates_int8
     with staged(target.parent, last=target.name) as scratch, _telling(source, "onnxruntime"):
@@ -94,6 +96,7 @@ def quantise_openvino(
     calibration: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     rows: int = CALIBRATION_ROWS,
+    form: str = PLAIN,
 ) -> Quantised:
     """Make `openvino/openvino_model_int8.xml` of `openvino/openvino_model.xml`, activations calibrated on texts.
 
@@ -102,6 +105,7 @@ def quantise_openvino(
         calibration: Encoded texts of the training data; never those that the score is reported on.
         tokenizer: The model's tokenizer.
         rows: How many of them are used, spread over the lengths.
+        form: Which of `leanformer.encoders.forms.FORMS` to quantise; its files tell it by their name.
 
     Returns:
         What was written.
@@ -117,8 +121,8 @@ def quantise_openvino(
 
     if len(calibration) == 0:
         raise DataError("int8 for OpenVINO is calibrated on training texts, and there are none")
-    source = find_artefact(out, "openvino", "fp32")
-    target = source.with_name(artefact(out, "openvino", "int8").name)
+    source = find_artefact(out, "openvino", "fp32", form)
+    target = source.with_name(artefact(out, "openvino", "int8", form).name)
     texts = spread(calibration, rows)
     # One text a batch, so that padding does not enter the statistics.
     samples = [arrays(batch) for _, batch in batches(texts, tokenizer, 1)]

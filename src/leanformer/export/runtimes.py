@@ -117,7 +117,11 @@ class OpenVinoRunner:
 
 
 def load_runner(
-    source: str | Path | PreTrainedModel, runtime: str, precision: str = "fp32", threads: int | None = None
+    source: str | Path | PreTrainedModel,
+    runtime: str,
+    precision: str = "fp32",
+    threads: int | None = None,
+    form: str = "",
 ) -> Runner:
     """Make a model ready to answer.
 
@@ -127,12 +131,13 @@ def load_runner(
         runtime: "torch", "onnxruntime" or "openvino".
         precision: "fp32" or "int8" (not for torch).
         threads: Threads for one call; by default as many as this process may use.
+        form: One of `leanformer.encoders.forms.FORMS`. A file that is named itself is taken in the form it has.
 
     Returns:
         The runner.
 
     Raises:
-        ModelError: If there is no such variant, or its file is missing or broken.
+        ModelError: If there is no such variant or form, or its file is missing or broken.
         LeanformerError: If the runtime is not installed.
     """
     if (runtime, precision) not in VARIANTS:
@@ -140,14 +145,16 @@ def load_runner(
         raise ModelError(f"the runtime '{runtime}' has no precision '{precision}': choose one of {known}")
     threads = usable_threads() if threads is None else threads
     if runtime == "torch":
+        from leanformer.encoders.forms import in_form
+
         if not isinstance(source, (str, Path)):
-            return TorchRunner(source, threads)
+            return TorchRunner(in_form(source, form), threads)
         model, tokenizer = load_classifier(source)
-        return TorchRunner(model, threads, [*tokenizer.model_input_names, "attention_mask"])
+        return TorchRunner(in_form(model, form), threads, [*tokenizer.model_input_names, "attention_mask"])
     if not isinstance(source, (str, Path)):
         raise ModelError(f"{runtime} needs an exported file or its folder, not a model in memory")
     require("onnx" if runtime == "onnxruntime" else "openvino", runtime)
-    path = find_artefact(Path(source), runtime, precision)
+    path = find_artefact(Path(source), runtime, precision, form)
     try:
         return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, precision, threads)
     except Exception as error:  # neither runtime has a class of its own for a file that it can not read

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError, ModelError
 from leanformer.export.cpu import usable_threads
 from leanformer.export.layout import BYTES_PER_MB, artefact_mb
@@ -66,6 +67,8 @@ class BenchRow:
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
         first_call_ms: The very first call after loading, in which runtimes prepare themselves: one batch of the first
             batch size that was asked for, whichever this row is of. It is in no median.
+        form: "" for the model as it is, else which of `leanformer.encoders.forms.FORMS`: the same logits, computed
+            in another way.
     """
 
     model: str
@@ -82,6 +85,7 @@ class BenchRow:
     n: int
     size_mb: float
     first_call_ms: float
+    form: str = PLAIN
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,12 @@ class Entrant:
     score: float
     size_mb: float
     first_call_ms: float
+    form: str = PLAIN
 
     @property
     def name(self) -> str:
         """A name that is unique in one bench."""
-        return f"{self.model} {self.runner.name} {self.runner.precision}"
+        return f"{self.model} {self.runner.name} {self.runner.precision} {self.form}"
 
 
 def bench(
@@ -113,6 +118,7 @@ def bench(
     seed: int = 0,
     artefacts: Mapping[str, Path] | None = None,
     calibration: Dataset | None = None,
+    forms: Sequence[str] = (PLAIN,),
 ) -> list[BenchRow]:
     """Time and score every variant of every model in one run, side by side.
 
@@ -134,9 +140,10 @@ def bench(
         artefacts: By name, the folder that holds the model's `onnx/` and `openvino/`; what is missing there is made
             and kept. A model without such a folder is exported to a temporary one.
         calibration: Encoded training texts; needed where int8 for OpenVINO has to be made.
+        forms: Which of `leanformer.encoders.forms.FORMS` to measure, each in every runtime and precision.
 
     Returns:
-        Rows in the order of batch sizes, models, runtimes.
+        Rows in the order of batch sizes, models, forms, runtimes.
 
     Raises:
         DataError: If there are fewer texts than a batch needs, or the batches or rounds are too few to be timed.
@@ -151,11 +158,12 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="leanformer-bench-") as scratch, _torch_threads():
         homes = {name: (artefacts or {}).get(name, Path(scratch) / str(i)) for i, name in enumerate(models)}
         wanted = [
-            (name, runtime, precision)
+            (name, runtime, precision, form)
             for number, name in enumerate(models)
+            for form in dict.fromkeys((PLAIN, *forms))
             for runtime, precision in VARIANTS
-            if (runtime in runtimes and precision in precisions)
-            or (number == 0 and (runtime, precision) == BASELINE)
+            if (runtime in runtimes and precision in precisions and form in forms)
+            or (number == 0 and (runtime, precision, form) == (*BASELINE, PLAIN))
         ]
         first_batch = sample_batches(encoded, tokenizer, batches[0])[0]
         field = _Field(models, homes, encoded, tokenizer, task, threads, calibration, first_batch)
@@ -228,7 +236,7 @@ class _Field:
         self.labels = np.asarray(encoded["label"][:])
         self.torch_logits: dict[str, np.ndarray] = {}  # by model
 
-    def enter(self, model: str, runtime: str, precision: str) -> Entrant:
+    def enter(self, model: str, runtime: str, precision: str, form: str = PLAIN) -> Entrant:
         """Load one variant, exporting it where it is missing, time its first call, and score it on all rows."""
         source: str | Path = self.models[model]
         if runtime != "torch":
@@ -240,14 +248,15 @@ class _Field:
                 self.tokenizer,
                 self.encoded,
                 self.calibration,
+                form,
             )
-        runner = load_runner(source, runtime, precision, self.threads)
+        runner = load_runner(source, runtime, precision, self.threads, form)
         first_call_ms = call_ms(runner, self.first_batch)
         logits = predict_with(runner, self.encoded, self.tokenizer)
         if precision == "fp32":
             self._check_same_model(model, source, logits)
         size = artefact_mb(Path(source)) if runtime != "torch" else torch_mb(runner)
-        return Entrant(model, runner, score(self.task.metric, logits, self.labels), size, first_call_ms)
+        return Entrant(model, runner, score(self.task.metric, logits, self.labels), size, first_call_ms, form)
 
     def _check_same_model(self, model: str, source: str | Path, logits: np.ndarray) -> None:
         """Refuse an exported file that was left there by another model."""
@@ -293,6 +302,7 @@ def _rows(
             n=n,
             size_mb=entrant.size_mb,
             first_call_ms=entrant.first_call_ms,
+            form=entrant.form,
         )
         rows.append(row)
     return rows
