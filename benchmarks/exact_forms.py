@@ -74,7 +74,14 @@ def runners(given: Material, out: Path, precisions: list[str], threads: int) -> 
             source = given.folder
             if runtime != "torch":
                 source = ensure_artefact(
-                    given.folder, out, runtime, precision, given.tokenizer, given.validation, given.calibration, form
+                    given.folder,
+                    out,
+                    runtime,
+                    precision,
+                    given.tokenizer,
+                    given.validation,
+                    given.calibration,
+                    form,
                 )
             ready[runtime, precision, form] = load_runner(source, runtime, precision, threads, form)
     return ready
@@ -101,7 +108,10 @@ def rows_of(
     changed = differences(ready, samples)
     rows = []
     for runtime, precision, form in ready:
-        spent, plain = times[" ".join((runtime, precision, form))], times[" ".join((runtime, precision, PLAIN))]
+        spent, plain = (
+            times[" ".join((runtime, precision, form))],
+            times[" ".join((runtime, precision, PLAIN))],
+        )
         latency_ms, latency_low, latency_high = median_interval(spent, SEED)
         ratio, ratio_low, ratio_high = bootstrap_ratio_interval(plain, spent, SEED)
         rows.append(

@@ -41,7 +41,9 @@ def test_bench_enumerates_the_forms(call, monkeypatch):
 
 
 @pytest.mark.parametrize("verb", ["export", "bench"])
-def test_a_form_that_a_model_has_not_is_one_sentence(call, tiny_model, tiny_tokenizer, tmp_path, workshop, verb):
+def test_a_form_that_a_model_has_not_is_one_sentence(
+    call, tiny_model, tiny_tokenizer, tmp_path, workshop, verb
+):
     model = tiny_model("modernbert")
     model.config.classifier_pooling = "mean"
     save_model(model, tiny_tokenizer, tmp_path / "mean")

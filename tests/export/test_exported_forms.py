@@ -22,7 +22,11 @@ from leanformer.tasks.predict import predict
 from tiny import TINY_FAMILIES
 
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
-AFFORDABLE = ("bert", "mpnet", "modernbert")  # the three kinds: by name, with a position bias, fused and rotary
+AFFORDABLE = (
+    "bert",
+    "mpnet",
+    "modernbert",
+)  # the three kinds: by name, with a position bias, fused and rotary
 MASKS = {
     (0, "head"): torch.tensor([1.0, 0, 1, 1]),
     (1, "head"): torch.tensor([0.0, 1, 0, 1]),
@@ -32,9 +36,12 @@ MASKS = {
 
 @pytest.mark.parametrize("name", EXPORTERS)
 @pytest.mark.parametrize(
-    "family", [pytest.param(name, marks=[pytest.mark.slow] * (name not in AFFORDABLE)) for name in TINY_FAMILIES]
+    "family",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in AFFORDABLE)) for name in TINY_FAMILIES],
 )
-def test_the_first_token_form_is_the_plain_model(family, name, tiny_model, tiny_tokenizer, encoded_texts, tmp_path):
+def test_the_first_token_form_is_the_plain_model(
+    family, name, tiny_model, tiny_tokenizer, encoded_texts, tmp_path
+):
     lean = slice_units(tiny_model(family), MASKS)
     save_model(lean, tiny_tokenizer, tmp_path / "model")
     exported = EXPORTERS[name](tmp_path / "model", tmp_path, encoded_texts, "first-token")
@@ -58,19 +65,27 @@ def forms(small, tmp_path_factory):
 
 def test_every_form_has_a_file_of_its_own(forms, small):
     out, exported = forms
-    assert {one.path for one in exported.values()} == {artefact(out, "onnxruntime", "fp32", form) for form in FORMS}
+    assert {one.path for one in exported.values()} == {
+        artefact(out, "onnxruntime", "fp32", form) for form in FORMS
+    }
     assert len({one.path for one in exported.values()}) == len(FORMS)
     assert all(one.max_difference <= 1e-5 for one in exported.values())
-    assert len({one.path.read_bytes() for one in exported.values()}) == len(FORMS)  # no form is another one renamed
+    assert len({one.path.read_bytes() for one in exported.values()}) == len(
+        FORMS
+    )  # no form is another one renamed
     for form in FORMS:
-        answer = predict_with(load_runner(out, "onnxruntime", threads=1, form=form), small.encoded, small.tokenizer)
+        answer = predict_with(
+            load_runner(out, "onnxruntime", threads=1, form=form), small.encoded, small.tokenizer
+        )
         np.testing.assert_allclose(answer, predict(small.model, small.encoded, small.tokenizer), atol=1e-5)
 
 
 def int8_shapes(path):
     """The shapes of the int8 matrices in an ONNX file."""
     tensors = onnx.load(path).graph.initializer
-    int8 = [tensor for tensor in tensors if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2]
+    int8 = [
+        tensor for tensor in tensors if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2
+    ]
     assert int8
     return sorted(tuple(tensor.dims) for tensor in int8)
 

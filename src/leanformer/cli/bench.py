@@ -39,8 +39,9 @@ def bench(
     """Time MODELS on real texts, in PyTorch, ONNX Runtime and OpenVINO, fp32 and int8, and score every variant.
 
     All variants take turns with the same threads; ratios to the first model in PyTorch come with 95% intervals. A run
-    alone stands for its dense and its compressed model, and brings its data along. --first-token and --eager-attention
-    add other forms of every model, which give the same answers and may be faster here; both add their combination.
+    alone stands for its dense and its compressed model, and brings its data along. --first-token and
+    --eager-attention add other forms of every model, which give the same answers and may be faster here; both add
+    their combination.
 
     leanformer bench small
 

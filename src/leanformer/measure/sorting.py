@@ -10,8 +10,8 @@ import numpy as np
 
 from leanformer.errors import DataError
 
-# "longest-possible": in the given order, each text padded to the most that the model takes. "given": in the given
-# order, padded to the batch's longest. "sorted": as `leanformer.tasks.encode.batches` does, texts of like length together.
+# "longest-possible": each text padded to the most that the model takes. "given": in the given order, padded to the
+# batch's longest. "sorted": texts of like length together, as `leanformer.tasks.encode.batches` does.
 Batching = Literal["longest-possible", "given", "sorted"]
 BATCHINGS: tuple[Batching, ...] = ("longest-possible", "given", "sorted")
 
@@ -58,7 +58,9 @@ def padding(lengths: Sequence[int], max_tokens: int, batches: Sequence[int] = (1
     if min(batches, default=1) < 1:
         raise DataError(f"a batch of {min(batches)} texts has no padding: give 1 or more")
     if tokens.max() > max_tokens:
-        raise DataError(f"a text has {tokens.max()} tokens, more than the {max_tokens} that texts are padded to")
+        raise DataError(
+            f"a text has {tokens.max()} tokens, more than the {max_tokens} that texts are padded to"
+        )
     counts = []
     for batch in batches:
         computed = {
@@ -66,7 +68,9 @@ def padding(lengths: Sequence[int], max_tokens: int, batches: Sequence[int] = (1
             "given": _computed(tokens, batch),
             "sorted": _computed(np.sort(tokens)[::-1], batch),
         }
-        counts += [_count(name, batch, int(tokens.sum()), computed[name], computed["sorted"]) for name in BATCHINGS]
+        counts += [
+            _count(name, batch, int(tokens.sum()), computed[name], computed["sorted"]) for name in BATCHINGS
+        ]
     return counts
 
 

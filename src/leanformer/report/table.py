@@ -104,7 +104,9 @@ def padding_table(counts: list[dict[str, Any]]) -> Table:
     Returns:
         The table.
     """
-    table = Table(title="tokens computed, by how texts are batched", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(
+        title="tokens computed, by how texts are batched", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     for name in ("texts a batch", "batching"):
         table.add_column(name, no_wrap=True)
     for name in ("tokens", "padding", "of sorted"):
