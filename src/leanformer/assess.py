@@ -5,16 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from leanformer.encoders.forms import FORMS, PLAIN, check_form
 from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import usable_threads
-from leanformer.export.layout import FILES, FOLDERS, artefact
+from leanformer.export.layout import FILES, FOLDERS, artefact, file_name
 from leanformer.export.loading import load_config
 from leanformer.export.runtimes import PRECISIONS, load_runner, predict_with
 from leanformer.exports import RUNTIME_OF, Examples, installed, write_exports
@@ -129,7 +131,9 @@ def evaluate(model: str, reading: Reading) -> Score:
     return _score(predict(loaded, encoded, tokenizer, stage="Evaluation"), encoded, data.task)
 
 
-def export(model: str, folder: str, int8: bool, out: Path | None, reading: Reading) -> list[Facts]:
+def export(
+    model: str, folder: str, int8: bool, out: Path | None, reading: Reading, form: str = PLAIN
+) -> list[Facts]:
     """Write a model for another runtime.
 
     Args:
@@ -138,6 +142,7 @@ def export(model: str, folder: str, int8: bool, out: Path | None, reading: Readi
         int8: Whether to quantise too; needs data.
         out: Where the `onnx` or `openvino` folder is put; beside or in the model by default.
         reading: The data that scores are measured on; not needed for fp32.
+        form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:
         One dictionary a variant, see `leanformer.exports.write_exports`.
@@ -153,11 +158,11 @@ def export(model: str, folder: str, int8: bool, out: Path | None, reading: Readi
         raise ModelError(f"there is no folder {model} that its export could lie in: name one with --out")
     target = out or Path(model)
     if not int8 and reading.spec is None:
-        return write_exports(Path(source), target, folder, int8=False, examples=None)
+        return write_exports(Path(source), target, folder, int8=False, examples=None, form=form)
     data = reading.load(model)
     with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
         ready, examples = ready_model(source, data, reading, Path(scratch))
-        return write_exports(ready, target, folder, int8, examples)
+        return write_exports(ready, target, folder, int8, examples, form)
 
 
 def bench_models(
@@ -168,6 +173,7 @@ def bench_models(
     limit_s: float | None = None,
     precisions: Sequence[str] = PRECISIONS,
     memory: bool = False,
+    forms: Sequence[str] = (PLAIN,),
 ) -> list[BenchRow]:
     """Time and score models side by side, on every runtime that is installed.
 
@@ -180,6 +186,7 @@ def bench_models(
         limit_s: Seconds of timing a batch size; 60 by default.
         precisions: Which precisions to measure.
         memory: Whether to measure the peak memory of each variant.
+        forms: Which of `leanformer.encoders.forms.FORMS` to measure.
 
     Returns:
         The rows.
@@ -198,6 +205,8 @@ def bench_models(
             for number, (name, source) in enumerate(sources.items())
         }
         (first, examples), *others = [(name, made) for name, (_, made) in ready.items()]
+        for form, (folder, _) in product(forms, ready.values()):
+            check_form(load_config(folder), form)
         for name, other in others:
             if not _reads_the_same(other, examples):
                 raise ModelError(f"{name} reads the texts differently from {first}: bench them one by one")
@@ -214,9 +223,12 @@ def bench_models(
             limit_s=limit_s,
             memory=memory,
             artefacts={
-                name: run for name, source in sources.items() if (run := _kept_exports(source, reading))
+                name: run
+                for name, source in sources.items()
+                if (run := _kept_exports(source, reading, forms))
             },
             calibration=examples.calibration,
+            forms=forms,
         )
 
 
@@ -239,14 +251,14 @@ def _installed_runtimes() -> list[str]:
     return [runtime for folder, runtime in RUNTIME_OF.items() if installed(folder)]
 
 
-def _kept_exports(source: str, reading: Reading) -> Path | None:
+def _kept_exports(source: str, reading: Reading, forms: Sequence[str] = (PLAIN,)) -> Path | None:
     """Return the run whose exports are those of a model; None where some are missing or made for other data."""
     run = Path(source).parent
     if Path(source).name != "model" or not is_run(run) or reading.spec is None:
         return None
     files = [
-        artefact(run, runtime, precision)
-        for runtime, precision in FILES
+        artefact(run, runtime, precision, form)
+        for form, (runtime, precision) in product(forms, FILES)
         if installed(FOLDERS[runtime]) and precision in PRECISIONS
     ]
     same_data = resolved_data(reading.spec) == Run.open(run).job.data
@@ -268,7 +280,8 @@ def _exported_file(path: Path) -> tuple[Path, str, str] | None:
     """Return the exported file that a path means, with runtime and precision; None for a PyTorch model."""
     if path.is_dir() and any(path.glob("*.safetensors")):
         return None
-    for (runtime, precision), name in FILES.items():
+    for form, (runtime, precision) in product(FORMS, FILES):
+        name = file_name(runtime, precision, form)
         file = path if path.name == name else path / name
         if file.is_file():
             return file, runtime, precision

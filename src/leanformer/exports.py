@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import LeanformerError
 from leanformer.export.exporters import Exported, export_onnx, export_openvino, remove_int8
 from leanformer.export.extras import PACKAGES
@@ -60,7 +61,7 @@ def installed(folder: str) -> bool:
 
 
 def write_exports(
-    model: Path, out: Path, folder: str, int8: bool, examples: Examples | None
+    model: Path, out: Path, folder: str, int8: bool, examples: Examples | None, form: str = PLAIN
 ) -> list[dict[str, Any]]:
     """Write a model for one runtime, in fp32 and where wanted in int8.
 
@@ -70,11 +71,12 @@ def write_exports(
         folder: "onnx" or "openvino".
         int8: Whether to quantise too.
         examples: Rows to measure scores on; int8 needs them, fp32 is proven on a few sentences without.
+        form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:
-        One dictionary a variant: runtime, precision, path under `out`, size_mb, score (None without examples),
-        max_difference (largest difference of a logit from PyTorch), accepted; int8 also: note, float_sublayers
-        ([layer, "head" or "neuron"] each). Where int8 scores more than one point below PyTorch on the calibration
+        One dictionary a variant: runtime, precision, form, path under `out`, size_mb, score (None without
+        examples), max_difference (largest difference of a logit from PyTorch), accepted; int8 also: note,
+        float_sublayers ([layer, "head" or "neuron"] each). Where int8 scores more than one point below PyTorch on the calibration
         rows, sub-layers return to float until it does not; where that never holds, the file is removed again and
         the row, not accepted, is of plain int8.
 
@@ -87,7 +89,7 @@ def write_exports(
     if int8 and examples is None:
         raise LeanformerError("int8 is accepted by its measured score only: add --data")
     runtime = RUNTIME_OF[folder]
-    written = _WRITERS[folder](model, out, examples.validation if examples else None)
+    written = _WRITERS[folder](model, out, examples.validation if examples else None, form)
     score = None
     if examples is not None:
         runner = load_runner(written.path, runtime, "fp32")
@@ -96,25 +98,26 @@ def write_exports(
     fp32 = {
         "runtime": runtime,
         "precision": "fp32",
+        "form": form,
         "path": str(written.path.relative_to(out)),
         "size_mb": written.size_mb,
         "score": score,
         "max_difference": written.max_difference,
         "accepted": True,
     }
-    return [fp32, _int8(model, out, folder, examples)] if int8 and examples else [fp32]
+    return [fp32, _int8(model, out, folder, examples, form)] if int8 and examples else [fp32]
 
 
-def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, Any]:
+def _int8(model: Path, out: Path, folder: str, examples: Examples, form: str) -> dict[str, Any]:
     """Quantise what was written as far as its score holds; where it does not, measure plain int8 and remove it."""
     runtime, rows, tokenizer = RUNTIME_OF[folder], examples.calibration, examples.tokenizer
     torch_model, _ = load_classifier(model)
     reference = predict(torch_model, rows, tokenizer)
     held_out = HeldOut(rows, tokenizer, examples.task.metric, reference, FALLEN_POINTS)
-    quantiser = _quantiser(out, folder, examples)
+    quantiser = _quantiser(out, folder, examples, form)
     kept = False
     try:
-        within = quantise_within(quantiser, out, runtime, held_out)
+        within = quantise_within(quantiser, out, runtime, held_out, form)
         made = within.quantised or quantiser(float_sublayers=(), into=out)
         runner = load_runner(made.path, runtime, made.precision)
         difference, _ = max_difference(torch_model, runner, examples.validation, tokenizer)
@@ -122,7 +125,7 @@ def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, 
         kept = within.quantised is not None
     finally:  # nor does an interruption leave what was not judged
         if not kept:
-            remove_int8(out, runtime)
+            remove_int8(out, runtime, form)
     note = made.note
     if made.float_sublayers:
         note += f", {len(made.float_sublayers)} of {len(within.ranking)} sub-layers stayed in float"
@@ -136,6 +139,7 @@ def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, 
     return {
         "runtime": runtime,
         "precision": made.precision,
+        "form": form,
         "path": str(made.path.relative_to(out)),
         "size_mb": made.size_mb,
         "score": score,
@@ -146,10 +150,10 @@ def _int8(model: Path, out: Path, folder: str, examples: Examples) -> dict[str, 
     }
 
 
-def _quantiser(out: Path, folder: str, examples: Examples) -> Quantiser:
+def _quantiser(out: Path, folder: str, examples: Examples, form: str) -> Quantiser:
     if folder == "onnx":
-        return partial(quantise_onnx, out)
-    return partial(quantise_openvino, out, examples.calibration, examples.tokenizer)
+        return partial(quantise_onnx, out, form=form)
+    return partial(quantise_openvino, out, examples.calibration, examples.tokenizer, form=form)
 
 
 def _score(logits: np.ndarray, rows: Dataset, examples: Examples) -> float:

@@ -109,6 +109,24 @@ def test_the_baseline_is_always_there(pair, table, mood_held_out, mood_task, tin
     assert (rows[0].ratio, rows[0].ratio_low, rows[0].ratio_high) == (1.0, 1.0, 1.0)
 
 
+def test_forms_are_rows_of_their_own(pair, mood_held_out, mood_task, tiny_tokenizer):
+    rows = bench(
+        {"lean": pair[0]["lean"]},
+        mood_held_out,
+        tiny_tokenizer,
+        mood_task,
+        runtimes=["torch"],
+        precisions=["fp32"],
+        batches=[2],
+        threads=1,
+        rounds=2,
+        forms=["first-token"],
+    )
+    assert [(row.runtime, row.form) for row in rows] == [("torch", ""), ("torch", "first-token")]
+    assert rows[0].ratio == 1.0 != rows[1].ratio
+    assert rows[0].score == rows[1].score
+
+
 def test_a_file_of_another_model_is_refused(pair, table, mood_held_out, mood_task, tiny_tokenizer):
     folders, _ = pair
     with pytest.raises(ModelError, match=r"model\.onnx answers differently.*another model"):
@@ -167,7 +185,7 @@ def test_the_first_call_is_timed_before_the_scoring(
             self.started = True
             return super().__call__(batch)
 
-    def load(source, runtime, precision, threads):
+    def load(source, runtime, precision, threads, form):
         return SlowStart(pair[1], threads)
 
     monkeypatch.setattr("leanformer.measure.field.load_runner", load)

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Threads, Truncate, Trust, reading, verb
+from leanformer.cli.verb import (
+    Answer,
+    DataOptions,
+    EagerAttention,
+    FirstToken,
+    Limit,
+    MaxTokens,
+    Threads,
+    Truncate,
+    Trust,
+    reading,
+    verb,
+)
 
 
 @verb
@@ -25,6 +37,8 @@ def bench(
     memory: Annotated[
         bool, typer.Option("--memory/--no-memory", help="Measure the peak memory of each variant.")
     ] = True,
+    first_token: FirstToken = False,
+    eager_attention: EagerAttention = False,
     truncate: Truncate = None,
     max_tokens: MaxTokens = None,
     threads: Threads = None,
@@ -34,7 +48,9 @@ def bench(
 
     All variants take turns with the same threads, until the 95% intervals of the ratios to the first model in PyTorch
     are within 5%. A run alone stands for its dense and its compressed model, and brings its data along; exit code 3
-    says that its compressed model gains nothing over the best plain variant of the dense one.
+    says that its compressed model gains nothing over the best plain variant of the dense one. --first-token and
+    --eager-attention add other forms of every model, which give the same answers and may be faster here; both add
+    their combination.
 
     leanformer bench small
 
@@ -44,6 +60,7 @@ def bench(
     from rich.text import Text
 
     from leanformer.assess import bench_models, is_one_run
+    from leanformer.encoders.forms import forms_within
     from leanformer.export.runtimes import COMPILED, PRECISIONS
     from leanformer.measure.gain import exit_code, gains
     from leanformer.measure.machine import machine
@@ -52,7 +69,8 @@ def bench(
 
     asked = reading(data, truncate, max_tokens, threads, trust_remote_code)
     precisions = (*PRECISIONS, COMPILED) if compile else PRECISIONS
-    found = bench_models(models, batch, rounds, asked, limit, precisions, memory)
+    forms = forms_within(first_token, eager_attention)
+    found = bench_models(models, batch, rounds, asked, limit, precisions, memory, forms)
     rows = [asdict(row) for row in found]
     gain = {size: asdict(one) for size, one in gains(rows).items()} if is_one_run(models) else None
     shown = Group(bench_table(rows), Text("\n".join(gain_sentences(gain or {}))))

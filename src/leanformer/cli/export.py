@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leanformer.cli.verb import Answer, DataOptions, MaxTokens, Threads, Truncate, reading, verb
+from leanformer.cli.verb import (
+    Answer,
+    DataOptions,
+    EagerAttention,
+    FirstToken,
+    MaxTokens,
+    Threads,
+    Truncate,
+    reading,
+    verb,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,21 +32,26 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Where the onnx or openvino folder is put.", show_default="MODEL")
     ] = None,
+    first_token: FirstToken = False,
+    eager_attention: EagerAttention = False,
     truncate: Truncate = None,
     max_tokens: MaxTokens = None,
     threads: Threads = None,
 ) -> Answer:
     """Write MODEL for another runtime, with open batch and length, and prove that it computes the same.
 
-    With --int8 and data, int8 is kept only if the measured score falls by no more than one point.
+    With --int8 and data, int8 is kept only if the measured score falls by no more than one point. --first-token and
+    --eager-attention write another form of the model beside the plain one; which is faster, leanformer bench tells.
 
     leanformer export small --format openvino --int8
 
     leanformer export bert-folder --format onnx --out exported
     """
     from leanformer.assess import export as export_model
+    from leanformer.encoders.forms import form_name
 
-    rows = export_model(model, format, int8, out, reading(data, truncate, max_tokens, threads))
+    form = form_name(first_token, eager_attention)
+    rows = export_model(model, format, int8, out, reading(data, truncate, max_tokens, threads), form)
     return Answer({"model": model, "exports": rows}, _table(rows, out or Path(model)))
 
 

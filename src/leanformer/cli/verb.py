@@ -49,6 +49,12 @@ Limit = Annotated[
         help="Seconds of timing a batch size, if the ratios do not settle before.", show_default="60"
     ),
 ]
+FirstToken = Annotated[
+    bool, typer.Option("--first-token", help="The last layer for the first token only: the same answers.")
+]
+EagerAttention = Annotated[
+    bool, typer.Option("--eager-attention", help="Attention as separate operators: the same answers.")
+]
 Truncate = Annotated[bool | None, _about_data("Cut texts that are too long.", "--truncate")]
 MaxTokens = Annotated[int | None, _about_data("Longest input in tokens.", default="what the model takes")]
 

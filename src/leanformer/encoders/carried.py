@@ -66,7 +66,8 @@ class Family:
         ffn_out: The linear whose input is the neurons' activation.
         gated: Whether the FFN multiplies two halves.
         width_name: The configuration's name for the FFN's width.
-        pre_norm: Whether a sub-layer normalises what it reads, not the sum that it leaves.
+        attention_norm: The norm of what attention reads, where a sub-layer normalises that and not its sum.
+        pooling_name: The configuration's name for how the classifier pools, where that is not always the first token.
         attention_class: A replacement for `attention` that takes (config, kept heads), where needed.
     """
 
@@ -82,13 +83,19 @@ class Family:
     ffn_out: str = "output.dense"
     gated: bool = False
     width_name: str = "intermediate_size"
-    pre_norm: bool = False
+    attention_norm: str = ""
+    pooling_name: str = ""
     attention_class: Any = None
 
     @property
     def fused(self) -> bool:
         """Whether query, key and value are one linear."""
         return self.query == self.key
+
+    @property
+    def pre_norm(self) -> bool:
+        """Whether a sub-layer normalises what it reads, not the sum that it leaves."""
+        return bool(self.attention_norm)
 
     def class_name(self, suffix: str) -> str:
         """Name of the lean class for a suffix such as "Config" or "ForSequenceClassification"."""
@@ -138,7 +145,8 @@ FAMILIES = {
             ffn_in="mlp.Wi",
             ffn_out="mlp.Wo",
             gated=True,
-            pre_norm=True,
+            attention_norm="attn_norm",
+            pooling_name="classifier_pooling",
         ),
     )
 }

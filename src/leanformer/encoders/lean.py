@@ -30,8 +30,19 @@ def register_lean_classes() -> None:
 register_lean_classes()
 
 
-def _auto_class_of(model: Any, family: Family) -> str:
-    """Return the auto class ("AutoModel", ...) that stands for a model's class."""
+def auto_class_of(model: Any, family: Family) -> str:
+    """Return the auto class that stands for a model's class.
+
+    Args:
+        model: A transformers model, stock or lean.
+        family: Its family.
+
+    Returns:
+        For example "AutoModelForSequenceClassification".
+
+    Raises:
+        ModelError: The task head is not supported.
+    """
     for auto, suffix in TASKS.items():
         if type(model).__name__ in (family.prefix + suffix, family.class_name(suffix)):
             return auto
@@ -52,7 +63,7 @@ def lean_class_for(model: Any) -> Any:
         ModelError: The architecture or the task head is not supported.
     """
     family = family_of(model.config)
-    return LEAN_CLASSES[family.name][_auto_class_of(model, family)]
+    return LEAN_CLASSES[family.name][auto_class_of(model, family)]
 
 
 def stock_class_for(model: Any) -> Any:
@@ -68,7 +79,7 @@ def stock_class_for(model: Any) -> Any:
         ModelError: The architecture or the task head is not supported.
     """
     family = family_of(model.config)
-    return getattr(transformers, family.prefix + TASKS[_auto_class_of(model, family)])
+    return getattr(transformers, family.prefix + TASKS[auto_class_of(model, family)])
 
 
 def config_for(model_class: Any, config: Any, **changes: Any) -> Any:

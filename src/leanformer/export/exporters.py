@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leanformer.encoders.forms import PLAIN, in_form
 from leanformer.errors import LeanformerError, ModelError, first_line
 from leanformer.export.extras import require
 from leanformer.export.layout import FILES, artefact, artefact_mb, parts, staged, write_companions
@@ -34,6 +35,7 @@ class Exported:
     Attributes:
         runtime: "onnxruntime" or "openvino".
         precision: "fp32" or "int8".
+        form: One of `leanformer.encoders.forms.FORMS`.
         path: The file.
         size_mb: Its size with its weights.
         max_difference: The largest absolute difference of a logit from PyTorch in float32, on real texts.
@@ -41,31 +43,38 @@ class Exported:
 
     runtime: str
     precision: str
+    form: str
     path: Path
     size_mb: float
     max_difference: float
 
 
-def export_onnx(model_folder: str | Path, out: Path, encoded: Dataset | None = None) -> Exported:
+def export_onnx(
+    model_folder: str | Path, out: Path, encoded: Dataset | None = None, form: str = PLAIN
+) -> Exported:
     """Write a model as ONNX, with batch and length left open, and prove that it computes the same.
 
     Args:
         model_folder: A Hugging Face folder of a sequence classifier, dense or compressed.
         out: The folder in which `onnx/model.onnx` is written, with config.json and the tokenizer beside it.
         encoded: Texts for the proof; a few English sentences by default.
+        form: One of `leanformer.encoders.forms.FORMS`; the files of each have names of their own.
 
     Returns:
         What was written.
 
     Raises:
-        ModelError: If the model can not be loaded or exported, or computes something else afterwards.
+        ModelError: If the model can not be loaded or exported, has no such form, or computes something else
+            afterwards.
         LeanformerError: If the packages are not installed.
     """
     require("onnx")
-    return _export(model_folder, out, "onnxruntime", encoded, _write_onnx)
+    return _export(model_folder, out, "onnxruntime", encoded, form, _write_onnx)
 
 
-def export_openvino(model_folder: str | Path, out: Path, encoded: Dataset | None = None) -> Exported:
+def export_openvino(
+    model_folder: str | Path, out: Path, encoded: Dataset | None = None, form: str = PLAIN
+) -> Exported:
     """Write a model for OpenVINO, with batch and length left open, and prove that it computes the same.
 
     Args:
@@ -73,16 +82,18 @@ def export_openvino(model_folder: str | Path, out: Path, encoded: Dataset | None
         out: The folder in which `openvino/openvino_model.xml` and `.bin` are written, with config.json and the
             tokenizer beside them.
         encoded: Texts for the proof; a few English sentences by default.
+        form: One of `leanformer.encoders.forms.FORMS`; the files of each have names of their own.
 
     Returns:
         What was written.
 
     Raises:
-        ModelError: If the model can not be loaded or exported, or computes something else afterwards.
+        ModelError: If the model can not be loaded or exported, has no such form, or computes something else
+            afterwards.
         LeanformerError: If the packages are not installed.
     """
     require("openvino", "openvino")
-    return _export(model_folder, out, "openvino", encoded, _write_openvino)
+    return _export(model_folder, out, "openvino", encoded, form, _write_openvino)
 
 
 def _export(
@@ -90,16 +101,18 @@ def _export(
     out: Path,
     runtime: str,
     encoded: Dataset | None,
+    form: str,
     write: Callable[[PreTrainedModel, dict[str, Any], Path], None],
 ) -> Exported:
     """Load, write into a scratch folder, compare, move into place."""
     model, tokenizer = load_classifier(model_folder)
-    target = artefact(out, runtime, "fp32")
+    rewritten = in_form(model, form)  # the proof compares with the model as it is
+    target = artefact(out, runtime, "fp32", form)
     texts = sample_texts(model, tokenizer)
     with staged(target.parent, last=target.name) as scratch:
         try:
             with quietly(f"the export of {model_folder} for {runtime}"):
-                write(model, _traced_inputs(model, tokenizer, texts), scratch / target.name)
+                write(rewritten, _traced_inputs(model, tokenizer, texts), scratch / target.name)
         except LeanformerError:
             raise
         except Exception as error:
@@ -110,22 +123,23 @@ def _export(
         difference = check_parity(model, runner, texts if encoded is None else encoded, tokenizer)
         del runner  # it may hold the file open
         write_companions(model, tokenizer, scratch)
-        remove_int8(out, runtime)
+        remove_int8(out, runtime, form)
         written = {path.name for path in parts(scratch / target.name)}
     for stale in (path for path in parts(target) if path.name not in written):
         stale.unlink()  # weights that lay beside an older export, where these lie in the graph
-    return Exported(runtime, "fp32", target, artefact_mb(target), difference)
+    return Exported(runtime, "fp32", form, target, artefact_mb(target), difference)
 
 
-def remove_int8(out: Path, runtime: str) -> None:
+def remove_int8(out: Path, runtime: str, form: str = PLAIN) -> None:
     """Remove older int8 files: they belong to the model that is being replaced.
 
     Args:
         out: The folder that holds `onnx/` and `openvino/`.
         runtime: "onnxruntime" or "openvino".
+        form: One of `leanformer.encoders.forms.FORMS`.
     """
     for precision in (kind for name, kind in FILES if name == runtime and kind.startswith("int8")):
-        stale = artefact(out, runtime, precision)
+        stale = artefact(out, runtime, precision, form)
         for path in (stale, stale.with_suffix(".bin"), stale.with_name(stale.name + ".data")):
             path.unlink(missing_ok=True)
 
@@ -148,7 +162,7 @@ def _shapes(inputs: dict[str, Tensor]) -> dict[str, dict[int, Any]]:
 
 
 def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> None:
-    """Trace with PyTorch's fused attention, left unfused in the file: faster than ONNX Runtime's own fusions here."""
+    """Trace the model with its own attention; PyTorch's fused one is left unfused in the file."""
     import onnx_ir
     from transformers.exporters import OnnxConfig, OnnxExporter
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from leanformer.encoders.families import family_of, is_lean
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,16 +32,16 @@ FILES: dict[tuple[str, str], str] = {
 BYTES_PER_MB = 1_000_000
 
 
-def artefact(root: Path, runtime: str, precision: str) -> Path:
-    """Name the file of a runtime and precision.
+def file_name(runtime: str, precision: str, form: str = PLAIN) -> str:
+    """Name the file of a runtime, precision and form.
 
     Args:
-        root: The folder that holds `onnx/` and `openvino/`.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32", "bf16" or "int8".
+        precision: One that the runtime has, see `FILES`.
+        form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:
-        For example root/onnx/model_int8.onnx; it need not exist.
+        For example model_int8.onnx, or model_first_token_int8.onnx.
 
     Raises:
         ModelError: If the runtime has no such precision.
@@ -48,16 +49,37 @@ def artefact(root: Path, runtime: str, precision: str) -> Path:
     if (runtime, precision) not in FILES:
         known = ", ".join(f"{name} {kind}" for name, kind in FILES)
         raise ModelError(f"there is no file for {runtime} in {precision}: choose one of {known}")
-    return root / FOLDERS[runtime] / FILES[runtime, precision]
+    stem = Path(FILES[runtime, "fp32"]).stem
+    mark = "".join(f"_{part}" for part in form.replace("-", "_").split("+") if part)
+    return FILES[runtime, precision].replace(stem, stem + mark, 1)
 
 
-def find_artefact(source: Path, runtime: str, precision: str) -> Path:
+def artefact(root: Path, runtime: str, precision: str, form: str = PLAIN) -> Path:
+    """Name the file of a runtime, precision and form, with its folder.
+
+    Args:
+        root: The folder that holds `onnx/` and `openvino/`.
+        runtime: "onnxruntime" or "openvino".
+        precision: "fp32" or "int8".
+        form: One of `leanformer.encoders.forms.FORMS`.
+
+    Returns:
+        For example root/onnx/model_int8.onnx; it need not exist.
+
+    Raises:
+        ModelError: If the runtime has no such precision.
+    """
+    return root / FOLDERS[runtime] / file_name(runtime, precision, form)
+
+
+def find_artefact(source: Path, runtime: str, precision: str, form: str = PLAIN) -> Path:
     """Find an exported file.
 
     Args:
         source: The file itself, its folder, or the folder above that.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32", "bf16" or "int8".
+        precision: One that the runtime has, see `FILES`.
+        form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:
         The file.
@@ -65,13 +87,14 @@ def find_artefact(source: Path, runtime: str, precision: str) -> Path:
     Raises:
         ModelError: If it is in none of these places.
     """
-    wanted = artefact(source, runtime, precision)
+    wanted = artefact(source, runtime, precision, form)
     for path in (source, source / wanted.name, wanted):
         if path.is_file():
             return path
     raise ModelError(
         f"there is no {wanted.name} in {source}: write it with leanformer export --format {FOLDERS[runtime]}"
         + (" --int8" if precision.startswith("int8") else "")
+        + "".join(f" --{part}" for part in form.split("+") if part)
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError, ModelError, first_line
 from leanformer.export.cpu import Cpu, cpu
 from leanformer.export.extras import require
@@ -57,6 +58,7 @@ def quantise_onnx(
     processor: Cpu | None = None,
     float_sublayers: Sequence[Sublayer] = (),
     into: Path | None = None,
+    form: str = PLAIN,
 ) -> Quantised:
     """Make `onnx/model_int8.onnx` of `onnx/model.onnx`: int8 weights by channel, activations scaled at run time.
 
@@ -68,6 +70,7 @@ def quantise_onnx(
         processor: The processor to quantise for; this machine's by default.
         float_sublayers: Those that are not quantised.
         into: The folder in which `onnx/model_int8.onnx` is written; `out` by default.
+        form: Which of `leanformer.encoders.forms.FORMS` to quantise; its files tell it by their name.
 
     Returns:
         What was written.
@@ -77,7 +80,7 @@ def quantise_onnx(
         LeanformerError: If ONNX Runtime is not installed.
     """
     require("onnx")
-    return _written(out, into, "onnxruntime", "int8", write_dynamic, processor, float_sublayers)
+    return _written(out, into, "onnxruntime", "int8", write_dynamic, processor, float_sublayers, form)
 
 
 def quantise_onnx_static(
@@ -88,6 +91,7 @@ def quantise_onnx_static(
     processor: Cpu | None = None,
     float_sublayers: Sequence[Sublayer] = (),
     into: Path | None = None,
+    form: str = PLAIN,
 ) -> Quantised:
     """Make `onnx/model_int8_static.onnx` of `onnx/model.onnx`, activations calibrated on texts.
 
@@ -99,6 +103,7 @@ def quantise_onnx_static(
         processor: The processor to quantise for; this machine's by default.
         float_sublayers: Those that are not quantised.
         into: The folder in which `onnx/model_int8_static.onnx` is written; `out` by default.
+        form: Which of `leanformer.encoders.forms.FORMS` to quantise; its files tell it by their name.
 
     Returns:
         What was written.
@@ -111,7 +116,7 @@ def quantise_onnx_static(
     require("onnx")
     samples = _samples(calibration, tokenizer, rows, "static int8 for ONNX Runtime")
     write = partial(write_static, samples=samples)
-    return _written(out, into, "onnxruntime", "int8-static", write, processor, float_sublayers)
+    return _written(out, into, "onnxruntime", "int8-static", write, processor, float_sublayers, form)
 
 
 def quantise_openvino(
@@ -122,6 +127,7 @@ def quantise_openvino(
     processor: Cpu | None = None,
     float_sublayers: Sequence[Sublayer] = (),
     into: Path | None = None,
+    form: str = PLAIN,
 ) -> Quantised:
     """Make `openvino/openvino_model_int8.xml` of `openvino/openvino_model.xml`, activations calibrated on texts.
 
@@ -133,6 +139,7 @@ def quantise_openvino(
         processor: The processor to quantise for; this machine's by default.
         float_sublayers: Those that are not quantised.
         into: The folder in which `openvino/openvino_model_int8.xml` is written; `out` by default.
+        form: Which of `leanformer.encoders.forms.FORMS` to quantise; its files tell it by their name.
 
     Returns:
         What was written.
@@ -145,7 +152,7 @@ def quantise_openvino(
     require("openvino")
     samples = _samples(calibration, tokenizer, rows, "int8 for OpenVINO")
     write = partial(write_calibrated, samples=samples)
-    return _written(out, into, "openvino", "int8", write, processor, float_sublayers)
+    return _written(out, into, "openvino", "int8", write, processor, float_sublayers, form)
 
 
 def _samples(
@@ -165,10 +172,11 @@ def _written(
     write: Callable[..., str],
     processor: Cpu | None,
     float_sublayers: Sequence[Sublayer],
+    form: str,
 ) -> Quantised:
     """Write into a scratch folder, quietly, and move into place."""
-    source = find_artefact(out, runtime, "fp32")
-    name = artefact(out, runtime, precision).name
+    source = find_artefact(out, runtime, "fp32", form)
+    name = artefact(out, runtime, precision, form).name
     target = source.with_name(name) if into is None else into / FOLDERS[runtime] / name
     excluded = nodes_of(sublayers(source), float_sublayers, source) if float_sublayers else []
     processor = cpu() if processor is None else processor

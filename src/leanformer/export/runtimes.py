@@ -150,7 +150,11 @@ class OpenVinoRunner:
 
 
 def load_runner(
-    source: str | Path | PreTrainedModel, runtime: str, precision: str = "fp32", threads: int | None = None
+    source: str | Path | PreTrainedModel,
+    runtime: str,
+    precision: str = "fp32",
+    threads: int | None = None,
+    form: str = "",
 ) -> Runner:
     """Make a model ready to answer.
 
@@ -160,12 +164,13 @@ def load_runner(
         runtime: "torch", "onnxruntime" or "openvino".
         precision: One that the runtime has, see `VARIANTS`.
         threads: Threads for one call; by default as many as this process may use.
+        form: One of `leanformer.encoders.forms.FORMS`. A file that is named itself is taken in the form it has.
 
     Returns:
         The runner.
 
     Raises:
-        ModelError: If there is no such variant, or its file is missing or broken.
+        ModelError: If there is no such variant or form, or its file is missing or broken.
         LeanformerError: If the runtime is not installed.
     """
     if (runtime, precision) not in VARIANTS:
@@ -177,15 +182,19 @@ def load_runner(
 
     threads = usable_threads() if threads is None else threads
     if runtime == "torch":
+        from leanformer.encoders.forms import in_form
+
         if not isinstance(source, (str, Path)):
             changes = precision in ("bf16", "fp32-eager")  # the caller's model stays as it is
-            return TorchRunner(deepcopy(source) if changes else source, threads, precision=precision)
+            own = deepcopy(source) if changes else source
+            return TorchRunner(in_form(own, form), threads, precision=precision)
         model, tokenizer = load_classifier(source)
-        return TorchRunner(model, threads, [*tokenizer.model_input_names, "attention_mask"], precision)
+        names = [*tokenizer.model_input_names, "attention_mask"]
+        return TorchRunner(in_form(model, form), threads, names, precision)
     if not isinstance(source, (str, Path)):
         raise ModelError(f"{runtime} needs an exported file or its folder, not a model in memory")
     require("onnx" if runtime == "onnxruntime" else "openvino", runtime)
-    path = find_artefact(Path(source), runtime, precision)
+    path = find_artefact(Path(source), runtime, precision, form)
     try:
         return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, precision, threads)
     except Exception as error:  # neither runtime has a class of its own for a file that it can not read

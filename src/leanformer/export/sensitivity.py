@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
 from leanformer.export.layout import artefact, find_artefact, parts
 from leanformer.export.quantise import Quantised
@@ -139,7 +140,12 @@ def answers(made: Quantised, rows: Dataset, tokenizer: PreTrainedTokenizerBase) 
 
 
 def sensitivities(
-    quantiser: Quantiser, out: Path, runtime: str, rows: Dataset, tokenizer: PreTrainedTokenizerBase
+    quantiser: Quantiser,
+    out: Path,
+    runtime: str,
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    form: str = PLAIN,
 ) -> dict[Sublayer, float]:
     """Measure what quantising each sub-layer alone costs, with all other ones in float.
 
@@ -149,6 +155,7 @@ def sensitivities(
         runtime: "onnxruntime" or "openvino".
         rows: Encoded held-out training rows; the first 128 are read.
         tokenizer: The model's tokenizer.
+        form: Of the model; the quantiser has to be of the same.
 
     Returns:
         By sub-layer, the divergence from float32, the largest one first. What is quantised outside the layers
@@ -161,7 +168,7 @@ def sensitivities(
     if len(rows) == 0:
         raise DataError("the sub-layers are ranked on held-out training rows, and there are none")
     rows = rows.select(range(min(RANKING_ROWS, len(rows))))
-    path = find_artefact(out, runtime, "fp32")
+    path = find_artefact(out, runtime, "fp32", form)
     exact = predict_with(load_runner(path, runtime), rows, tokenizer)
     every = list(sublayers(path))
     found = {}
@@ -173,7 +180,9 @@ def sensitivities(
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def quantise_within(quantiser: Quantiser, out: Path, runtime: str, held_out: HeldOut) -> Within:
+def quantise_within(
+    quantiser: Quantiser, out: Path, runtime: str, held_out: HeldOut, form: str = PLAIN
+) -> Within:
     """Quantise as much of a model as the bound allows.
 
     Everything is int8 at first. Where that loses too much, the sub-layers are ranked and the most sensitive 1, 2,
@@ -184,6 +193,7 @@ def quantise_within(quantiser: Quantiser, out: Path, runtime: str, held_out: Hel
         out: The folder that holds `onnx/` or `openvino/` with the float32 model; the int8 file is put beside it.
         runtime: "onnxruntime" or "openvino".
         held_out: Rows and bound.
+        form: Of the model; the quantiser has to be of the same.
 
     Returns:
         The model, or None in its place, and what was measured.
@@ -207,7 +217,7 @@ def quantise_within(quantiser: Quantiser, out: Path, runtime: str, held_out: Hel
 
         if holds(0):
             return Within(_moved(made[0], out), trials[-1], tuple(trials))
-        ranking = tuple(sensitivities(quantiser, out, runtime, held_out.rows, held_out.tokenizer))
+        ranking = tuple(sensitivities(quantiser, out, runtime, held_out.rows, held_out.tokenizer, form))
         count = fewest(holds, len(ranking))
         if count is None:
             return Within(None, trials[-1], tuple(trials), ranking)
@@ -238,7 +248,7 @@ def fewest(holds: Callable[[int], bool], total: int) -> int | None:
 
 def _moved(made: Quantised, out: Path) -> Quantised:
     """Move an int8 model beside the float32 one; the file that says it is there comes last."""
-    target = artefact(out, made.runtime, made.precision)
+    target = artefact(out, made.runtime, made.precision).with_name(made.path.name)
     for part in reversed(parts(made.path)):
         os.replace(part, target.parent / part.name)
     return replace(made, path=target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
 from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.layout import artefact
@@ -23,8 +24,9 @@ def ensure_artefact(
     tokenizer: PreTrainedTokenizerBase,
     texts: Dataset | None = None,
     calibration: Dataset | None = None,
+    form: str = PLAIN,
 ) -> Path:
-    """Return the exported file of a runtime and precision; make it (and what it is made of) when it is missing.
+    """Return the exported file of a runtime, precision and form; make it (and what it is made of) when it is missing.
 
     Args:
         model_folder: The model's Hugging Face folder.
@@ -34,6 +36,7 @@ def ensure_artefact(
         tokenizer: The model's tokenizer.
         texts: Encoded texts to prove a fresh export on.
         calibration: Encoded training texts; needed for int8 on OpenVINO, and for "int8-static".
+        form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:
         The file.
@@ -41,19 +44,19 @@ def ensure_artefact(
     Raises:
         DataError: If calibrated int8 has to be made without calibration texts.
     """
-    path = artefact(out, runtime, precision)
+    path = artefact(out, runtime, precision, form)
     if path.is_file():
         return path
     if precision.startswith("int8"):
-        ensure_artefact(model_folder, out, runtime, "fp32", tokenizer, texts)
+        ensure_artefact(model_folder, out, runtime, "fp32", tokenizer, texts, form=form)
         if (runtime, precision) == ("onnxruntime", "int8"):
-            return quantise_onnx(out).path
+            return quantise_onnx(out, form=form).path
         if calibration is None:
             raise DataError(
                 f"{precision} for {runtime} is calibrated on training texts: give training data, or export "
                 f"{model_folder} with --int8 first"
             )
         quantise = quantise_openvino if runtime == "openvino" else quantise_onnx_static
-        return quantise(out, calibration, tokenizer).path
+        return quantise(out, calibration, tokenizer, form=form).path
     export = export_onnx if runtime == "onnxruntime" else export_openvino
-    return export(model_folder, out, texts).path
+    return export(model_folder, out, texts, form).path

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
 from leanformer.export.cpu import cpu, usable_threads
 from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, CompileError
@@ -32,7 +33,9 @@ FEWEST_ASKED = 2  # one round has no spread, hence no interval
 LIMIT_S = 60.0  # of timing a batch size
 BASELINE = ("torch", "fp32")
 DECIMALS = 4  # of milliseconds, in the record
+EAGER = "eager-attention"
 Variant = tuple[str, str]
+Wanted = tuple[str, str, str, str]  # model, runtime, precision, form
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class BenchRow:
             size can be paired.
         peak_mb: Peak resident memory, in megabytes of 10^6 bytes, of a process that loads and runs only this variant
             and answers the longest timed batch; None where it was not measured.
+        form: "" for the model as it is, else which of `leanformer.encoders.forms.FORMS`: the same logits, computed
+            in another way.
     """
 
     model: str
@@ -81,6 +86,7 @@ class BenchRow:
     settled: bool
     rounds_ms: tuple[float, ...]
     peak_mb: float | None = None
+    form: str = PLAIN
 
 
 def bench(
@@ -99,6 +105,7 @@ def bench(
     limit_s: float | None = None,
     memory: bool = False,
     variants: Mapping[str, Sequence[Variant]] | None = None,
+    forms: Sequence[str] = (PLAIN,),
 ) -> list[BenchRow]:
     """Time and score every variant of every model in one run, side by side.
 
@@ -126,10 +133,12 @@ def bench(
         limit_s: Seconds of timing a batch size; 60 by default.
         memory: Whether to measure the peak memory of each variant, in a process of its own.
         variants: By model, exactly these (runtime, precision) instead of `runtimes` and `precisions`.
+        forms: Which of `leanformer.encoders.forms.FORMS` to measure, each in every runtime and precision; attention
+            written out is no form of torch, which has a precision for it ("fp32-eager").
 
     Returns:
-        Rows in the order of batch sizes, models, runtimes. A variant that torch.compile can not compile is left out,
-        and that is said.
+        Rows in the order of batch sizes, models, forms, runtimes. A variant that torch.compile can not compile is left
+        out, and that is said.
 
     Raises:
         DataError: If there are fewer texts than a batch needs, or the batches or rounds are too few to be timed.
@@ -145,7 +154,11 @@ def bench(
         homes = {name: (artefacts or {}).get(name, Path(scratch) / str(i)) for i, name in enumerate(models)}
         samples = {size: sample_batches(encoded, tokenizer, size) for size in batches}
         field = Field(models, homes, encoded, tokenizer, task, threads, calibration, samples[batches[0]][0])
-        wanted = _wanted(list(models), runtimes, precisions) if variants is None else _given(models, variants)
+        wanted = (
+            _wanted(list(models), runtimes, precisions, forms)
+            if variants is None
+            else _given(models, variants)
+        )
         entrants = _enter(field, wanted)
         peaks = _peaks(entrants, samples, threads) if memory else {}
         rows: list[BenchRow] = []
@@ -156,38 +169,41 @@ def bench(
 
 
 def _wanted(
-    names: Sequence[str], runtimes: Sequence[str], precisions: Sequence[str]
-) -> list[tuple[str, str, str]]:
+    names: Sequence[str], runtimes: Sequence[str], precisions: Sequence[str], forms: Sequence[str]
+) -> list[Wanted]:
     """List the variants of all models; the first one's baseline is always among them."""
     if "bf16" in precisions and "bf16" not in cpu().features:
         say("bf16 is not timed: this processor does not compute in bfloat16")
         precisions = [precision for precision in precisions if precision != "bf16"]
     return [
-        (name, runtime, precision)
+        (name, runtime, precision, form)
         for number, name in enumerate(names)
+        for form in dict.fromkeys((PLAIN, *forms))
         for runtime, precision in VARIANTS
-        if (runtime in runtimes and precision in precisions)
-        or (number == 0 and (runtime, precision) == BASELINE)
+        if (runtime in runtimes and precision in precisions and form in forms and _has(runtime, form))
+        or (number == 0 and (runtime, precision, form) == (*BASELINE, PLAIN))
     ]
 
 
-def _given(
-    models: Mapping[str, str | Path], variants: Mapping[str, Sequence[Variant]]
-) -> list[tuple[str, str, str]]:
+def _has(runtime: str, form: str) -> bool:
+    return runtime != "torch" or EAGER not in form
+
+
+def _given(models: Mapping[str, str | Path], variants: Mapping[str, Sequence[Variant]]) -> list[Wanted]:
     """List the variants that were asked for one by one, the baseline before them."""
     first = next(iter(models))
-    listed = [(name, *variant) for name in models for variant in variants.get(name, ())]
-    return list(dict.fromkeys([(first, *BASELINE), *listed]))
+    listed = [(name, *variant, PLAIN) for name in models for variant in variants.get(name, ())]
+    return list(dict.fromkeys([(first, *BASELINE, PLAIN), *listed]))
 
 
-def _enter(field: Field, wanted: Sequence[tuple[str, str, str]]) -> list[Entrant]:
+def _enter(field: Field, wanted: Sequence[Wanted]) -> list[Entrant]:
     """Load and score the variants; the first one is the baseline."""
     entrants = []
     for variant in track(wanted, "Preparing and scoring the runtimes"):
         try:
             entrants.append(field.enter(*variant))
         except CompileError as error:
-            say(f"{' '.join(variant)} is left out: {error}")
+            say(f"{' '.join(filter(None, variant))} is left out: {error}")
     return entrants
 
 
@@ -198,7 +214,9 @@ def _peaks(
     every = [batch for batches in samples.values() for batch in batches]
     longest = max(every, key=lambda batch: batch["input_ids"].size)
     return {
-        entrant.name: peak_mb(entrant.source, entrant.runner.name, entrant.runner.precision, threads, longest)
+        entrant.name: peak_mb(
+            entrant.source, entrant.runner.name, entrant.runner.precision, threads, longest, entrant.form
+        )
         for entrant in track(entrants, "Peak memory")
     }
 
@@ -266,6 +284,7 @@ def _rows(
             settled=len(times) >= FEWEST_ROUNDS and is_settled(*ratio),
             rounds_ms=tuple(round(time_ms, DECIMALS) for time_ms in times),
             peak_mb=peaks.get(entrant.name),
+            form=entrant.form,
         )
         rows.append(row)
     return rows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import ModelError
 from leanformer.export.layout import BYTES_PER_MB, artefact_mb
 from leanformer.export.runtimes import Runner, load_runner, predict_with
@@ -36,6 +37,7 @@ class Entrant:
         score: The task's metric on all rows.
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
         first_call_ms: The very first call.
+        form: Which of `leanformer.encoders.forms.FORMS`.
     """
 
     model: str
@@ -44,11 +46,12 @@ class Entrant:
     score: float
     size_mb: float
     first_call_ms: float
+    form: str = PLAIN
 
     @property
     def name(self) -> str:
         """A name that is unique in one bench."""
-        return f"{self.model} {self.runner.name} {self.runner.precision}"
+        return f"{self.model} {self.runner.name} {self.runner.precision} {self.form}".rstrip()
 
 
 class Field:
@@ -82,13 +85,14 @@ class Field:
         self.labels = np.asarray(encoded["label"][:])
         self.torch_logits: dict[str, np.ndarray] = {}  # by model
 
-    def enter(self, model: str, runtime: str, precision: str) -> Entrant:
+    def enter(self, model: str, runtime: str, precision: str, form: str = PLAIN) -> Entrant:
         """Load one variant, exporting it where it is missing, time its first call, and score it on all rows.
 
         Args:
             model: The model's name.
             runtime: "torch", "onnxruntime" or "openvino".
             precision: One that the runtime has.
+            form: Which of `leanformer.encoders.forms.FORMS`.
 
         Returns:
             The variant, ready to be timed.
@@ -106,15 +110,16 @@ class Field:
                 self.tokenizer,
                 self.encoded,
                 self.calibration,
+                form,
             )
-        runner = load_runner(source, runtime, precision, self.threads)
+        runner = load_runner(source, runtime, precision, self.threads, form)
         first_call_ms = call_ms(runner, self.first_batch)
         logits = predict_with(runner, self.encoded, self.tokenizer)
         if precision.startswith("fp32"):
             self._check_same_model(model, source, logits)
         size = artefact_mb(Path(source)) if runtime != "torch" else torch_mb(runner)
         return Entrant(
-            model, runner, source, score(self.task.metric, logits, self.labels), size, first_call_ms
+            model, runner, source, score(self.task.metric, logits, self.labels), size, first_call_ms, form
         )
 
     def _check_same_model(self, model: str, source: str | Path, logits: np.ndarray) -> None:

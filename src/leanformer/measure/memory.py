@@ -25,7 +25,12 @@ BYTES_PER_KIB, BYTES_PER_MB = 1024, 1_000_000
 
 
 def peak_mb(
-    source: str | Path, runtime: str, precision: str, threads: int, batch: Mapping[str, np.ndarray]
+    source: str | Path,
+    runtime: str,
+    precision: str,
+    threads: int,
+    batch: Mapping[str, np.ndarray],
+    form: str = "",
 ) -> float | None:
     """Measure the peak resident memory of a process that loads and runs only this variant.
 
@@ -38,11 +43,18 @@ def peak_mb(
         precision: One that the runtime has.
         threads: Threads of the runtime.
         batch: What is answered, int64 arrays of (batch, tokens).
+        form: Which of `leanformer.encoders.forms.FORMS`.
 
     Returns:
         Megabytes of 10^6 bytes; None, and a sentence for the user, where the process failed.
     """
-    order = {"source": str(source), "runtime": runtime, "precision": precision, "threads": threads}
+    order = {
+        "source": str(source),
+        "runtime": runtime,
+        "precision": precision,
+        "threads": threads,
+        "form": form,
+    }
     text = json.dumps({**order, "batch": {name: ids.tolist() for name, ids in batch.items()}})
     done = subprocess.run(
         [sys.executable, "-m", __name__], input=text, capture_output=True, text=True, check=False
@@ -87,7 +99,7 @@ def _load(order: Mapping[str, Any]) -> Runner:
     if order["runtime"] == "openvino":
         require("openvino", "openvino")
         return OpenVinoRunner(Path(source), precision, threads)
-    return load_runner(source, order["runtime"], precision, threads)
+    return load_runner(source, order["runtime"], precision, threads, order["form"])
 
 
 def main() -> None:

@@ -51,8 +51,8 @@ def kept_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def variant(row: dict[str, Any]) -> str:
-    """Name a row's runtime and precision: "OpenVINO int8"."""
-    return f"{numbers.runtime_name(row['runtime'])} {row['precision']}"
+    """Name a row's runtime, precision and form: "OpenVINO int8", "OpenVINO int8 first-token"."""
+    return f"{numbers.runtime_name(row['runtime'])} {row['precision']} {row.get('form', '')}".rstrip()
 
 
 def _fastest(rows: list[dict[str, Any]], model: str, fallback: float) -> dict[str, Any] | None:

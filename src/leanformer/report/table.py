@@ -10,7 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from leanformer.report import numbers
-from leanformer.report.runtimes import lost_points
+from leanformer.report.runtimes import lost_points, variant
+
+BATCHING_NAMES = {
+    "longest-possible": "all padded to the longest possible",
+    "given": "given order, padded to the batch",
+    "sorted": "sorted by length, padded to the batch",
+}
 
 _TERM_NAMES = {
     "score": "score",
@@ -96,7 +102,7 @@ def bench_table(rows: list[dict[str, Any]]) -> Table:
         score = "" if row.get("score") is None else numbers.points(row["score"])
         table.add_row(
             Text(str(row["model"])),
-            f"{numbers.runtime_name(row['runtime'])} {row['precision']}",
+            variant(row),
             numbers.three_digits(row["latency_ms"]),
             f"{'~' if row.get('settled') is False else ''}"
             f"{numbers.times_exact(row['ratio'])}×{_within(row.get('ratio_low'), row.get('ratio_high'))}",
@@ -131,6 +137,34 @@ def check_table(terms: list[dict[str, Any]]) -> Table:
             f"{sign} {write(term['bound'])}",
             write(term["now"]),
             Text("kept") if term["kept"] else Text("broken", style="red"),
+        )
+    return table
+
+
+def padding_table(counts: list[dict[str, Any]]) -> Table:
+    """Show what each way to batch computes, and how much of it is padding.
+
+    Args:
+        counts: `leanformer.measure.sorting.Padding` objects as dicts.
+
+    Returns:
+        The table.
+    """
+    table = Table(
+        title="tokens computed, by how texts are batched", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
+    for name in ("texts a batch", "batching"):
+        table.add_column(name, no_wrap=True)
+    for name in ("tokens", "padding", "of sorted"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for index, one in enumerate(counts):
+        table.add_row(
+            str(one["batch"]),
+            BATCHING_NAMES[one["batching"]],
+            numbers.count(one["computed_tokens"]),
+            f"{100 * one['padding_share']:.1f}%",
+            f"{numbers.times_exact(one['tokens_ratio'])}×",
+            end_section=index + 1 < len(counts) and counts[index + 1]["batch"] != one["batch"],
         )
     return table
 

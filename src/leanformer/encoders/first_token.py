@@ -1,0 +1,220 @@
+"""The last layer for the first token alone: exact where the task head reads no other token.
+
+Keys and values of the last layer are computed for all tokens; queries, attention output, norms and FFN for one.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from leanformer.encoders.carried import Family
+from leanformer.encoders.families import family_of
+from leanformer.encoders.lean import auto_class_of
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import ModelError
+
+READS_FIRST = "AutoModelForSequenceClassification"
+EXACT_POOLING = "cls"
+ATTENTIONS = ("eager", "sdpa")
+
+
+class FirstTokenLayer:
+    """Mixin of a family's layer class: it reads all tokens and leaves the state of the first one.
+
+    Attributes:
+        family: Where the layer keeps its parts.
+    """
+
+    family: Family
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Map (batch, tokens, hidden) to what the family's layer returns, for (batch, 1, hidden)."""
+        layer: Any = self
+        attention = layer.get_submodule(self.family.attention)
+        if isinstance(attention, FirstTokenAttention):  # a layer without heads looks at no other token
+            norm = layer.get_submodule(self.family.attention_norm) if self.family.pre_norm else nn.Identity()
+            attention.all_states = norm(hidden_states)
+            left = super().forward(hidden_states[:, :1], *args, **kwargs)  # type: ignore[misc]
+            attention.all_states = None
+            return left
+        return super().forward(hidden_states[:, :1], *args, **kwargs)  # type: ignore[misc]
+
+
+class FirstTokenAttention:
+    """Mixin of a family's attention class: the first token attends to all of them.
+
+    Attributes:
+        family: Where the layer keeps its attention's parts.
+        all_states: What attention reads of all tokens, (batch, tokens, hidden); the layer sets it before each call.
+        head_size: Size of one head.
+    """
+
+    family: Family
+    all_states: Tensor | None
+    head_size: int
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        output_attentions: bool = False,
+        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, None]:
+        """Attend from one token to all.
+
+        Args:
+            hidden_states: What attention reads of the first token, (batch, 1, hidden).
+            attention_mask: Boolean or additive, (batch, 1, 1 or tokens, tokens); only its first row is used.
+            position_bias: Added to the scores, (batch, dense heads, tokens, tokens); only its first row is used.
+            output_attentions: Ignored, the weights are not kept.
+            position_embeddings: Cosines and sines of (1 or batch, tokens, head_size).
+            **kwargs: What families pass besides, of no effect on an encoder.
+
+        Returns:
+            The heads' context, (batch, 1, heads * head_size), or after the output linear where the family keeps
+            it inside its attention, (batch, 1, hidden); and no attention weights.
+        """
+        query, key, value = self._projected(hidden_states)
+        if position_embeddings is not None:
+            cos, sin = position_embeddings
+            query, key = _rotated(query, cos[:, :1], sin[:, :1]), _rotated(key, cos, sin)
+        mask = None if attention_mask is None else attention_mask[:, :, :1]  # (batch, 1, 1, tokens)
+        if position_bias is not None:
+            bias = self._own_heads(position_bias[:, :, :1])  # (batch, heads, 1, tokens)
+            mask = bias if mask is None else bias + mask
+        # A family without a choice of attention, mpnet, multiplies and normalises by separate operators too.
+        chosen = getattr(getattr(self, "config", None), "_attn_implementation", "eager")
+        attend = _eager if chosen == "eager" else functional.scaled_dot_product_attention
+        context = attend(query, key, value, mask).transpose(1, 2).flatten(2)  # (batch, 1, heads * head_size)
+        inside = self.family.attention + "."
+        if self.family.attention_out.startswith(inside):
+            context = self._part(self.family.attention_out)(context)
+        return context, None
+
+    def _part(self, path: str) -> Any:
+        module: Any = self
+        return module.get_submodule(path.removeprefix(self.family.attention + "."))
+
+    def _projected(self, first: Tensor) -> list[Tensor]:
+        """Return queries (batch, heads, 1, head_size), and keys and values (batch, heads, tokens, head_size)."""
+        every: Any = self.all_states
+        if self.family.fused:
+            module: Any = self
+            query = functional.linear(first, module.query_weight, module.query_bias)
+            both = functional.linear(every, module.key_value_weight, module.key_value_bias)
+            key, value = both.chunk(2, dim=-1)
+        else:
+            query = self._part(self.family.query)(first)
+            key, value = self._part(self.family.key)(every), self._part(self.family.value)(every)
+        return [states.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for states in (query, key, value)]
+
+    def _own_heads(self, bias: Tensor) -> Tensor:
+        kept = getattr(self, "kept_heads", None)
+        return bias if kept is None else torch.stack([bias[:, head] for head in kept], dim=1)
+
+
+def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs of (batch, heads, tokens, head_size) by their position's angle (RoFormer, Su et al. 2021)."""
+    left, right = states.float().chunk(2, dim=-1)
+    turned = torch.cat((-right, left), dim=-1)
+    return (states.float() * cos.unsqueeze(1) + turned * sin.unsqueeze(1)).to(states.dtype)
+
+
+def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (batch, heads, 1, tokens)
+    return (scores if mask is None else scores + mask).softmax(dim=-1) @ value
+
+
+def reason_against(config: Any) -> str | None:
+    """Say why a sequence classifier with this configuration needs its last layer for all tokens.
+
+    Args:
+        config: A transformers configuration of a supported family.
+
+    Returns:
+        A sentence where the head pools over all tokens; None where it reads the first one alone.
+
+    Raises:
+        ModelError: The architecture is not supported.
+    """
+    family = family_of(config)
+    pooling = getattr(config, family.pooling_name) if family.pooling_name else EXACT_POOLING
+    if pooling == EXACT_POOLING:
+        return None
+    return (
+        f"This {family.name} model pools over all tokens ({family.pooling_name} is '{pooling}'), so its last layer "
+        "is needed for all of them: leave the form first-token out."
+    )
+
+
+def first_token_only(model: Any) -> Any:
+    """Return a sequence classifier that computes its last layer for the first token only; the logits are the same.
+
+    Args:
+        model: A transformers sequence classifier, dense or lean; it stays as it is.
+
+    Returns:
+        A copy for inference, in eval mode, with the same state-dict keys, that shares the model's weights.
+
+    Raises:
+        ModelError: The architecture is not supported, or the model's head reads more than the first token.
+    """
+    view = EncoderView(model)
+    if auto_class_of(model, view.family) != READS_FIRST:
+        raise ModelError(
+            f"A {type(model).__name__} reads every token, so its last layer is needed for all of them; only a "
+            "sequence classifier can leave them out."
+        )
+    if reason := reason_against(model.config):
+        raise ModelError(reason)
+    if model.config._attn_implementation not in ATTENTIONS:
+        raise ModelError(
+            f"The form first-token knows the attention of {' and '.join(ATTENTIONS)}, not "
+            f"'{model.config._attn_implementation}': load the model with attn_implementation='sdpa'."
+        )
+    made = sharing_copy(model).eval()
+    layer = EncoderView(made).layers[-1]
+    _mix_in(layer, FirstTokenLayer, view.family)
+    if view.heads(view.n_layers - 1):
+        attention: Any = layer.get_submodule(view.family.attention)
+        attention.all_states, attention.head_size = None, view.head_size
+        _mix_in(attention, FirstTokenAttention, view.family)
+        if view.family.fused:
+            _split_fused(attention, layer.get_submodule(view.family.query))
+    return made
+
+
+def sharing_copy(model: nn.Module) -> Any:
+    """Return a copy of a module's structure and configuration that shares its parameters and buffers."""
+    memo = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    return copy.deepcopy(model, memo)
+
+
+def _mix_in(module: nn.Module, mixin: type, family: Family) -> None:
+    """Give one module, not its class, another forward."""
+    if not isinstance(module, mixin):
+        name = mixin.__name__ + type(module).__name__
+        module.__class__ = type(name, (mixin, type(module)), {"family": family})
+
+
+def _split_fused(attention: nn.Module, linear: Any) -> None:
+    """Keep the queries' rows of a fused projection apart from the keys' and values', beside the state dict.
+
+    Slices taken in forward would be operators in an exported graph, whose quantiser wants constants.
+    """
+    context = linear.out_features // 3
+    for kind in ("weight", "bias"):
+        rows = getattr(linear, kind)
+        query, key_value = (
+            (None, None) if rows is None else (rows[:context].detach(), rows[context:].detach())
+        )
+        attention.register_buffer(f"query_{kind}", query, persistent=False)
+        attention.register_buffer(f"key_value_{kind}", key_value, persistent=False)
