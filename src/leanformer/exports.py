@@ -76,9 +76,9 @@ def write_exports(
     Returns:
         One dictionary a variant: runtime, precision, form, path under `out`, size_mb, score (None without
         examples), max_difference (largest difference of a logit from PyTorch), accepted; int8 also: note,
-        float_sublayers ([layer, "head" or "neuron"] each). Where int8 scores more than one point below PyTorch on the calibration
-        rows, sub-layers return to float until it does not; where that never holds, the file is removed again and
-        the row, not accepted, is of plain int8.
+        float_sublayers ([layer, "head" or "neuron"] each). Where int8 scores more than one point below PyTorch on
+        the calibration rows, sub-layers return to float until it does not; where that never holds, the file is
+        removed again and the row, not accepted, is of plain int8.
 
     Raises:
         LeanformerError: If `folder` is neither, int8 is wanted without examples, the packages are not installed,

@@ -137,8 +137,8 @@ def bench(
             written out is no form of torch, which has a precision for it ("fp32-eager").
 
     Returns:
-        Rows in the order of batch sizes, models, forms, runtimes. A variant that torch.compile can not compile is left
-        out, and that is said.
+        Rows in the order of batch sizes, models, forms, runtimes. A variant that torch.compile can not compile is
+        left out, and that is said.
 
     Raises:
         DataError: If there are fewer texts than a batch needs, or the batches or rounds are too few to be timed.
