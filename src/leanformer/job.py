@@ -31,7 +31,6 @@ class Job:
         model: A Hugging Face folder or hub id.
         data: The task data.
         budget: What has to go; half of the encoder where nothing is limited.
-        target: Where the model is served: what a budget of time is about.
         method: A name that `leanformer methods` lists.
         granularity: What is removed: "unit" (heads and FFN neurons) or "weight".
         seed: Same seed, same result.
@@ -42,12 +41,12 @@ class Job:
         quick: A rough answer within minutes: fewer epochs and candidates.
         exports: Which of "onnx" and "openvino" to write.
         trust_remote_code: Run code that comes with the model.
+        target: Where the model is served: what a budget of time is about.
     """
 
     model: str
     data: DataSpec
     budget: Budget = field(default_factory=Budget)
-    target: Target = field(default_factory=Target)
     method: str = "ae-bert"
     granularity: str = "unit"
     seed: int = 0
@@ -58,6 +57,7 @@ class Job:
     quick: bool = False
     exports: tuple[str, ...] = RUNTIME_FOLDERS
     trust_remote_code: bool = False
+    target: Target = field(default_factory=Target)
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""

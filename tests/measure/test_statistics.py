@@ -40,7 +40,7 @@ def test_a_copy_has_ratio_one():
 
 
 def test_settled_is_a_share_of_the_ratio():
-    assert is_settled(2.0, 1.9, 2.1)
+    assert is_settled(2.0, 1.901, 2.1)
     assert not is_settled(2.0, 1.89, 2.1)
     assert is_settled(1.0, 1.0, 1.0)
     assert not is_settled(1.0, 0.86, 1.19)

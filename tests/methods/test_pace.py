@@ -73,7 +73,7 @@ def test_a_resumed_run_does_not_ask_the_clock_again(problem):
     found = METHODS["ae-bert"].run(problem(pace=pace(first, latency_ms=5.1), **limits))
     again = METHODS["ae-bert"].run(problem(pace=pace(second, latency_ms=5.1), resume=True, **limits))
     assert second.calls == 0
-    assert again.search["heats"] == json.loads(json.dumps(found.search["heats"]))
+    assert json.dumps(again.search["heats"]) == json.dumps(found.search["heats"])
     assert [one["kept"] for one in again.search["candidates"] if one["chosen"]] == [
         one["kept"] for one in found.search["candidates"] if one["chosen"]
     ]

@@ -205,8 +205,8 @@ def _job(asked: _Asked, start: Job | None) -> Job:
     if asked.limits:  # a new budget takes the place of the old one, it is not added to it
         settings["budget"] = Budget(**asked.limits)
     if start is not None:
-        parts = {"data": replace(start.data, **asked.data), "target": replace(start.target, **asked.target)}
-        return replace(start, **settings, **parts).resolved()
+        data, target = replace(start.data, **asked.data), replace(start.target, **asked.target)
+        return replace(start, **settings, data=data, target=target).resolved()
     if "model" not in settings:
         raise ModelError("no model is given: name a Hugging Face folder or hub id before the options")
     if "source" not in asked.data:

@@ -247,5 +247,6 @@ def _check(name: str, value: Any, kind: type) -> None:
     allowed = (int, float) if kind is float else (kind,)
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise ValueError(f"{name} is {value!r}")
-    if not isinstance(value, str) and not (math.isfinite(value) and value >= 0):
+    number: Any = value
+    if kind is not str and not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name} is {value!r}")
