@@ -75,12 +75,13 @@ class Workshop:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """A tokenizer that spells English; a small vocabulary, since a look-up costs the same in a large one."""
-        from transformers import BertTokenizerFast
+        from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
         pieces = (*SPECIAL_TOKENS, *LETTERS, *(f"##{letter}" for letter in LETTERS))
         vocabulary = {piece: index for index, piece in enumerate(pieces)}
         length = getattr(self.config, "max_position_embeddings", None)
-        return BertTokenizerFast(
+        tokenizer_class: Any = tokenizer_class_from_name("BertTokenizerFast")
+        return tokenizer_class(
             vocab=vocabulary, model_max_length=length or 512, model_input_names=self.inputs
         )
 
