@@ -16,6 +16,7 @@ from typing import Any
 
 from grid import RESULTS, write_result
 from leanformer.demo import TASK, model_folder, write_rotten_tomatoes
+from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.saving import save_model
 from leanformer.measure.bench import BASELINE, BATCHES, LIMIT_S, ROUNDS, BenchRow, bench
 from leanformer.tasks.encode import encode, model_max_tokens
@@ -42,7 +43,7 @@ def repeat(folder: Path, rounds: int, limit_s: float, threads: int, seed: int) -
         rounds=rounds,
         seed=seed,
         limit_s=limit_s,
-        variants={name: [BASELINE] for name in NAMES},
+        variants={name: [(*BASELINE, PLAIN)] for name in NAMES},
     )
     return [row for row in rows if row.model == "copy"]
 

@@ -23,10 +23,10 @@ import torch
 from grid import RESULTS, write_result
 from leanformer.encoders.forms import PLAIN, forms_for
 from leanformer.encoders.saving import save_model
-from leanformer.export.runtimes import VARIANTS, Runner, load_runner
+from leanformer.export.runtimes import VARIANTS, Runner, has_form, load_runner
 from leanformer.export.variants import ensure_artefact
-from leanformer.measure.bench import sample_batches
 from leanformer.measure.clock import interleave
+from leanformer.measure.samples import sample_batches
 from leanformer.measure.sorting import padding
 from leanformer.measure.statistics import bootstrap_ratio_interval, median_interval
 from leanformer.pipeline import longest_input, split_held_out
@@ -70,7 +70,7 @@ def runners(given: Material, out: Path, precisions: list[str], threads: int) -> 
     for runtime, precision in VARIANTS:
         if precision not in precisions:
             continue
-        for form in forms_for(given.config):
+        for form in (form for form in forms_for(given.config) if has_form(runtime, form)):
             source = given.folder
             if runtime != "torch":
                 source = ensure_artefact(

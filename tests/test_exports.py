@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from leanformer import exports
+from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.saving import save_model
 from leanformer.errors import LeanformerError
 from leanformer.export.exporters import Exported
@@ -34,9 +35,10 @@ def in_onnx(saved, tmp_path_factory):
 def exported_before(in_onnx, monkeypatch):
     """Let the tests of int8 start from that export, instead of tracing the model once more."""
 
-    def copy(model, out, encoded):
+    def copy(model, out, encoded, form):
+        assert form == PLAIN
         path = shutil.copytree(in_onnx[0] / "onnx", out / "onnx") / "model.onnx"
-        return Exported("onnxruntime", "fp32", path, artefact_mb(path), 0.0)
+        return Exported("onnxruntime", "fp32", form, path, artefact_mb(path), 0.0)
 
     monkeypatch.setitem(exports._WRITERS, "onnx", copy)
 
@@ -54,6 +56,7 @@ def test_int8_whose_score_falls_is_measured_and_not_kept(
     monkeypatch.setattr(exports, "FALLEN_POINTS", -1000.0)  # no score can hold against this
     fp32, int8 = write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
     assert (fp32["accepted"], int8["accepted"]) == (True, False)
+    assert (fp32["form"], int8["form"]) == (PLAIN, PLAIN)
     assert 0 <= int8["score"] <= 1
     assert int8["float_sublayers"] == []  # what is reported of it is plain int8
     assert (tmp_path / "out" / fp32["path"]).is_file()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.view import EncoderView
 from leanformer.export.exporters import remove_int8
 from leanformer.exports import Examples, installed, write_exports
@@ -130,7 +131,8 @@ def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts
     )
     for row in exports:
         if not row["accepted"]:
-            remove_int8(run.folder, row["runtime"])  # the bench has made it again, to time it
+            # the bench has made it again, to time it
+            remove_int8(run.folder, row["runtime"], row.get("form", PLAIN))
     table = [asdict(row) for row in rows]
     kept = kept_rows({"bench": table, "exports": exports})
     gain = {batch: asdict(one) for batch, one in gains(kept, run.job.seed).items()}

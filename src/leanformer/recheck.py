@@ -127,7 +127,7 @@ def _speeds(
     """Time the contract's variants; at each batch size all of them take part, as they did then."""
     if not contract.speeds:
         return ()
-    variants = list(dict.fromkeys((speed.runtime, speed.precision) for speed in contract.speeds))
+    variants = list(dict.fromkeys((speed.runtime, speed.precision, speed.form) for speed in contract.speeds))
     kept = _exports_are_there(run, variants, reading)
     rows = bench(
         folders,
@@ -144,7 +144,7 @@ def _speeds(
         variants={"compressed": variants},
     )
     return tuple(
-        Speed(row.batch, row.runtime, row.precision, row.ratio, row.ratio_low, row.ratio_high)
+        Speed(row.batch, row.runtime, row.precision, row.ratio, row.ratio_low, row.ratio_high, row.form)
         for row in rows
         if row.model == "compressed"
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from leanformer import __version__
+from leanformer.encoders.forms import PLAIN
 from leanformer.measure.contract import CONTRACT_FILE, contract_of
 from leanformer.report.card import model_card
 from leanformer.report.page import write_report
@@ -81,11 +82,12 @@ def model_facts(view: EncoderView, score: Score, size_mb: float) -> Facts:
 
 
 def speed_facts(rows: list[Facts]) -> Facts:
-    """Return the speed-up of the compressed model in PyTorch, by batch size, from the bench's rows."""
+    """Return the speed-up of the compressed model in PyTorch fp32, in the plain form, by batch size."""
     own = [
         row
         for row in rows
         if (row["model"], row["runtime"], row["precision"]) == ("compressed", "torch", "fp32")
+        and row.get("form", PLAIN) == PLAIN
     ]
     return {
         "speedup": {str(row["batch"]): row["ratio"] for row in own},
@@ -145,12 +147,9 @@ def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
         the target was not timed) and `met`.
     """
     target = asdict(job.target)
+    served = {"model": "compressed", "form": PLAIN, **target}
     row: Facts = next(
-        (
-            row
-            for row in proof["bench"]
-            if row["model"] == "compressed" and all(row[key] == value for key, value in target.items())
-        ),
+        (row for row in proof["bench"] if all(row.get(key, PLAIN) == value for key, value in served.items())),
         {},
     )
     measured = {

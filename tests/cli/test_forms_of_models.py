@@ -29,7 +29,7 @@ def test_export_writes_the_form_and_evaluate_reads_it(call, classifier, workshop
 def test_bench_enumerates_the_forms(call, monkeypatch):
     asked = []
 
-    def bench_models(models, batch, rounds, reading, forms):
+    def bench_models(models, batch, rounds, reading, limit_s, precisions, memory, forms):
         asked.append(forms)
         return []
 

@@ -15,6 +15,7 @@ from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.layout import artefact, file_name
 from leanformer.export.quantise import quantise_onnx
 from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.export.sublayers import sublayers
 from leanformer.export.variants import ensure_artefact
 from leanformer.exports import write_exports
 from leanformer.structure.surgery import slice_units
@@ -144,6 +145,37 @@ def test_pytorch_takes_a_form_too(small):
     answer = predict_with(runner, small.encoded, small.tokenizer)
     np.testing.assert_allclose(answer, predict(small.model, small.encoded, small.tokenizer), atol=1e-5)
     assert "FirstToken" in str(runner.model)
+
+
+def test_pytorch_has_attention_written_out_as_a_precision(small):
+    with pytest.raises(
+        ModelError, match="torch has no form 'eager-attention': choose the precision fp32-eager"
+    ):
+        load_runner(small.folder, "torch", threads=1, form="eager-attention")
+
+
+def test_a_new_export_removes_every_kind_of_int8_of_its_form(tmp_path):
+    (tmp_path / "onnx").mkdir()
+    kinds = ("int8", "int8-static")
+    files = {
+        (kind, form): artefact(tmp_path, "onnxruntime", kind, form) for kind in kinds for form in FORMS[:2]
+    }
+    for file in files.values():
+        file.write_text("")
+    exporters.remove_int8(tmp_path, "onnxruntime", "first-token")
+    assert {key for key, file in files.items() if file.is_file()} == {(kind, PLAIN) for kind in kinds}
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_the_halves_of_a_fused_projection_belong_to_their_sublayer(
+    name, tiny_model, tiny_tokenizer, tmp_path
+):
+    """Else they would stay int8 where the sub-layer returns to float."""
+    save_model(tiny_model("modernbert"), tiny_tokenizer, tmp_path / "model")
+    nodes = sublayers(EXPORTERS[name](tmp_path / "model", tmp_path, form="first-token").path)
+    fused, split = ([node.rsplit(".", 1)[-1] for node in nodes[layer, "head"]] for layer in (0, 1))
+    assert fused == ["Wqkv", "Wo"]
+    assert sorted(split) == ["Wo", "key_value_weight", "query_weight"]
 
 
 def test_names_of_files():

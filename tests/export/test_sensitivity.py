@@ -117,6 +117,19 @@ def test_plain_int8_that_holds_is_taken_without_a_ranking(home, held_out):
     assert within.quantised.path == home / "onnx" / "model_int8.onnx"
 
 
+def test_another_form_is_ranked_and_quantised_under_its_own_name(home, held_out):
+    """The plain model's file is not there: nothing can have been read from it."""
+    folder = home / "onnx"
+    (folder / "model.onnx").rename(folder / "model_first_token.onnx")
+    quantiser = partial(quantise_onnx, home, CHIP, form="first-token")
+    never = held_out(rows=32, max_divergence=-1.0)
+    assert len(quantise_within(quantiser, home, "onnxruntime", never, "first-token").ranking) == 6
+    within = quantise_within(quantiser, home, "onnxruntime", held_out(max_drop_points=100.0), "first-token")
+    assert within.quantised.path == folder / "model_first_token_int8.onnx"
+    written = {path.name for path in folder.glob("*.onnx")}
+    assert written == {"model_first_token.onnx", "model_first_token_int8.onnx"}
+
+
 def test_what_never_holds_leaves_no_file(home, held_out):
     before = files(home)
     bound = held_out(rows=32, max_divergence=-1.0)

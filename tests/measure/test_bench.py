@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from leanformer.encoders.forms import FORMS
 from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError
 from leanformer.export.cpu import Cpu
 from leanformer.export.layout import artefact
-from leanformer.export.runtimes import COMPILED, PRECISIONS, VARIANTS, CompileError, TorchRunner
-from leanformer.measure.bench import bench, check_sizes
+from leanformer.export.runtimes import COMPILED, PRECISIONS, RUNTIMES, VARIANTS, CompileError, TorchRunner
+from leanformer.measure.bench import _wanted, bench, check_sizes
 from leanformer.measure.samples import sample_batches
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.metrics import score
@@ -120,11 +121,24 @@ def test_forms_are_rows_of_their_own(pair, mood_held_out, mood_task, tiny_tokeni
         batches=[2],
         threads=1,
         rounds=2,
+        limit_s=0.0,
         forms=["first-token"],
     )
     assert [(row.runtime, row.form) for row in rows] == [("torch", ""), ("torch", "first-token")]
     assert rows[0].ratio == 1.0 != rows[1].ratio
     assert rows[0].score == rows[1].score
+
+
+def test_attention_written_out_is_a_precision_of_pytorch_and_a_form_of_the_others(monkeypatch):
+    monkeypatch.setattr("leanformer.measure.bench.cpu", lambda: Cpu("a CPU", "x86_64", ("bf16",)))
+    wanted = _wanted(["lean"], RUNTIMES, PRECISIONS, FORMS)
+    assert len(set(wanted)) == len(wanted)
+    in_torch = [(precision, form) for _, runtime, precision, form in wanted if runtime == "torch"]
+    assert in_torch == [
+        (precision, form) for form in ("", "first-token") for precision in ("fp32", "fp32-eager", "bf16")
+    ]
+    for runtime, precision in (("onnxruntime", "int8"), ("openvino", "bf16")):
+        assert [one[3] for one in wanted if one[1:3] == (runtime, precision)] == list(FORMS)
 
 
 def test_a_file_of_another_model_is_refused(pair, table, mood_held_out, mood_task, tiny_tokenizer):
@@ -241,8 +255,17 @@ def test_what_can_not_be_compiled_is_left_out_and_said(lean_bench, monkeypatch):
 
 
 def test_exactly_the_variants_that_are_named(lean_bench):
-    rows = lean_bench(variants={"lean": [("torch", "fp32-eager"), ("torch", "fp32")]})
-    assert [(row.runtime, row.precision) for row in rows] == [("torch", "fp32"), ("torch", "fp32-eager")]
+    rows = lean_bench(
+        variants={
+            "lean": [("torch", "fp32-eager", ""), ("torch", "fp32", ""), ("torch", "fp32", "first-token")]
+        }
+    )
+    assert [(row.precision, row.form) for row in rows] == [
+        ("fp32", ""),
+        ("fp32-eager", ""),
+        ("fp32", "first-token"),
+    ]
+    assert {row.runtime for row in rows} == {"torch"}
 
 
 def test_rounds_go_on_until_ratios_settle(lean_bench):

@@ -58,6 +58,17 @@ def test_a_speed_may_fall_to_a_share_of_its_interval():
     assert broken(faster(9.0)) == []
 
 
+def test_a_speed_is_held_against_that_of_its_own_form():
+    other = replace(SPEEDS[0], form="first-token", ratio=1.0)
+    assert broken(replace(SAME, speeds=(other, *SPEEDS))) == []
+    contract = replace(CONTRACT, speeds=(replace(other, ratio=3.0),))
+    assert broken(replace(SAME, speeds=(*SPEEDS, other)), contract) == [
+        ("speed", "openvino int8 first-token")
+    ]
+    with pytest.raises(ValueError, match="openvino int8 first-token at batch 1 was not measured"):
+        compare(contract, SAME)
+
+
 def test_what_was_not_measured_is_no_kept_bound():
     with pytest.raises(ValueError, match="torch fp32 at batch 1 was not measured"):
         compare(CONTRACT, replace(SAME, speeds=SPEEDS[:1]))

@@ -43,6 +43,34 @@ def test_it_holds_the_best_variant_and_pytorch_at_each_batch_size():
     assert contract.bounds == Bounds(drop_points=1.0, flips_share=0.01, speed_share=0.8)
 
 
+def with_forms():
+    """A result whose rows are there in another form too, twice as fast, before and after the plain ones."""
+    made = result()
+    others = [row | {"form": "first-token", "ratio": 2 * row["ratio"]} for row in made["bench"]]
+    made["bench"] = [*others[:3], *(row | {"form": ""} for row in made["bench"]), *others[3:]]
+    made["gain"]["1"]["best_compressed"] = "openvino int8 first-token"
+    return made
+
+
+def test_another_form_is_a_variant_of_its_own_and_pytorch_stands_in_the_plain_one(tmp_path):
+    contract = contract_of(with_forms())
+    assert [(speed.variant, speed.batch, speed.ratio) for speed in contract.speeds] == [
+        ("openvino int8 first-token", 1, 12.0),
+        ("torch fp32", 1, 2.0),
+        ("torch fp32", 8, 2.0),
+    ]
+    (tmp_path / CONTRACT_FILE).write_text(contract.to_json())
+    assert read_contract(tmp_path) == contract
+
+
+def test_a_contract_written_before_there_were_forms_is_read(tmp_path):
+    fields = json.loads(contract_of(result()).to_json())
+    for speed in fields["speeds"]:
+        del speed["form"]
+    (tmp_path / CONTRACT_FILE).write_text(json.dumps(fields))
+    assert read_contract(tmp_path) == contract_of(result())
+
+
 def test_values_do_not_flip():
     assert contract_of(result("regression")).flips is None
 

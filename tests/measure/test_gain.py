@@ -57,6 +57,19 @@ def test_a_tie_is_no_gain():
     assert not one.gain
 
 
+def test_a_form_is_a_variant_of_its_own_and_named():
+    """The dense model needs no compression for it, so it is part of the bar as well."""
+    faster = [
+        row("dense", "onnxruntime", "int8", 5.0, score=0.895) | {"form": "first-token"},
+        row("compressed", "openvino", "int8", 4.0, score=0.88) | {"form": ""},
+        row("compressed", "openvino", "int8", 2.5, score=0.88) | {"form": "first-token+eager-attention"},
+    ]
+    (one,) = gains([*DENSE, *SMALL, *faster]).values()
+    assert one.best_plain == "onnxruntime int8 first-token"
+    assert one.best_compressed == "openvino int8 first-token+eager-attention"
+    assert one.ratio == pytest.approx(2.0, rel=0.02)
+
+
 def test_every_batch_size_has_its_own_best():
     rows = [*DENSE, *SMALL]
     rows += [row("dense", "torch", "fp32", 50.0, batch=8), row("compressed", "torch", "bf16", 20.0, batch=8)]

@@ -20,6 +20,8 @@ def test_a_process_that_fails_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "say", said.append)
     batch = {"input_ids": np.ones((1, 3), dtype=np.int64)}
     assert peak_mb(tmp_path / "none.onnx", "onnxruntime", "fp32", 1, batch) is None
-    (line,) = said
+    assert peak_mb(tmp_path / "none.onnx", "onnxruntime", "fp32", 1, batch, "first-token") is None
+    line, of_a_form = said
+    assert of_a_form.startswith("the memory of onnxruntime fp32 first-token could not be measured: ")
     assert line.startswith("the memory of onnxruntime fp32 could not be measured: ")
     assert "none.onnx" in line

@@ -22,6 +22,7 @@ from leanformer.errors import ModelError
 READS_FIRST = "AutoModelForSequenceClassification"
 EXACT_POOLING = "cls"
 ATTENTIONS = ("eager", "sdpa")
+SPLIT_WEIGHTS = ("query_weight", "key_value_weight")  # buffers that stand for a fused projection
 
 
 class FirstTokenLayer:

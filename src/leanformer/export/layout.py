@@ -60,7 +60,7 @@ def artefact(root: Path, runtime: str, precision: str, form: str = PLAIN) -> Pat
     Args:
         root: The folder that holds `onnx/` and `openvino/`.
         runtime: "onnxruntime" or "openvino".
-        precision: "fp32" or "int8".
+        precision: One that the runtime has, see `FILES`.
         form: One of `leanformer.encoders.forms.FORMS`.
 
     Returns:

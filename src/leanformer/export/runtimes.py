@@ -35,6 +35,19 @@ VARIANTS = (
 )
 
 
+def has_form(runtime: str, form: str) -> bool:
+    """Whether a runtime has a form of its own: attention written out is in PyTorch the precision "fp32-eager".
+
+    Args:
+        runtime: "torch", "onnxruntime" or "openvino".
+        form: One of `leanformer.encoders.forms.FORMS`.
+
+    Returns:
+        False for PyTorch with a form that has eager-attention in it, so that nothing is measured twice.
+    """
+    return runtime != "torch" or "eager-attention" not in form
+
+
 class CompileError(ModelError):
     """torch.compile does not work here, or not for this model."""
 
@@ -184,6 +197,8 @@ def load_runner(
     if runtime == "torch":
         from leanformer.encoders.forms import in_form
 
+        if not has_form(runtime, form):
+            raise ModelError(f"torch has no form '{form}': choose the precision fp32-eager instead")
         if not isinstance(source, (str, Path)):
             changes = precision in ("bf16", "fp32-eager")  # the caller's model stays as it is
             own = deepcopy(source) if changes else source

@@ -247,7 +247,7 @@ def fewest(holds: Callable[[int], bool], total: int) -> int | None:
 
 
 def _moved(made: Quantised, out: Path) -> Quantised:
-    """Move an int8 model beside the float32 one; the file that says it is there comes last."""
+    """Move an int8 model, named by its form, beside the float32 one; the file that says it is there comes last."""
     target = artefact(out, made.runtime, made.precision).with_name(made.path.name)
     for part in reversed(parts(made.path)):
         os.replace(part, target.parent / part.name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.encoders.families import Family, family_of, linear_paths
+from leanformer.encoders.first_token import SPLIT_WEIGHTS
 from leanformer.errors import ModelError
 from leanformer.export.extras import require
 from leanformer.export.loading import load_config
@@ -36,8 +37,9 @@ def module_names(model: PreTrainedModel, weights: Iterable[np.ndarray]) -> list[
         weights: Constant matrices of the graph, (out, in) or (in, out) each, in the order of execution.
 
     Returns:
-        For each matrix the path of its module in the model, or None where no linear has this weight. Linears of equal
-        weights are named in the model's order.
+        For each matrix the path of its module in the model (of its buffer, where the first-token form has split a
+        fused projection), or None where no linear has this weight. Linears of equal weights are named in the model's
+        order.
     """
     import torch
 
@@ -45,6 +47,9 @@ def module_names(model: PreTrainedModel, weights: Iterable[np.ndarray]) -> list[
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
             names[_fingerprint(module.weight)].append(name)
+    for name, buffer in model.named_buffers():
+        if name.endswith(SPLIT_WEIGHTS):
+            names[_fingerprint(buffer)].append(name)
     found: list[str | None] = []
     for weight in weights:
         same = names.get(_fingerprint(weight)) or names.get(_fingerprint(weight.T))
@@ -93,6 +98,7 @@ def by_sublayer(names: Iterable[str], family: Family) -> Nodes:
         By sub-layer, in order, the paths of its linears.
     """
     kinds = {path: kind for kind in ("head", "neuron") for path in linear_paths(family, kind)}
+    kinds |= {f"{family.attention}.{name}": "head" for name in SPLIT_WEIGHTS}
     pattern = re.compile(rf"(?:.*\.)?{re.escape(family.layers)}\.(\d+)\.(.+)")
     found: Nodes = defaultdict(list)
     for name in names:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
 from leanformer.export.cpu import cpu, usable_threads
-from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, CompileError
+from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, CompileError, has_form
 from leanformer.measure.clock import FEWEST_ROUNDS, Times, interleave
 from leanformer.measure.field import Entrant, Field
 from leanformer.measure.memory import peak_mb
@@ -33,8 +33,7 @@ FEWEST_ASKED = 2  # one round has no spread, hence no interval
 LIMIT_S = 60.0  # of timing a batch size
 BASELINE = ("torch", "fp32")
 DECIMALS = 4  # of milliseconds, in the record
-EAGER = "eager-attention"
-Variant = tuple[str, str]
+Variant = tuple[str, str, str]  # runtime, precision, form
 Wanted = tuple[str, str, str, str]  # model, runtime, precision, form
 
 
@@ -132,9 +131,10 @@ def bench(
         calibration: Encoded training texts; needed where int8 for OpenVINO has to be made.
         limit_s: Seconds of timing a batch size; 60 by default.
         memory: Whether to measure the peak memory of each variant, in a process of its own.
-        variants: By model, exactly these (runtime, precision) instead of `runtimes` and `precisions`.
-        forms: Which of `leanformer.encoders.forms.FORMS` to measure, each in every runtime and precision; attention
-            written out is no form of torch, which has a precision for it ("fp32-eager").
+        variants: By model, exactly these (runtime, precision, form) instead of `runtimes`, `precisions`
+            and `forms`.
+        forms: Which of `leanformer.encoders.forms.FORMS` to measure, each in every runtime that has it (see
+            `leanformer.export.runtimes.has_form`) and precision.
 
     Returns:
         Rows in the order of batch sizes, models, forms, runtimes. A variant that torch.compile can not compile is
@@ -180,19 +180,15 @@ def _wanted(
         for number, name in enumerate(names)
         for form in dict.fromkeys((PLAIN, *forms))
         for runtime, precision in VARIANTS
-        if (runtime in runtimes and precision in precisions and form in forms and _has(runtime, form))
+        if (runtime in runtimes and precision in precisions and form in forms and has_form(runtime, form))
         or (number == 0 and (runtime, precision, form) == (*BASELINE, PLAIN))
     ]
-
-
-def _has(runtime: str, form: str) -> bool:
-    return runtime != "torch" or EAGER not in form
 
 
 def _given(models: Mapping[str, str | Path], variants: Mapping[str, Sequence[Variant]]) -> list[Wanted]:
     """List the variants that were asked for one by one, the baseline before them."""
     first = next(iter(models))
-    listed = [(name, *variant, PLAIN) for name in models for variant in variants.get(name, ())]
+    listed = [(name, *variant) for name in models for variant in variants.get(name, ())]
     return list(dict.fromkeys([(first, *BASELINE, PLAIN), *listed]))
 
 

@@ -32,7 +32,7 @@ class Term:
         now: The figure now.
         kept: Whether it does not.
         batch: Texts a batch, for a speed.
-        variant: Runtime and precision, for a speed.
+        variant: Runtime, precision and form, for a speed.
     """
 
     name: str
@@ -70,9 +70,9 @@ def compare(contract: Contract, now: Measured) -> list[Term]:
 
 
 def _speed_term(speed: Speed, now: Measured, share: float) -> Term:
-    wanted = (speed.batch, speed.runtime, speed.precision)
-    found = next((one for one in now.speeds if (one.batch, one.runtime, one.precision) == wanted), None)
+    wanted = (speed.batch, speed.variant)
+    found = next((one for one in now.speeds if (one.batch, one.variant) == wanted), None)
     if found is None:
-        raise ValueError(f"{speed.runtime} {speed.precision} at batch {speed.batch} was not measured")
-    least, variant = share * speed.low, f"{speed.runtime} {speed.precision}"
-    return Term("speed", speed.ratio, least, found.ratio, found.ratio >= least, speed.batch, variant)
+        raise ValueError(f"{speed.variant} at batch {speed.batch} was not measured")
+    least = share * speed.low
+    return Term("speed", speed.ratio, least, found.ratio, found.ratio >= least, speed.batch, speed.variant)

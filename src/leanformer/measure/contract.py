@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leanformer.encoders.forms import PLAIN
 from leanformer.errors import RunError
+from leanformer.measure.gain import variant_name
 
 CONTRACT_FILE = "contract.json"
 
@@ -40,6 +42,7 @@ class Speed:
         ratio: The speed-up.
         low: Lower end of its 95% interval.
         high: Upper end.
+        form: One of `leanformer.encoders.forms.FORMS`.
     """
 
     batch: int
@@ -48,6 +51,12 @@ class Speed:
     ratio: float
     low: float
     high: float
+    form: str = PLAIN
+
+    @property
+    def variant(self) -> str:
+        """The variant's name: runtime, precision, and the form where it is not plain."""
+        return variant_name(self.runtime, self.precision, self.form)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Contract:
         n: The number of these rows.
         flips: How many answers differ from the dense model's; None for regression, where all values do.
         size_mb: The size of the model folder's weights, in megabytes of 10^6 bytes; it may not change at all.
-        speeds: At each batch size the best variant and PyTorch fp32.
+        speeds: At each batch size the best variant and PyTorch fp32 in the plain form.
         machine: The facts of the machine.
         bounds: What a later check has to keep.
     """
@@ -106,20 +115,18 @@ def _speeds(rows: list[dict[str, Any]], gain: Mapping[str, Mapping[str, Any]]) -
     """Pick the best variant and PyTorch's at each batch size; often they are not the same."""
     found = []
     for batch, one in gain.items():
-        wanted = dict.fromkeys((one["best_compressed"], "torch fp32"))
-        own = {
-            f"{row['runtime']} {row['precision']}": row
-            for row in rows
-            if row["model"] == "compressed" and str(row["batch"]) == batch
-        }
-        found += [
+        wanted = dict.fromkeys((one["best_compressed"], variant_name("torch", "fp32")))
+        own = [
             Speed(
                 int(batch),
-                *name.split(" ", 1),
-                *(own[name][key] for key in ("ratio", "ratio_low", "ratio_high")),
+                *(row[key] for key in ("runtime", "precision", "ratio", "ratio_low", "ratio_high")),
+                row.get("form", PLAIN),
             )
-            for name in wanted
+            for row in rows
+            if row["model"] == "compressed" and str(row["batch"]) == batch
         ]
+        by_name = {speed.variant: speed for speed in own}
+        found += [by_name[name] for name in wanted]
     return found
 
 

@@ -43,7 +43,7 @@ def peak_mb(
         precision: One that the runtime has.
         threads: Threads of the runtime.
         batch: What is answered, int64 arrays of (batch, tokens).
-        form: Which of `leanformer.encoders.forms.FORMS`.
+        form: Which of `leanformer.encoders.forms.FORMS`; an exported file is taken in the form it has.
 
     Returns:
         Megabytes of 10^6 bytes; None, and a sentence for the user, where the process failed.
@@ -62,7 +62,7 @@ def peak_mb(
     if done.returncode == 0:
         return float(done.stdout.splitlines()[-1])  # libraries may have printed above
     last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-    say(f"the memory of {runtime} {precision} could not be measured: {last}")
+    say(f"the memory of {' '.join(filter(None, (runtime, precision, form)))} could not be measured: {last}")
     return None
 
 

@@ -72,10 +72,10 @@ def runtime_note(rows: list[dict[str, Any]], compressed_score: float) -> tuple[s
         compressed_score: The compressed model's fp32 score in [-1, 1].
 
     Returns:
-        One sentence ("" when only one runtime and precision was measured) and its tone: "mixed" when the
+        One sentence ("" when only one variant was measured) and its tone: "mixed" when the
         original alone does as well in a better runtime.
     """
-    if len({(row["runtime"], row["precision"]) for row in rows}) < 2:
+    if len({variant(row) for row in rows}) < 2:
         return "", "good"
     batch = min(row["batch"] for row in rows)
     here = [row for row in rows if row["batch"] == batch]
@@ -115,8 +115,8 @@ def _gain_sentence(batch: str, one: dict[str, Any]) -> str:
 
 
 def _variant_name(name: str) -> str:
-    runtime, _, precision = name.partition(" ")
-    return variant({"runtime": runtime, "precision": precision})
+    """Write the name of `leanformer.measure.gain.variant_name` for people."""
+    return variant(dict(zip(("runtime", "precision", "form"), name.split(" "), strict=False)))
 
 
 def gain_note(gain: dict[str, dict[str, Any]]) -> tuple[str, Tone]:
