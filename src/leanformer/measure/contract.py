@@ -118,9 +118,13 @@ def _speeds(rows: list[dict[str, Any]], gain: Mapping[str, Mapping[str, Any]]) -
         wanted = dict.fromkeys((one["best_compressed"], variant_name("torch", "fp32")))
         own = [
             Speed(
-                int(batch),
-                *(row[key] for key in ("runtime", "precision", "ratio", "ratio_low", "ratio_high")),
-                row.get("form", PLAIN),
+                batch=row["batch"],
+                runtime=row["runtime"],
+                precision=row["precision"],
+                ratio=row["ratio"],
+                low=row["ratio_low"],
+                high=row["ratio_high"],
+                form=row.get("form", PLAIN),
             )
             for row in rows
             if row["model"] == "compressed" and str(row["batch"]) == batch

@@ -151,7 +151,9 @@ def _view(table: Described) -> dict[str, Any]:
     def setting(row: Row) -> tuple[int, int, int]:
         return row["threads"], row["batch"], row["tokens"]
 
-    session: dict[str, Any] = table["sessions"][-1] if table["sessions"] else {"machine": {}, "created": "never"}
+    session: dict[str, Any] = (
+        table["sessions"][-1] if table["sessions"] else {"machine": {}, "created": "never"}
+    )
     machine, layers = session["machine"], table["subject"]["layers"]
     flags = ", ".join(machine.get("flags") or ["no known flag"])
     return {
