@@ -6,6 +6,7 @@ import pytest
 from leanformer.errors import DataError, ModelError
 from leanformer.export.cpu import Cpu
 from leanformer.export.exporters import export_onnx
+from leanformer.export.extras import require
 from leanformer.export.layout import artefact
 from leanformer.export.quantise import quantise_onnx, quantise_onnx_static, quantise_openvino
 from leanformer.export.runtimes import load_runner, predict_with
@@ -102,6 +103,7 @@ def int8_linears(path):
 
 def openvino_int8_weights(path):
     """By name, the weights of the linears that are bytes."""
+    require("openvino")  # without its telemetry
     import openvino
 
     found = {}

@@ -19,7 +19,8 @@ def test_a_small_example():
 
 
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=60), st.integers(1, 40))
-def test_sorting_never_computes_more(lengths, batch):
+def test_sorting_full_batches_never_computes_more(lengths, batch):
+    lengths = lengths * batch  # a last, shorter batch may cost more than sorting saves
     longest, given_order, sorted_ = padding(lengths, 64, [batch])
     assert longest.computed_tokens >= given_order.computed_tokens >= sorted_.computed_tokens >= sum(lengths)
     assert all(0 <= one.padding_share < 1 for one in (longest, given_order, sorted_))

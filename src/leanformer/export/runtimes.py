@@ -143,6 +143,7 @@ class OpenVinoRunner:
     name = "openvino"
 
     def __init__(self, path: Path, precision: str, threads: int) -> None:
+        require("openvino", "openvino")  # first: it keeps OpenVINO from reporting its use
         import openvino
 
         properties = {
