@@ -9,6 +9,7 @@ from leanformer import exports
 from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.saving import save_model
 from leanformer.errors import LeanformerError
+from leanformer.export import extras
 from leanformer.export.exporters import Exported
 from leanformer.export.layout import artefact_mb
 from leanformer.export.sensitivity import HeldOut
@@ -102,7 +103,7 @@ def test_what_can_not_work_is_refused(folder, int8, said, saved, tmp_path):
 
 def test_installed_asks_for_every_package(monkeypatch):
     assert exports.installed("onnx")
-    monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "nncf" else object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "nncf" else object())
     assert not exports.installed("openvino")
 
 

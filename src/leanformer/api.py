@@ -86,7 +86,7 @@ def compress(
     model: str | Path,
     data: str | Path | DataSpec,
     budget: Budget | None = None,
-    method: str = "ae-bert",
+    method: str = "auto",
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -100,7 +100,8 @@ def compress(
         model: A Hugging Face folder or hub id, with or without a task head.
         data: A folder, a file, a GLUE task or a hub id; or a `DataSpec` where columns, files or the metric have to
             be named.
-        budget: The constraints; half of the encoder's weights by default.
+        budget: The constraints. Without any, auto gives the best trade of score and speed, and the other
+            methods take half of the encoder's weights.
         method: One of `leanformer.methods.registry.METHODS`.
         seed: Same seed, same result.
         out: The run directory; by default a new temporary folder, which stays.

@@ -88,16 +88,16 @@ class Target:
     """Where the compressed model is served: what a time budget is about.
 
     Attributes:
-        runtime: "torch", "onnxruntime" or "openvino".
-        precision: "fp32", "bf16" or "int8".
+        runtime: "torch", "onnxruntime" or "openvino"; None where the method may choose.
+        precision: "fp32", "bf16" or "int8"; None where the method may choose.
         batch: Texts a batch.
 
     Raises:
         BudgetError: If the batch is empty.
     """
 
-    runtime: str = "torch"
-    precision: str = "fp32"
+    runtime: str | None = None
+    precision: str | None = None
     batch: int = 1
 
     def __post_init__(self) -> None:
@@ -105,6 +105,16 @@ class Target:
         if self.batch < 1:
             raise BudgetError(f"--target-batch {self.batch} can not be timed: give 1 or more")
 
+    @property
+    def variant(self) -> tuple[str, str]:
+        """Runtime and precision; PyTorch and float32 where nothing is chosen."""
+        return self.runtime or "torch", self.precision or "fp32"
+
+    def or_torch(self) -> Target:
+        """Return the target with PyTorch and float32 where nothing is chosen."""
+        runtime, precision = self.variant
+        return replace(self, runtime=runtime, precision=precision)
+
     def words(self) -> str:
         """Return the target for people, for example "onnxruntime int8, batch 8"."""
-        return f"{self.runtime} {self.precision}, batch {self.batch}"
+        return f"{self.runtime or 'any runtime'} {self.precision or ''}".rstrip() + f", batch {self.batch}"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leanformer.budget import Budget, Target
 from leanformer.errors import BudgetError
 from leanformer.progress import say
 from leanformer.run import Facts
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
     from leanformer.job import Job
     from leanformer.methods.pace import Pace
-    from leanformer.methods.problem import Problem
+    from leanformer.methods.problem import Problem, Serving
     from leanformer.pipeline import Material
     from leanformer.search.pricing import Price
 
@@ -43,7 +47,7 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     from leanformer.measure.latency.measuring import Wanted, measure_table
     from leanformer.measure.latency.table import Setting
 
-    target = (job.target.runtime, job.target.precision)
+    target = job.target.variant
     if target not in VARIANTS:
         known = ", ".join(f"{name} {kind}" for name, kind in VARIANTS)
         raise BudgetError(f"a model can not be served in {' '.join(target)}: choose the target among {known}")
@@ -99,16 +103,70 @@ def pace_of(job: Job, material: Material, dense: PreTrainedModel) -> Pace | None
     Returns:
         The pace; None where the budget does not ask for time.
     """
+    return None if material.price is None else _pace(job, material.problem, dense, material.price)
+
+
+def _pace(job: Job, problem: Problem, dense: PreTrainedModel, price: Price) -> Pace:
     from leanformer.measure.stopwatch import Stopwatch
     from leanformer.methods.pace import Pace
 
-    if material.price is None:
-        return None
-    problem = material.problem
     clock = Stopwatch(
         dense, problem.tokenizer, problem.held_out, problem.train, job.target, job.threads, job.seed
     )
-    return Pace(job.budget, material.price, clock)
+    return Pace(job.budget, price, clock)
+
+
+def serving_of(job: Job, problem: Problem, dense: PreTrainedModel) -> Serving:
+    """Return how a method that measures speed itself does so.
+
+    Args:
+        job: Target, threads and model.
+        problem: The rows.
+        dense: The dense model that candidates are timed beside.
+
+    Returns:
+        The target, and what makes paces for budgets and targets of the method's choice.
+    """
+    from leanformer.methods.problem import Serving
+
+    def pace(budget: Budget, target: Target, noted: Path) -> Pace:
+        asked = replace(job, budget=budget, target=target)
+        if not noted.is_file():  # a resumed run reckons with what it reckoned with before
+            facts = json.dumps(price_facts(asked, replace(problem, teacher=dense)))
+            partial = noted.with_suffix(".partial")
+            partial.write_text(facts, encoding="utf-8")
+            os.replace(partial, noted)
+        price = price_from(json.loads(noted.read_text(encoding="utf-8")))
+        if price is None:
+            raise BudgetError(f"{budget.words()} is no budget of time: give --speedup or --latency-ms")
+        return _pace(asked, problem, dense, price)
+
+    return Serving(job.target, job.threads, pace)
+
+
+def check_reachable(job: Job, dense: PreTrainedModel, price: Price | None) -> None:
+    """Refuse a budget that can not be reached, before anything is computed.
+
+    Args:
+        job: The budget and the method. auto finds out by itself what time it can save.
+        dense: The dense model.
+        price: What time costs, where it is known.
+
+    Raises:
+        BudgetError: If the budget can not be reached; the sentence names the nearest that can.
+    """
+    from leanformer.encoders.view import EncoderView
+    from leanformer.job import AUTO
+    from leanformer.search.pricing import budgeted_space, check_size
+
+    view, budget = EncoderView(dense), job.budget
+    if job.method != AUTO:
+        budgeted_space(view, budget, job.granularity, price)
+        return
+    if budget.pruning_ratio is not None:
+        budgeted_space(view, Budget(budget.pruning_ratio), job.granularity)
+    if budget.size_mb is not None:
+        check_size(view, budget.size_mb, quantised=job.target.precision in ("int8", None))
 
 
 def typical_tokens(problem: Problem, batch: int) -> int:

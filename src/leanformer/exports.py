@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import LeanformerError
 from leanformer.export.exporters import Exported, export_onnx, export_openvino, remove_int8
-from leanformer.export.extras import PACKAGES
+from leanformer.export.extras import has_runtime
 from leanformer.export.layout import FOLDERS
 from leanformer.export.loading import load_classifier
 from leanformer.export.parity import max_difference
@@ -56,12 +55,17 @@ class Examples:
 
 def installed(folder: str) -> bool:
     """Whether the packages behind "onnx" or "openvino" are installed; nothing is imported."""
-    packages = PACKAGES["onnx" if folder == "onnx" else "openvino"]
-    return all(find_spec(package) is not None for package in packages)
+    return has_runtime(RUNTIME_OF[folder])
 
 
 def write_exports(
-    model: Path, out: Path, folder: str, int8: bool, examples: Examples | None, form: str = PLAIN
+    model: Path,
+    out: Path,
+    folder: str,
+    int8: bool,
+    examples: Examples | None,
+    form: str = PLAIN,
+    max_drop_points: float = FALLEN_POINTS,
 ) -> list[dict[str, Any]]:
     """Write a model for one runtime, in fp32 and where wanted in int8.
 
@@ -72,12 +76,13 @@ def write_exports(
         int8: Whether to quantise too.
         examples: Rows to measure scores on; int8 needs them, fp32 is proven on a few sentences without.
         form: One of `leanformer.encoders.forms.FORMS`.
+        max_drop_points: What int8 may lose on the calibration rows.
 
     Returns:
         One dictionary a variant: runtime, precision, form, path under `out`, size_mb, score (None without
         examples), max_difference (largest difference of a logit from PyTorch), accepted; int8 also: note,
-        float_sublayers ([layer, "head" or "neuron"] each). Where int8 scores more than one point below PyTorch on
-        the calibration rows, sub-layers return to float until it does not; where that never holds, the file is
+        float_sublayers ([layer, "head" or "neuron"] each). Where int8 loses more than it may on the calibration rows,
+        sub-layers return to float until it does not; where that never holds, the file is
         removed again and the row, not accepted, is of plain int8.
 
     Raises:
@@ -105,15 +110,17 @@ def write_exports(
         "max_difference": written.max_difference,
         "accepted": True,
     }
-    return [fp32, _int8(model, out, folder, examples, form)] if int8 and examples else [fp32]
+    return [fp32, _int8(model, out, folder, examples, form, max_drop_points)] if int8 and examples else [fp32]
 
 
-def _int8(model: Path, out: Path, folder: str, examples: Examples, form: str) -> dict[str, Any]:
+def _int8(
+    model: Path, out: Path, folder: str, examples: Examples, form: str, max_drop_points: float
+) -> dict[str, Any]:
     """Quantise what was written as far as its score holds; where it does not, measure plain int8 and remove it."""
     runtime, rows, tokenizer = RUNTIME_OF[folder], examples.calibration, examples.tokenizer
     torch_model, _ = load_classifier(model)
     reference = predict(torch_model, rows, tokenizer)
-    held_out = HeldOut(rows, tokenizer, examples.task.metric, reference, FALLEN_POINTS)
+    held_out = HeldOut(rows, tokenizer, examples.task.metric, reference, max_drop_points)
     quantiser = _quantiser(out, folder, examples, form)
     kept = False
     try:

@@ -18,6 +18,7 @@ from leanformer.tasks.load import DataSpec
 
 LARGEST_SEED = 2**32 - 1  # of NumPy's generator
 RUNTIME_FOLDERS = ("onnx", "openvino")
+AUTO = "auto"  # the method that may choose runtime and budget itself
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
 _NO_FLAG = ("model", "data", "budget", "target", "exports")
 _HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
@@ -30,7 +31,7 @@ class Job:
     Attributes:
         model: A Hugging Face folder or hub id.
         data: The task data.
-        budget: What has to go; half of the encoder where nothing is limited.
+        budget: What has to go. Where nothing is limited, auto gives the best trade, others take half of the encoder.
         method: A name that `leanformer methods` lists.
         granularity: What is removed: "unit" (heads and FFN neurons) or "weight".
         seed: Same seed, same result.
@@ -47,7 +48,7 @@ class Job:
     model: str
     data: DataSpec
     budget: Budget = field(default_factory=Budget)
-    method: str = "ae-bert"
+    method: str = AUTO
     granularity: str = "unit"
     seed: int = 0
     threads: int = field(default_factory=usable_threads)
@@ -62,7 +63,9 @@ class Job:
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
         check_limits(self.threads, self.max_tokens)
-        object.__setattr__(self, "budget", self.budget.or_half())
+        if self.method != AUTO:
+            object.__setattr__(self, "budget", self.budget.or_half())
+            object.__setattr__(self, "target", self.target.or_torch())
         if not 0 <= self.seed <= LARGEST_SEED:
             raise RunError(f"the seed {self.seed} lies outside 0 to {LARGEST_SEED}: give another --seed")
         if unknown := set(self.exports) - set(RUNTIME_FOLDERS):
@@ -121,8 +124,9 @@ class Job:
             parts += _flag("data" if name == "source" else name, value)
         for name, value in asdict(self.budget).items():
             parts += _flag("max_drop" if name == "max_drop_points" else name, value)
+        usual = Target() if self.method == AUTO else Target().or_torch()
         for name, value in asdict(self.target).items():
-            parts += [] if value == getattr(Target(), name) else _flag(f"target_{name}", value)
+            parts += [] if value == getattr(usual, name) else _flag(f"target_{name}", value)
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanformer.costing import pace_of, price_facts, price_from
+from leanformer.costing import check_reachable, pace_of, price_facts, price_from, serving_of
 from leanformer.errors import RunError
-from leanformer.job import Job
+from leanformer.job import AUTO, Job
 from leanformer.methods.registry import find_method
 from leanformer.progress import say
 from leanformer.record import layer_facts, result_of, write_record
@@ -33,6 +33,8 @@ HELD_OUT_ROWS = 512
 HELD_OUT_SHARE = 0.1
 COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two int8; two training checkpoints
 TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
+
+SERVED_KEYS = ("runtime", "precision", "form")
 
 DATA_STAGE = "data"
 PRICE_STAGE = "latency table"
@@ -114,13 +116,18 @@ def _do(run: Run, material: Material) -> None:
     teaching = _fine_tune_teacher(run, material)
     processes.wait_for_leader()
     dense = _saved(run.artefact("teacher"), material)
-    problem = replace(material.problem, teacher=dense, pace=pace_of(run.job, material, dense))
+    problem = replace(
+        material.problem,
+        teacher=dense,
+        pace=pace_of(run.job, material, dense),
+        serving=serving_of(run.job, material.problem, dense),
+    )
     compression = run.stage(COMPRESS_STAGE, lambda target: _compress(run.job, problem, target), "model")
     processes.end_followers()
     _use_threads(run.job.threads)
     _clear_scratch(run)
     small = _saved(run.artefact("model"), material)
-    proof = prove(run, dense, small, material.examples, material.test)
+    proof = prove(run, dense, small, material.examples, material.test, compression.get("serve"))
     run.stage(
         REPORT_STAGE, lambda _: write_record(run, result_of(run, problem.task, teaching, compression, proof))
     )
@@ -130,10 +137,8 @@ def _prepare(run: Run, engine: Engine) -> Material:
     """Load and encode everything, and refuse what can not work before anything is computed."""
     from transformers import set_seed
 
-    from leanformer.encoders.view import EncoderView
     from leanformer.exports import Examples
     from leanformer.methods.problem import Problem
-    from leanformer.search.pricing import budgeted_space
     from leanformer.tasks.encode import encode
     from leanformer.tasks.heads import load_model
     from leanformer.tasks.load import load_data
@@ -166,11 +171,10 @@ def _prepare(run: Run, engine: Engine) -> Material:
         engine=engine,
     )
     noted = run.finished(PRICE_STAGE)
-    facts = price_facts(job, problem) if noted is None else noted
+    known = {} if job.method == AUTO else noted  # auto measures when it needs to
+    facts = price_facts(job, problem) if known is None else known
     price = price_from(facts)
-    budgeted_space(
-        EncoderView(model), job.budget, job.granularity, price
-    )  # raises when it can not be reached
+    check_reachable(job, model, price)
     if price is not None:
         run.stage(PRICE_STAGE, lambda _: facts)
     run.require_disk(_needed_mb(problem, encoded["train"]))
@@ -286,6 +290,8 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
         "layers": layer_facts(view, found.masks),
         "search": found.search,
         "training": found.training,
+        "ladder": found.ladder,
+        "serve": None if found.serve is None else dict(zip(SERVED_KEYS, found.serve, strict=True)),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from leanformer.measure.machine import machine
 from leanformer.measure.statistics import paired_drop
 from leanformer.progress import say
 from leanformer.record import model_facts, speed_facts
-from leanformer.report.runtimes import kept_rows
+from leanformer.report.runtimes import FALLEN_POINTS, kept_rows
 from leanformer.run import Facts, Run
 from leanformer.structure.cost import size_mb
 from leanformer.tasks.predict import predict, score_logits
@@ -37,7 +38,12 @@ QUICK_ROUNDS, QUICK_LIMIT_S = 6, 5.0
 
 
 def prove(
-    run: Run, dense: PreTrainedModel, small: PreTrainedModel, examples: Examples, test: Dataset | None
+    run: Run,
+    dense: PreTrainedModel,
+    small: PreTrainedModel,
+    examples: Examples,
+    test: Dataset | None,
+    serve: Facts | None = None,
 ) -> Facts:
     """Measure the compressed model of a run beside the dense one.
 
@@ -47,13 +53,15 @@ def prove(
         small: The compressed one.
         examples: Validation rows, read here for the first time, and training rows for calibration.
         test: Further labelled rows, where there are any.
+        serve: In which runtime, precision and form the method wants its model to be served, where it says so.
 
     Returns:
         Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, gain, machine.
     """
     scores = run.stage(SCORE_STAGE, lambda _: _scores(run, dense, small, examples, test))
-    exports = [row for folder in run.job.exports for row in _exports(run, folder, examples)]
-    speed = run.stage(SPEED_STAGE, lambda _: _speed(run, examples, exports))
+    forms = list(dict.fromkeys([PLAIN, *([serve["form"]] if serve else [])]))
+    exports = [row for folder in run.job.exports for row in _exports(run, folder, examples, forms)]
+    speed = run.stage(SPEED_STAGE, lambda _: _speed(run, examples, exports, forms))
     return {**scores, "exports": exports, **speed}
 
 
@@ -93,7 +101,7 @@ def _on_test(
     return {"n": len(test), "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
 
 
-def _exports(run: Run, folder: str, examples: Examples) -> list[dict[str, Any]]:
+def _exports(run: Run, folder: str, examples: Examples, forms: Sequence[str]) -> list[dict[str, Any]]:
     """Export to one runtime; a runtime that is not installed is said, not silently left out."""
     if not installed(folder):
         say(f'no {EXPORT_STAGES[folder]} export: install it with pip install "leanformer[{folder}]"')
@@ -101,7 +109,10 @@ def _exports(run: Run, folder: str, examples: Examples) -> list[dict[str, Any]]:
     model = run.artefact("model")
 
     def work(_: Path) -> Facts:
-        return {"rows": write_exports(model, run.folder, folder, int8=True, examples=examples)}
+        bound = run.job.budget.max_drop_points
+        most = FALLEN_POINTS if bound is None else bound
+        written = [write_exports(model, run.folder, folder, True, examples, form, most) for form in forms]
+        return {"rows": [row for rows in written for row in rows]}
 
     rows: list[dict[str, Any]] = run.stage(EXPORT_STAGES[folder], work)["rows"]
     return rows
@@ -113,7 +124,7 @@ def _batches(run: Run, examples: Examples) -> list[int]:
     return [size for size in sizes if size <= len(examples.validation)]
 
 
-def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts:
+def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]], forms: Sequence[str]) -> Facts:
     runtimes = ["torch", *dict.fromkeys(row["runtime"] for row in exports)]
     rows = bench(
         {"dense": run.artefact("teacher"), "compressed": run.artefact("model")},
@@ -128,6 +139,7 @@ def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]]) -> Facts
         artefacts={"compressed": run.folder},
         calibration=examples.calibration,
         limit_s=QUICK_LIMIT_S if run.job.quick else None,
+        forms=forms,
     )
     for row in exports:
         if not row["accepted"]:

@@ -129,6 +129,7 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         "door": compress["door"],
         "search": compress["search"],
         "training": training,
+        **{key: compress[key] for key in ("ladder", "serve") if compress.get(key) is not None},
         **proof,
         "stages": run.stages(),
     }
@@ -146,7 +147,7 @@ def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
         The target's fields, and under "limits" one dictionary a constraint: `name`, `asked`, `measured` (None where
         the target was not timed) and `met`.
     """
-    target = asdict(job.target)
+    target = {**asdict(job.target), **(compress.get("serve") or {})}
     served = {"model": "compressed", "form": PLAIN, **target}
     row: Facts = next(
         (row for row in proof["bench"] if all(row.get(key, PLAIN) == value for key, value in served.items())),
@@ -156,7 +157,7 @@ def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
         "pruning_ratio": compress["pruning_ratio_reached"],
         "speedup": row.get("ratio"),
         "latency_ms": row.get("latency_ms"),
-        "size_mb": proof["compressed"]["size_mb"],
+        "size_mb": row.get("size_mb") if compress.get("serve") else proof["compressed"]["size_mb"],
         "max_drop_points": proof["drop_points"],
     }
     at_least = {"pruning_ratio": TOLERANCE, "speedup": 0.0}  # the others are upper bounds

@@ -45,19 +45,22 @@ def compress(
         "leanformer-run"
     ),
     pruning_ratio: Annotated[
-        float | None, _budget("Share of the encoder's weights to remove.", "0.5, where nothing is limited")
+        float | None,
+        _budget(
+            "Share of the encoder's weights to remove.", "0.5, where nothing is limited and a method is named"
+        ),
     ] = None,
     speedup: Annotated[float | None, _budget("Times faster than the dense model in PyTorch.")] = None,
     latency_ms: Annotated[float | None, _budget("Most milliseconds of a batch on the target.")] = None,
     size_mb: Annotated[float | None, _budget("Most megabytes of the float32 weights.")] = None,
     max_drop: Annotated[float | None, _budget("Most points of score that may be lost.")] = None,
     target_runtime: Annotated[
-        str | None, _budget("Where it is served: torch, onnxruntime or openvino.", "torch")
+        str | None, _budget("Where it is served: torch, onnxruntime or openvino.", "the fastest")
     ] = None,
-    target_precision: Annotated[str | None, _budget("fp32, bf16 or int8.", "fp32")] = None,
+    target_precision: Annotated[str | None, _budget("fp32, bf16 or int8.", "the fastest")] = None,
     target_batch: Annotated[int | None, _budget("Texts a batch.", "1")] = None,
     method: Annotated[
-        str | None, typer.Option(help="One that leanformer methods lists.", show_default="ae-bert")
+        str | None, typer.Option(help="One that leanformer methods lists.", show_default="auto")
     ] = None,
     granularity: Annotated[
         str | None,

@@ -63,4 +63,5 @@ def _job(out: Path, quick: bool, settings: dict[str, Any]) -> Job:
     from leanformer.tasks.load import DataSpec
 
     given = {name: value for name, value in settings.items() if value is not None}
-    return Job(str(model_folder()), DataSpec(str(out.resolve() / "data" / TASK)), quick=quick, **given)
+    data = DataSpec(str(out.resolve() / "data" / TASK))
+    return Job(str(model_folder()), data, method="ae-bert", quick=quick, **given)

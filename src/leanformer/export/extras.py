@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Literal
 
 from leanformer.errors import LeanformerError
@@ -16,6 +17,15 @@ PACKAGES: dict[Extra, tuple[str, ...]] = {
     "openvino": ("openvino", "nncf"),
     "ray": ("ray",),
 }
+
+
+# By runtime, the extra that brings it; PyTorch is always there.
+EXTRA_OF: dict[str, Extra] = {"onnxruntime": "onnx", "openvino": "openvino"}
+
+
+def has_runtime(runtime: str) -> bool:
+    """Whether the packages behind a runtime are installed, those that quantise for it too; nothing is imported."""
+    return runtime not in EXTRA_OF or all(find_spec(name) is not None for name in PACKAGES[EXTRA_OF[runtime]])
 
 
 def require(extra: Extra, *packages: str) -> None:

@@ -90,7 +90,7 @@ class Stopwatch:
         }
 
     def _runner(self, model: PreTrainedModel, folder: Path) -> Runner:
-        runtime, precision = self.target.runtime, self.target.precision
+        runtime, precision = self.target.variant
         if runtime == "torch":
             return load_runner(model, runtime, precision, self.threads)
         save_model(model, self.tokenizer, folder / "model")

@@ -88,17 +88,31 @@ class Searched:
     prepared_seconds: float
 
 
+Found = tuple[Searched, Candidate, list[Heat]]
+"""A search, its winner, and what the clock said of the finalists under a budget of time."""
+
+
 def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
-    found, winner, heats = _winner(problem, evolved)
+    found, winner, heats = winner_of(problem, evolved)
     realiser = found.judge.realiser
     small = recovered(problem, realiser.build(winner, START), realiser.masks(winner))
     return replace(small, search=record(found, winner, heats))
 
 
-def _winner(problem: Problem, evolved: bool) -> tuple[Searched, Candidate, list[Heat]]:
+def winner_of(problem: Problem, evolved: bool = True) -> Found:
     """Return the search's winner; under a budget of time, the best of its finalists that the clock passes.
 
     Where none is fast enough, the table foretold too little: the search is made again and asks for less time.
+
+    Args:
+        problem: What to compress, and how far.
+        evolved: Whether candidates evolve, or are random as in the paper.
+
+    Returns:
+        The search (the last one), the winner, and what the clock said of the finalists.
+
+    Raises:
+        BudgetError: If the budget can not be met.
     """
     found = _searched(problem, evolved)
     if problem.pace is None:
@@ -168,7 +182,8 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
     else:  # what is least by this measure is the global allocation itself
         scores, errors = magnitudes, level_errors(space, lambda key: squares_lost(magnitudes[key]))
     journal = shared_journal(
-        problem.folder / "journal.log", f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}"
+        problem.journal or problem.folder / "journal.log",
+        f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}",
     )
     stream = dense_stream(problem.teacher, plan, moments)
     realiser = Realiser(problem.teacher, space, scores, moments, stream)

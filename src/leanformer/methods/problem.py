@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanformer.budget import Budget
+from leanformer.budget import Budget, Target
 from leanformer.search.engines import Engine, InProcess
 
 if TYPE_CHECKING:
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
     from leanformer.methods.pace import Pace
     from leanformer.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a method needs that measures speed itself.
+
+    Attributes:
+        target: Batch size, and where the user fixed them, runtime and precision.
+        threads: Processor threads of every runtime.
+        pace: Returns what a budget of time means on a target: the latency table is looked up, or measured and noted
+            in the given file.
+    """
+
+    target: Target
+    threads: int
+    pace: Callable[[Budget, Target, Path], Pace]
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,9 @@ class Problem:
         cache: Where the teacher's outputs on the training rows are kept; in `folder` by default. Several problems
             with the same teacher and rows may share it.
         engine: Who measures candidates; it does not change what is found.
+        serving: How speed is measured, for methods that do so.
+        journal: Where a search notes what it measured; `journal.log` in `folder` by default.
+        judges_trained: Whether trained models are judged on the held-out rows, so that no training may read them.
     """
 
     teacher: PreTrainedModel
@@ -54,6 +74,9 @@ class Problem:
     pace: Pace | None = None
     cache: Path | None = None
     engine: Engine = field(default_factory=InProcess)
+    serving: Serving | None = None
+    journal: Path | None = None
+    judges_trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +88,13 @@ class Compressed:
         masks: What was kept, by (layer, kind): 1 keeps, 0 removes.
         search: The "search" facts of result.json; None where the method does not search.
         training: The "training" facts of result.json: recovery_seconds, epochs, curve.
+        ladder: The "ladder" facts of result.json; None where the method climbs none.
+        serve: Runtime, precision and form in which the model is to be served, where the method has measured that.
     """
 
     model: PreTrainedModel
     masks: dict[tuple[int, str], Tensor]
     search: dict[str, Any] | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    ladder: dict[str, Any] | None = None
+    serve: tuple[str, str, str] | None = None

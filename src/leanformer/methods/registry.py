@@ -58,6 +58,15 @@ _DISTILLED = "distilled from the dense model"
 
 _ALL = (
     Method(
+        name="auto",
+        paper="none: the cheapest of the project's own steps that meets the budget, each measured",
+        year=2026,
+        granularities=("unit",),
+        removes="nothing where a runtime or int8 will do; else what AE-BERT finds, without or with training",
+        trains="only where no cheaper step meets the budget",
+        entry="leanformer.methods.auto:run",
+    ),
+    Method(
         name="ae-bert",
         paper=_AE_BERT_PAPER,
         year=2022,
@@ -124,7 +133,10 @@ def find_method(name: str, granularity: str) -> Method:
         raise BudgetError(f"there is no method '{name}': choose one of {', '.join(METHODS)}")
     method = METHODS[name]
     if granularity not in method.granularities:
+        others = ", ".join(one.name for one in _ALL if granularity in one.granularities)
+        another = f", or another method: {others}" if others else ""
         raise BudgetError(
             f"{name} does not work at granularity '{granularity}': choose one of {', '.join(method.granularities)}"
+            + another
         )
     return method

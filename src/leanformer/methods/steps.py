@@ -69,7 +69,8 @@ def magnitude_scores(view: EncoderView, granularity: str) -> Scores:
 def all_training_rows(problem: Problem) -> Dataset:
     """Return the training rows with the held-out ones behind them.
 
-    Recovery reads both: the search is over then, and nothing that is reported was read from them.
+    Recovery reads both: the search is over then, and nothing that is reported was read from them. Where trained
+    models are still to be judged, the held-out rows are left out.
 
     Args:
         problem: The rows.
@@ -77,6 +78,8 @@ def all_training_rows(problem: Problem) -> Dataset:
     Returns:
         The rows; position i of `problem.train` is position i here.
     """
+    if problem.judges_trained:
+        return problem.train
     return concatenate_datasets([problem.train, problem.held_out])
 
 
@@ -234,6 +237,6 @@ def recovery_config(problem: Problem, lost: float) -> TrainingConfig:
     Returns:
         The recipe.
     """
-    rows = len(problem.train) + len(problem.held_out)
+    rows = len(all_training_rows(problem))
     width = problem.teacher.config.hidden_size
     return TrainingConfig.for_recovery(rows, lost, problem.quick, problem.seed, width)

@@ -12,7 +12,8 @@ from leanformer.search.costs import Limit
 from leanformer.search.realise import unit_groups, weight_groups
 from leanformer.search.space import TOLERANCE, Group, Space
 from leanformer.search.timed import timed_groups
-from leanformer.structure.cost import BYTES_PER_MB, size_mb
+from leanformer.structure.cost import BYTES_PER_MB
+from leanformer.structure.cost import size_mb as _megabytes
 
 if TYPE_CHECKING:
     from leanformer.encoders.view import EncoderView
@@ -74,6 +75,27 @@ def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: P
     return _timed_space(view, groups, price, limits)
 
 
+def check_size(view: EncoderView, size_mb: float, quantised: bool) -> None:
+    """Refuse a size that pruning can not reach.
+
+    Args:
+        view: The dense encoder.
+        size_mb: The most that the model may have.
+        quantised: Whether a byte a weight will do.
+
+    Raises:
+        BudgetError: If what can not be pruned is larger.
+    """
+    prunable = view.prunable_weights() * BYTES_A_WEIGHT / BYTES_PER_MB
+    rest = _megabytes(view.model) - prunable
+    least = (rest + LEAST_LEFT * prunable) / (BYTES_A_WEIGHT if quantised else 1)
+    if size_mb < least:
+        raise BudgetError(
+            f"{size_mb:g} MB can not be reached: embeddings and what else is not pruned take "
+            f"{least:.3g} MB{' in int8' if quantised else ''}; the nearest is --size-mb {least + 0.05:.1f}"
+        )
+
+
 def _timed_space(
     view: EncoderView, groups: tuple[Group, ...], price: Price, limits: tuple[Limit, ...]
 ) -> Space:
@@ -106,7 +128,7 @@ def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
     """Return the pruning ratio that ratio and megabytes ask for together; None where neither is limited."""
     asked = [] if budget.pruning_ratio is None else [budget.pruning_ratio]
     if budget.size_mb is not None:
-        dense_mb, weights = size_mb(view.model), view.prunable_weights()
+        dense_mb, weights = _megabytes(view.model), view.prunable_weights()
         prunable_mb = weights * BYTES_A_WEIGHT / BYTES_PER_MB
         needed = (dense_mb - budget.size_mb) / prunable_mb
         if needed >= 1.0 - LEAST_LEFT:

@@ -14,7 +14,7 @@ import torch
 
 from leanformer.errors import LatencyError
 from leanformer.export.cpu import cpu, usable_threads
-from leanformer.export.extras import PACKAGES, Extra, require
+from leanformer.export.extras import EXTRA_OF, has_runtime, require
 from leanformer.export.loading import load_config
 from leanformer.export.runtimes import VARIANTS, Runner
 from leanformer.measure.clock import FEWEST_ROUNDS, interleave
@@ -36,7 +36,6 @@ USUAL_PRECISIONS = ("fp32", "bf16", "int8")
 ROUNDS = 12
 CALLS = 3  # a round
 LIMIT_S = 4.0  # of timing one probe in one setting; slow machines get fewer rounds
-EXTRA_OF: dict[str, Extra] = {"onnxruntime": "onnx", "openvino": "openvino"}
 Variant = tuple[str, str]
 
 
@@ -111,7 +110,7 @@ def choose_variants(runtimes: Sequence[str], precisions: Sequence[str]) -> list[
     chosen = [
         (runtime, precision)
         for runtime, precision in VARIANTS
-        if (runtime in runtimes if runtimes else _installed(runtime)) and precision in (precisions or usual)
+        if (runtime in runtimes if runtimes else has_runtime(runtime)) and precision in (precisions or usual)
     ]
     if not chosen:
         raise LatencyError(
@@ -119,12 +118,6 @@ def choose_variants(runtimes: Sequence[str], precisions: Sequence[str]) -> list[
             "runtime or precision"
         )
     return chosen
-
-
-def _installed(runtime: str) -> bool:
-    from importlib.util import find_spec
-
-    return runtime not in EXTRA_OF or all(find_spec(name) for name in PACKAGES[EXTRA_OF[runtime]])
 
 
 def measure_table(source: str | Path, wanted: Wanted) -> tuple[Table, int]:

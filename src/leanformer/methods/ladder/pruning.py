@@ -1,0 +1,174 @@
+"""The rungs that prune: what each is asked for, and one search for all that ask the same."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from leanformer.budget import Budget, Target
+from leanformer.encoders.forms import PLAIN
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
+from leanformer.export.cpu import cpu
+from leanformer.measure.bench import BASELINE, Variant
+from leanformer.methods.ae_bert import Found, record, winner_of
+from leanformer.methods.ladder.ascent import Ascent, Built
+from leanformer.methods.ladder.rungs import Rung
+from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.steps import quantisation_aware, recovered
+from leanformer.search.realise import START
+from leanformer.structure.cost import pruning_ratio
+
+MARGIN = 1.02  # of what pruning asks for: the clock has the last word, and it is noisy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What pruning is asked for.
+
+    Attributes:
+        budget: The limits, of time on the target and of weights.
+        target: What time is counted in.
+        words: For people.
+    """
+
+    budget: Budget
+    target: Target
+    words: str
+
+
+def faster(ascent: Ascent, factor: float) -> Asked:
+    """Ask for a model so many times faster than the dense one at its best."""
+    best = _plain_ratio(ascent)
+    words = f"{factor:.3g} times as fast as the dense model at its best"
+    return Asked(Budget(speedup=factor * best), _target(ascent), words)
+
+
+def asked_of(ascent: Ascent) -> Asked:
+    """Translate the user's limits to what pruning understands: speed in the plain form, megabytes of float32."""
+    budget, sound = ascent.goal.budget, ascent.sound()
+    speedup = ascent.goal.needed_ratio(ascent.dense_ms)
+    if speedup is not None and sound:
+        speedup *= MARGIN * _plain_ratio(ascent) / sound[0].ratio
+        speedup = speedup if speedup > 1.0 else None
+    size_mb = budget.size_mb
+    if size_mb is not None and sound:
+        float_mb = max(step.size_mb for step in sound)
+        size_mb *= float_mb / min(step.size_mb for step in sound)
+    limits = Budget(budget.pruning_ratio, speedup, None, size_mb, budget.max_drop_points)
+    return Asked(limits, _target(ascent), budget.words())
+
+
+def repaired(ascent: Ascent, asked: Asked) -> Rung:
+    """Search under the budget, slice, re-fit what is left in closed form; no training."""
+    words = f"pruned and repaired without training, {asked.words}"
+
+    def build(home: Path) -> Built:
+        found, winner, _ = searched = _search(ascent, asked)
+        model = found.judge.realiser.build(winner, "in sequence")
+        return _built(ascent, searched, Compressed(model, found.judge.realiser.masks(winner)))
+
+    return _guarded(ascent, "repair", words, build)
+
+
+def distilled(ascent: Ascent, asked: Asked) -> Rung:
+    """Search under the budget, slice, distil: AE-BERT. Int8 that loses too much then is trained for."""
+    words = f"pruned and distilled, {asked.words}"
+
+    def build(home: Path) -> Built:
+        found, winner, _ = searched = _search(ascent, asked)
+        realiser = found.judge.realiser
+        small = recovered(_in(ascent, home), realiser.build(winner, START), realiser.masks(winner))
+        return _built(ascent, searched, small)
+
+    rung = _guarded(ascent, "ae-bert", words, build)
+    home = ascent.home(len(ascent.rungs) - 1)
+    if rung.steps and not is_sound(rung) and ascent.board.holds(home):
+        return distilled_for_int8(ascent, ascent.built(len(ascent.rungs) - 1))
+    return rung
+
+
+def layers(ascent: Ascent, asked: Asked) -> Rung:
+    """Keep the first layers whole and drop the last ones, as far as the budget asks; distil."""
+    words = f"the last layers dropped, distilled, {asked.words}"
+
+    def build(home: Path) -> Built:
+        realiser = _search(ascent, asked)[0].judge.realiser
+        space, count = realiser.space, EncoderView(ascent.problem.teacher).n_layers
+        kept = round(count * (1.0 - space.pruning_ratio))
+        candidate = space.project(np.array([float(group.layer < kept) for group in space.groups]))
+        small = recovered(_in(ascent, home), realiser.build(candidate, START), realiser.masks(candidate))
+        ratio = pruning_ratio(EncoderView(ascent.problem.teacher), small.masks)
+        return Built(small.model, small.masks, ratio, {"training": small.training})
+
+    return _guarded(ascent, "layers", words, build)
+
+
+def distilled_for_int8(ascent: Ascent, built: Built, variants: Sequence[Variant] | None = None) -> Rung:
+    """Train a model with the rounding errors of int8 in force, dense (a copy) or pruned."""
+    bits = 7 if cpu().saturates_int8 else 8
+
+    def build(home: Path) -> Built:
+        small = quantisation_aware(_in(ascent, home), built.model, built.masks, bits)
+        facts = {**built.facts, "training": small.training}
+        return replace(built, model=small.model, facts=facts)
+
+    words = "distilled with the rounding errors of int8 in force"
+    return ascent.model_rung("trained for int8", words, build, variants)
+
+
+def _guarded(ascent: Ascent, name: str, words: str, build: Callable[[Path], Built]) -> Rung:
+    """Climb a rung; a budget that no candidate can meet is noted, it does not end the climb."""
+    try:
+        return ascent.model_rung(name, words, build)
+    except BudgetError as error:
+        return ascent.skipped(name, words, str(error))
+
+
+def is_sound(rung: Rung) -> bool:
+    """Whether one of a rung's steps loses no more than may be lost."""
+    return any(step.sound for step in rung.steps)
+
+
+def _in(ascent: Ascent, home: Path) -> Problem:
+    """Return the problem with a folder of its own for checkpoints; what all rungs share stays where it is."""
+    home.mkdir(parents=True, exist_ok=True)
+    folder = ascent.problem.folder
+    cache = ascent.problem.cache or folder / "teacher-outputs"
+    return replace(ascent.problem, folder=home, cache=cache, journal=folder / "journal.log")
+
+
+def _search(ascent: Ascent, asked: Asked) -> Found:
+    """Search under what is asked for; rungs that ask the same share one search."""
+    if asked not in ascent.searches:
+        ascent.searches.clear()  # one at a time: each holds the second moments of the whole encoder
+        shared = ascent.problem.folder / f"search-{zlib.crc32(repr(asked).encode()):08x}"
+        problem = replace(_in(ascent, shared), budget=asked.budget)
+        if asked.budget.asks_for_time:
+            pace = ascent.serving.pace(asked.budget, asked.target, shared / "price.json")
+            problem = replace(problem, pace=pace)
+        ascent.searches[asked] = winner_of(problem)
+    return ascent.searches[asked]
+
+
+def _built(ascent: Ascent, found: Found, small: Compressed) -> Built:
+    ratio = pruning_ratio(EncoderView(ascent.problem.teacher), small.masks)
+    return Built(small.model, small.masks, ratio, {"search": record(*found), "training": small.training})
+
+
+def _target(ascent: Ascent) -> Target:
+    """Return what time is counted in: the runtime and precision in which the dense model is fastest and sound."""
+    best = next(iter(ascent.sound()), None)
+    runtime, precision = BASELINE if best is None else (best.runtime, best.precision)
+    return Target(runtime, precision, ascent.goal.target.batch)
+
+
+def _plain_ratio(ascent: Ascent) -> float:
+    """Return how fast the dense model is there in its plain form, which is what tables and searches know."""
+    target = _target(ascent)
+    plain = (target.runtime, target.precision, PLAIN)
+    return next((step.ratio for step in ascent.sound() if step.variant == plain), 1.0)
