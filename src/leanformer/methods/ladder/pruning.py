@@ -86,9 +86,10 @@ def distilled(ascent: Ascent, asked: Asked) -> Rung:
         return _built(ascent, searched, small)
 
     rung = _guarded(ascent, "ae-bert", words, build)
-    home = ascent.home(len(ascent.rungs) - 1)
-    if rung.steps and not is_sound(rung) and ascent.board.holds(home):
-        return distilled_for_int8(ascent, ascent.built(len(ascent.rungs) - 1))
+    number = len(ascent.rungs) - 1
+    rounded = any(step.precision == "int8" for step in rung.steps)
+    if rounded and not is_sound(rung) and ascent.board.holds(ascent.home(number)):
+        return distilled_for_int8(ascent, ascent.built(number))
     return rung
 
 

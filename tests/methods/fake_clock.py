@@ -1,0 +1,42 @@
+"""A clock and a latency table for the tiny model, without a machine."""
+
+from __future__ import annotations
+
+from leanformer.budget import Budget
+from leanformer.encoders.view import EncoderView
+from leanformer.measure.latency.costs import SublayerCosts
+from leanformer.measure.latency.table import Setting
+from leanformer.measure.stopwatch import Timing
+from leanformer.methods.pace import Pace
+from leanformer.search.pricing import Price
+
+COSTS = SublayerCosts(
+    Setting("torch", "fp32", 1, 32, 1),
+    ((0, 0.0), (4, 2.0)),
+    ((0, 0.0), (48, 2.0)),
+    layer_ms=0.0,
+    fixed_ms=1.0,
+)
+
+
+class FakeClock:
+    """A machine on which everything takes `factor` times as long as the table says."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor, self.calls = factor, 0
+
+    def __call__(self, models):
+        self.calls += 1
+        timings = {}
+        for name, model in models.items():
+            view = EncoderView(model)
+            shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
+            took = self.factor * COSTS.predict_ms(shapes)
+            timings[name] = Timing(took, 9.0 / took, 8.9 / took, 9.1 / took)
+        return timings
+
+
+def pace(clock: FakeClock, **limits: float) -> Pace:
+    budget = Budget(**limits)
+    deadline = limits.get("latency_ms") or 9.0 / limits["speedup"]
+    return Pace(budget, Price(COSTS, deadline), clock)

@@ -1,0 +1,185 @@
+"""auto climbs until the budget is met, keeps what it measured, and returns what it chose."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from fake_clock import FakeClock, pace
+
+from leanformer.budget import Budget, Target
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
+from leanformer.methods import auto
+from leanformer.methods.ladder import board
+from leanformer.methods.ladder.ascent import Ascent
+from leanformer.methods.ladder.board import Board
+from leanformer.methods.problem import Serving
+from leanformer.methods.registry import METHODS
+from leanformer.structure.cost import pruning_ratio
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    monkeypatch.setattr(board, "QUICK_LIMIT_S", 0.1)
+
+
+def serving(target=None):
+    """A tiny model served by PyTorch; what pruning costs is made up."""
+    made = lambda budget, target, noted: pace(FakeClock(1.0), speedup=budget.speedup)  # noqa: E731
+    return Serving(target or Target("torch", "fp32", 2), 1, made)
+
+
+def climbed(problem, budget, target=None, **fields):
+    given = problem(budget=budget, quick=True, serving=serving(target), **fields)
+    return given, METHODS["auto"].run(given)
+
+
+def told(ladder):
+    return [rung["name"] for rung in ladder["rungs"]]
+
+
+@pytest.fixture
+def believed(monkeypatch):
+    """believed(1.5, 3.0): scores and clocks say this of each rung: the speed-up, and the points lost."""
+
+    def set_up(*facts):
+        queue = list(facts)
+
+        def measure(self, home, variants, ratio):
+            from leanformer.methods.ladder.rungs import Step
+
+            speed, drop = queue.pop(0)
+            steps = [
+                Step(*variant, 9.0 / speed, speed, speed, speed, 0.9 - drop / 100, drop, 1.0)
+                for variant in variants
+            ]
+            return [self.goal.judged(step, ratio) for step in steps], 0.9, 9.0
+
+        monkeypatch.setattr(Board, "measure", measure)
+        return queue
+
+    return set_up
+
+
+def test_a_budget_that_the_dense_model_meets_removes_nothing(problem, believed):
+    believed((2.5, 0.0))
+    given, found = climbed(problem, Budget(speedup=2.0))
+    assert told(found.ladder) == ["exact"]
+    assert found.ladder["why"] == "budget"
+    assert found.masks == {}
+    assert found.serve[:2] == ("torch", "fp32")
+    for name, weight in given.teacher.state_dict().items():
+        assert torch.equal(weight, found.model.state_dict()[name])
+
+
+def test_pruning_is_repaired_before_it_is_trained(problem, believed):
+    believed((1.1, 0.0), (2.2, 0.4))
+    given, found = climbed(problem, Budget(speedup=2.0))
+    assert told(found.ladder) == ["exact", "repair"]
+    assert found.ladder["rungs"][1]["steps"][0]["met"]
+    assert found.ladder["rungs"][1]["pruning_ratio"] == pytest.approx(
+        pruning_ratio(EncoderView(given.teacher), found.masks)
+    )
+    assert found.training == {}
+    assert found.search["candidates"]
+
+
+def test_the_ladder_is_climbed_to_its_end_where_nothing_does(problem, believed):
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 7.0))
+    _, found = climbed(problem, Budget(speedup=2.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers"]
+    assert found.ladder["why"] == "missed"
+    assert found.ladder["chosen"][0] == 0  # the nearest that loses nothing
+    assert found.masks == {}
+
+
+def test_training_reads_no_row_that_judges(problem, believed, monkeypatch):
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 0.0))
+    seen = []
+    from leanformer.methods import steps
+
+    recipe = steps.fine_tune
+    monkeypatch.setattr(
+        steps, "fine_tune", lambda *rows, **more: (seen.append(len(rows[3])), recipe(*rows, **more))[1]
+    )
+    given, found = climbed(problem, Budget(speedup=2.0))
+    assert seen == [len(given.train)]
+    assert told(found.ladder)[-1] == "ae-bert"
+    assert found.training["epochs"] > 0
+
+
+def test_without_limits_pruning_goes_on_until_too_much_is_lost(problem, believed):
+    believed((1.5, 0.0), (2.2, 0.2), (3.0, 0.5), (4.5, 4.0))
+    _, found = climbed(problem, Budget(max_drop_points=1.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "ae-bert"]
+    assert found.ladder["why"] == "fastest"
+    assert found.ladder["chosen"][0] == 2
+
+
+def test_a_size_counts_what_is_stored(problem, believed):
+    believed((1.0, 0.0), (1.0, 0.0))
+    _, found = climbed(problem, Budget(size_mb=2.0))
+    assert told(found.ladder) == ["exact"]
+    assert found.ladder["why"] == "budget"
+
+
+def test_a_resumed_climb_measures_and_trains_nothing_again(problem, believed, monkeypatch):
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 0.0))
+    given, found = climbed(problem, Budget(speedup=2.0))
+    monkeypatch.setattr(Board, "measure", lambda *given: pytest.fail("measured again"))
+    monkeypatch.setattr(auto, "distilled", lambda *given: pytest.fail("trained again"), raising=True)
+    state = json.loads((given.folder / "ladder.json").read_text(encoding="utf-8"))
+    assert len(state["rungs"]) == 3
+    ascent = Ascent(given, given.serving)
+    for _ in range(3):
+        ascent.skipped("", "", "")
+    again = ascent.answer()
+    assert again.ladder == found.ladder
+    assert again.masks.keys() == found.masks.keys()
+    batch = {"input_ids": torch.tensor([[2, 9, 3]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
+    with torch.no_grad():
+        assert torch.equal(again.model(**batch).logits, found.model(**batch).logits)
+
+
+def test_a_killed_climb_goes_on_where_it_was(problem, believed, monkeypatch):
+    left = believed((1.1, 0.0))
+    given = problem(budget=Budget(speedup=2.0), quick=True, serving=serving())
+    with pytest.raises(
+        IndexError
+    ):  # nothing more is believed: the climb dies while it measures the repaired model
+        METHODS["auto"].run(given)
+    built = given.folder / "rung-1" / "facts.json"
+    assert built.is_file()
+    before = built.stat().st_mtime_ns
+    left.append((2.2, 0.0))
+    found = METHODS["auto"].run(given)
+    assert told(found.ladder) == ["exact", "repair"]
+    assert built.stat().st_mtime_ns == before
+
+
+def test_real_clocks_and_scores(problem):
+    _, found = climbed(problem, Budget(max_drop_points=60.0), Target("torch", None, 2))
+    first = found.ladder["rungs"][0]
+    variants = {(step["precision"], step["form"]) for step in first["steps"]}
+    assert variants == {("fp32", ""), ("fp32-eager", ""), ("fp32", "first-token")}
+    assert all(step["drop_points"] == 0.0 and step["latency_ms"] > 0 for step in first["steps"])
+    assert "threads" not in first["note"]  # there is one
+    assert "ae-bert" in told(found.ladder)
+    assert found.ladder["why"] == "fastest"
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_int8_is_a_rung(problem, runtime):
+    _, found = climbed(problem, Budget(speedup=1.000001, max_drop_points=100.0), Target(runtime, "int8", 2))
+    assert told(found.ladder) == ["exact", "fewer bits"]  # both runtimes beat PyTorch on a model so small
+    (bits,) = [rung for rung in found.ladder["rungs"] if rung["name"] == "fewer bits"]
+    assert {step["precision"] for step in bits["steps"]} <= {"int8"}
+    assert not any(step["sound"] for step in found.ladder["rungs"][0]["steps"])  # PyTorch is not wanted
+
+
+def test_several_processes_can_not_measure(problem, monkeypatch):
+    monkeypatch.setattr(auto.processes, "count", lambda: 2)
+    with pytest.raises(BudgetError, match="--method"):
+        METHODS["auto"].run(problem(serving=serving()))
