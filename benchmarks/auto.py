@@ -1,0 +1,80 @@
+"""What does auto find? The fastest model within a point of the dense one, against the best that is free without us.
+
+    python benchmarks/auto.py MODEL --data ../shared/data/glue --task mrpc --batch 8 [--train-rows 10000]
+
+MODEL is a folder with or without a task head. Runs `leanformer compress --max-drop 1` (method auto, no speed asked
+for) and keeps of its record: the ladder with the cost of each rung, the chosen step, scores of both models on
+validation and test rows, which nothing was chosen on, and the ratio over the best plain variant of the dense model,
+int8 included, at batch 1 and 8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from grid import RESULTS, SCRATCH, write_result
+
+FOLDERS = {"mrpc": "MRPC", "sst-2": "SST-2", "sts-b": "STS-B"}
+KEPT = (
+    *("method", "task", "metric", "n", "seed", "pruning_ratio_reached", "dense", "compressed", "drop_points"),
+    *("drop_interval", "test", "speedup", "gain", "serve", "ladder", "budget"),
+)
+
+
+def main() -> int:
+    """Run, and write the JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a model folder; with a task head it is used as it is")
+    parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
+    parser.add_argument("--task", required=True, choices=FOLDERS)
+    parser.add_argument("--name", help="of the result; by default of model, task and batch")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--train-rows", type=int)
+    parser.add_argument("--max-drop", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    name = options.name or f"{Path(options.model).name}-{options.task}-batch{options.batch}"
+    out, started = SCRATCH / "auto" / name, time.perf_counter()
+    done = subprocess.run(
+        [*command(options), "--out", str(out), "--resume", "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if not (out / "result.json").is_file():
+        print(f"{name}: no result, exit code {done.returncode}", file=sys.stderr)
+        return 1
+    figures = kept(json.loads((out / "result.json").read_text(encoding="utf-8")))
+    figures["wall_s"] = round(time.perf_counter() - started, 1)
+    figures["exit_code"] = done.returncode
+    said = " ".join(["python", "benchmarks/auto.py", *sys.argv[1:]])
+    write_result(RESULTS / "auto" / f"{name}.json", figures, options.seed, options.threads, said)
+    return 0
+
+
+def command(options: argparse.Namespace) -> list[str]:
+    """Return the run's command line, without its folder."""
+    parts = [sys.executable, "-m", "leanformer", "compress", options.model, "--data", options.task]
+    parts += ["--data-dir", str(Path(options.data) / FOLDERS[options.task])]
+    parts += ["--max-drop", f"{options.max_drop:g}", "--target-batch", str(options.batch)]
+    parts += ["--seed", str(options.seed), "--threads", str(options.threads)]
+    return parts if options.train_rows is None else [*parts, "--train-rows", str(options.train_rows)]
+
+
+def kept(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a run's record, with the cost of its stages."""
+    stages = {stage["name"]: stage["seconds"] for stage in record["stages"]}
+    return {**{key: record.get(key) for key in KEPT}, "stage_seconds": stages}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
