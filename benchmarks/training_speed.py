@@ -106,11 +106,11 @@ class Material:
         return model, tokenizer
 
 
-def material(source: str, data: Path) -> Material:
+def material(source: str, data: Path, rows: int | None) -> Material:
     """Load and encode MRPC; validation and labelled test rows together are scored on, and nothing is chosen."""
     from datasets import concatenate_datasets
 
-    loaded = load_data(DataSpec(source=TASK, data_dir=str(data)))
+    loaded = load_data(DataSpec(source=TASK, data_dir=str(data), train_rows=rows))
     model, tokenizer, _ = load_model(source, loaded.task, finetune=True)
     longest = longest_input(model, tokenizer, None)
     train, *unseen = (
@@ -121,69 +121,85 @@ def material(source: str, data: Path) -> Material:
     return Material(source, loaded.task, train, concatenate_datasets(unseen))
 
 
-def trained(given: Material, choices: Choices, config: TrainingConfig, rows: Any) -> tuple[float, Any, Any]:
-    """Train with these choices; return seconds, the model and its trainer."""
+def trainer_of(
+    given: Material, choices: Choices, config: TrainingConfig, rows: Any, folder: Path
+) -> CompressionTrainer:
+    """Return a trainer with these choices, of a fresh model; it writes no checkpoints."""
     model, tokenizer = given.fresh()
     trainable(model, train_embeddings=not choices.frozen_embeddings)
-    steps = config.epochs * -(-len(rows) // config.batch_size)
+    arguments = training_arguments(config, config.epochs * -(-len(rows) // config.batch_size), folder)
+    arguments.optim = OptimizerNames("adamw_torch_fused" if choices.fused_optimiser else "adamw_torch")
+    arguments.bf16 = arguments.bf16 and choices.bfloat16
+    arguments.save_strategy = "no"
+    trainer = Arm(
+        model=model,
+        args=arguments,
+        train_dataset=training_columns(rows),
+        data_collator=Collator(tokenizer, regression=False),
+        objective=Objective(),
+        dropout=not choices.no_dropout,
+    )
+    trainer.grouped = choices.grouped_lengths
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def trained(
+    given: Material, choices: Choices, config: TrainingConfig, rows: Any
+) -> tuple[float, CompressionTrainer]:
+    """Train with these choices; return seconds and the trainer, whose model is in eval mode."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training_arguments(config, steps, Path(folder))
-        arguments.optim = OptimizerNames("adamw_torch_fused" if choices.fused_optimiser else "adamw_torch")
-        arguments.bf16 = arguments.bf16 and choices.bfloat16
-        arguments.save_strategy = (
-            "no"  # the whole recipe by default goes through the library's door, and writes them
-        )
-        trainer = Arm(
-            model=model,
-            args=arguments,
-            train_dataset=training_columns(rows),
-            data_collator=Collator(tokenizer, regression=False),
-            objective=Objective(),
-            dropout=not choices.no_dropout,
-        )
-        trainer.grouped = choices.grouped_lengths
-        trainer.remove_callback(PrinterCallback)
-        with silence(), fast_attention(model) if choices.plain_attention else nullcontext():
+        trainer = trainer_of(given, choices, config, rows, Path(folder))
+        attention = fast_attention(trainer.model) if choices.plain_attention else nullcontext()
+        with silence(), attention:
             started = time.perf_counter()
             trainer.train()
             seconds = time.perf_counter() - started
-    return seconds, model.eval(), trainer
+    trainer.model.eval()
+    return seconds, trainer
 
 
 def facts_of(trainer: CompressionTrainer) -> dict[str, Any]:
-    """Say what a trainer really did: its optimiser, the parameters that trained, the padding that it computed."""
+    """Say what a trainer really did: its optimiser, and the parameters that trained."""
     groups = trainer.optimizer.param_groups
-    real = computed = 0
-    for batch in trainer.get_train_dataloader():
-        mask = batch["attention_mask"]
-        real, computed = real + int(mask.sum()), computed + mask.numel()
     return {
         "optimiser": type(getattr(trainer.optimizer, "optimizer", trainer.optimizer)).__name__,
         "fused": all(bool(group.get("fused")) for group in groups),
         "trained_parameters": sum(one.numel() for group in groups for one in group["params"]),
         "parameters": sum(one.numel() for one in trainer.model.parameters()),
-        "padding_share": 1 - real / computed,
+        "padding_share": padding_share(trainer),
         "autocast": bool(trainer.args.bf16),
     }
 
 
+def padding_share(trainer: CompressionTrainer) -> float:
+    """Return which share of the tokens that an epoch computes is padding."""
+    masks = [batch["attention_mask"] for batch in trainer.get_train_dataloader()]
+    return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+
+
 def whole(given: Material, config: TrainingConfig) -> dict[str, Any]:
-    """Train the whole recipe plainly and by default; return seconds an epoch and scores."""
-    plain_seconds, plain, _ = trained(given, PLAIN, config, given.train)
+    """Train the whole recipe plainly, and by default through the library's own door; both are scored."""
+    plain_seconds, plain = trained(given, PLAIN, config, given.train)
     model, tokenizer = given.fresh()
     with tempfile.TemporaryDirectory() as folder:
         usual = fine_tune(model, tokenizer, given.task, given.train, config, Path(folder), "Defaults")
+        grouped = padding_share(trainer_of(given, DEFAULTS, config, given.train, Path(folder)))
     labels = np.asarray(given.unseen["label"][:])
-    logits = [predict(one, given.unseen, tokenizer) for one in (plain, model)]
+    logits = [predict(one, given.unseen, tokenizer) for one in (plain.model, model)]
     scores = [score(given.task.metric, one, labels) for one in logits]
     seconds = [plain_seconds / config.epochs, usual.seconds / config.epochs]
     drop, low, high = paired_drop(given.task.metric, *logits, labels, SEED)
+    paddings = (padding_share(plain), grouped)
+    sides = zip(("plain", "defaults"), seconds, scores, paddings, strict=True)
     return {
         "metric": given.task.metric,
         "n": len(labels),
         "epochs": config.epochs,
-        "plain": {"seconds_an_epoch": seconds[0], "score": scores[0]},
-        "defaults": {"seconds_an_epoch": seconds[1], "score": scores[1]},
+        **{
+            name: {"seconds_an_epoch": spent, "score": reached, "padding_share": padding}
+            for name, spent, reached, padding in sides
+        },
         "ratio": seconds[0] / seconds[1],
         "drop_points": drop,
         "drop_interval": [low, high],
@@ -201,17 +217,19 @@ def arms() -> Iterator[tuple[str, Choices]]:
     yield "plain", PLAIN
 
 
-def rounds_of(given: Material, config: TrainingConfig, rows: Any) -> tuple[dict[str, list[float]], Any]:
+def rounds_of(
+    given: Material, config: TrainingConfig, rows: Any, rounds: int
+) -> tuple[dict[str, list[float]], Any]:
     """Train all arms on a few rows in turns; return seconds by arm and round, and what each really did."""
     every = dict(arms())
     taken: dict[str, list[float]] = {name: [] for name in every}
     facts: dict[str, Any] = {}
     trained(given, DEFAULTS, config, rows)  # the first one pays for what is loaded lazily
     for number, order in enumerate(abba(list(every), SEED)):
-        if number == ROUNDS:
+        if number == rounds:
             break
         for name in order:
-            seconds, _, trainer = trained(given, every[name], config, rows)
+            seconds, trainer = trained(given, every[name], config, rows)
             taken[name].append(seconds)
             facts[name] = facts.get(name) or facts_of(trainer)
         print(
@@ -241,22 +259,33 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="the folder with MRPC/")
     parser.add_argument("--model", help="an encoder's folder; the demo's MiniLM by default")
+    parser.add_argument("--rows", type=int, help="train on the first so many rows, 3 epochs; all by default")
+    parser.add_argument(
+        "--short-rows", type=int, default=SHORT_ROWS, help="on which each choice is taken back"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="of taking each choice back; an even number"
+    )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    given = material(options.model or str(model_folder()), options.data)
-    config = TrainingConfig.for_teacher(len(given.train), False, SEED)
-    short = given.train.shuffle(seed=SEED).select(range(SHORT_ROWS))
+    given = material(options.model or str(model_folder()), options.data, options.rows)
+    config = TrainingConfig.for_teacher(len(given.train), quick=options.rows is not None, seed=SEED)
+    short = given.train.shuffle(seed=SEED).select(range(options.short_rows))
     figures = {
         "model": "all-MiniLM-L6-v2" if options.model is None else options.model,
         "task": TASK,
         "rows": len(given.train),
         "config": asdict(config),
-        "short_rows": SHORT_ROWS,
-        "each": each(*rounds_of(given, replace(config, epochs=1), short)),
+        "short_rows": len(short),
+        "each": each(*rounds_of(given, replace(config, epochs=1), short, options.rounds)),
         "whole": whole(given, config),
     }
-    command = f"python benchmarks/training_speed.py --data {options.data} --threads {options.threads}"
+    command = (
+        f"python benchmarks/training_speed.py --data {options.data} --short-rows {options.short_rows} "
+        f"--rounds {options.rounds} --threads {options.threads}"
+    )
+    command += f" --rows {options.rows}" if options.rows else ""
     command += f" --model {options.model}" if options.model else ""
     write_result(RESULTS / "training_speed.json", figures, SEED, options.threads, command)
     print(figures["whole"])
