@@ -27,8 +27,8 @@ from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.quantise import Quantised, quantise_onnx, quantise_onnx_static, quantise_openvino
 from leanformer.export.runtimes import Runner, load_runner, predict_with
 from leanformer.export.sensitivity import HeldOut, quantise_within
-from leanformer.measure.bench import sample_batches
 from leanformer.measure.clock import interleave
+from leanformer.measure.samples import sample_batches
 from leanformer.measure.statistics import bootstrap_ratio_interval
 from leanformer.pipeline import split_held_out
 from leanformer.tasks.encode import encode, model_max_tokens
@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    figures = figures_of(options.model, options.data, options.bound, options.threads)
+    figures = {"name": options.name} | figures_of(options.model, options.data, options.bound, options.threads)
     command = (
         f"python benchmarks/int8.py {options.model} --data {options.data} --name {options.name} "
         f"--bound {options.bound:g} --threads {options.threads}"

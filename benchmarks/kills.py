@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from grid import RESULTS, SCRATCH, write_result
+from leanformer.measure.gain import NO_GAIN
 
 FOLDER = SCRATCH / "kills"
 MARK = "LEANFORMER_KILLS"  # in the environment of all that a run starts
@@ -117,7 +118,7 @@ def environment() -> dict[str, str]:
 def finish(command: Sequence[str]) -> None:
     """Let a run come to its end; stop with its words where it does not."""
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode not in (0, NO_GAIN):  # a run that gains nothing is whole, too
         sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr[-4000:]}")
 
 

@@ -44,8 +44,8 @@ MODELS = 12
 RATIOS = (0.2, 0.9)
 BATCHES = (1, 8)
 TOKENS = (32,)
-ROUNDS = 16
-LIMIT_S = 10.0
+ROUNDS = 12
+LIMIT_S = 6.0
 KEPT = SCRATCH / "latency_prediction.json"
 TASK = Task("timing", "classification", pair=False, labels=("no", "yes"), metric="accuracy")
 Row = dict[str, Any]

@@ -138,6 +138,19 @@ def test_a_checkpoint_each_tenth(tmp_path, steps, every):
     assert (arguments.seed, arguments.data_seed) == (5, 5)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_optimiser_is_fused_and_bfloat16_is_taken_where_it_is_fast(
+    tiny_model, tmp_path, monkeypatch, fast
+):
+    monkeypatch.setattr("leanformer.training.trainer.has_fast_bfloat16", lambda: fast)
+    arguments = training_arguments(TrainingConfig(1e-3, 1), 1, tmp_path)
+    assert arguments.bf16 is fast
+    trainer = CompressionTrainer(model=tiny_model("bert"), args=arguments, objective=Objective())
+    trainer.create_optimizer()
+    assert isinstance(trainer.optimizer, torch.optim.AdamW)
+    assert all(group["fused"] for group in trainer.optimizer.param_groups)
+
+
 def test_the_order_follows_from_seed_and_epoch():
     rows = [[0] * (1 + number * 7 % 20) for number in range(100)]
 
