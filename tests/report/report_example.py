@@ -266,7 +266,15 @@ LADDER = (
     ("trained for int8", "quantisation-aware training", 212.0, 0.0, FEWER_BITS[1:3], 1.0, -0.4),
     ("repair", "pruning with closed-form repair, no training", 58.1, 0.2, FEWER_BITS[1:], 1.18, 0.5),
     ("repair", "pruning with closed-form repair, no training", 61.4, 0.4, FEWER_BITS[1:], 1.45, 2.9),
-    ("ae-bert", "AE-BERT with distillation, at the speed that is needed", 1893.0, 0.5, FEWER_BITS[1:], 1.7, 0.3),
+    (
+        "ae-bert",
+        "AE-BERT with distillation, at the speed that is needed",
+        1893.0,
+        0.5,
+        FEWER_BITS[1:],
+        1.7,
+        0.3,
+    ),
     ("layers", "whole layers dropped, distilled", 0.4, 0.5, (), 1.0, 0.0),
 )
 
@@ -283,7 +291,8 @@ def example_ladder(why: str = "budget", rungs: int = 7, seed: int = 0) -> dict[s
         place
         for place in places
         if not any(
-            step[other]["ratio"] > step[place]["ratio"] and step[other]["drop_points"] <= step[place]["drop_points"]
+            step[other]["ratio"] > step[place]["ratio"]
+            and step[other]["drop_points"] <= step[place]["drop_points"]
             for other in places
         )
     ]
@@ -336,7 +345,15 @@ def example_climb(why: str = "budget", rungs: int = 7) -> dict[str, Any]:
     result["serve"] = {key: ladder["rungs"][i]["steps"][j][key] for key in ("runtime", "precision", "form")}
     if ladder["rungs"][i]["pruning_ratio"] == 0:
         result |= {"drop_points": 0.0, "drop_interval": [0.0, 0.0], "search": None, "pruning_ratio": 0.0}
-        result |= {"compressed": dict(result["dense"]), "pruning_ratio_reached": 0.0, "flips": [], "flips_total": 0}
+        result |= {
+            "compressed": dict(result["dense"]),
+            "pruning_ratio_reached": 0.0,
+            "flips": [],
+            "flips_total": 0,
+        }
         result |= {"speedup": {"1": 1.0}, "speedup_interval": {"1": [0.98, 1.02]}, "test": None}
         result["bench"] = [row for row in result["bench"] if row["model"] == "dense"]
+        for layer in result["layers"]:
+            layer |= {"heads": layer["dense_heads"], "head_kept": [1] * layer["dense_heads"]}
+            layer |= {"neurons": layer["dense_neurons"], "neuron_kept_share": 1.0}
     return result

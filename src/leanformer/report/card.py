@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from leanformer.report import numbers
 from leanformer.report.loading import doors
 from leanformer.report.method import method_words
+from leanformer.report.served import serve_line
 from leanformer.report.words import verdict
 
 _HUB_METRICS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
@@ -31,6 +32,7 @@ def model_card(result: dict[str, Any]) -> str:
         f"---\n{front_matter(result)}\n---",
         f"# {_cell(result['task']['name'])}, compressed",
         said.headline,
+        serve_line(result) if result.get("ladder") else "",
         notes,
         "## Measured",
         _table(result),

@@ -109,7 +109,9 @@ def ladder_words(ladder: dict[str, Any]) -> str:
 def _asked(ladder: dict[str, Any]) -> str:
     """Return the budget in words, with the limit on the score where the budget itself names none."""
     asked = str(ladder["asked"])
-    return asked if "lost" in asked else f"{asked}, with at most {points_words(ladder['max_drop_points'])} lost"
+    return (
+        asked if "lost" in asked else f"{asked}, with at most {points_words(ladder['max_drop_points'])} lost"
+    )
 
 
 def step_words(ladder: dict[str, Any], rung: Rung, step: Step) -> str:

@@ -12,8 +12,11 @@ from leanformer.report.ladder_words import (
     chosen_step,
     keeps_all_weights,
     rung_name,
+    why_words,
 )
 from leanformer.report.runtimes import kept_rows, variant
+
+PLAIN_SERVE = {"runtime": "torch", "precision": "fp32", "form": ""}
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,19 @@ def served_headline(result: dict[str, Any]) -> str:
         The headline.
     """
     ladder, one = result["ladder"], served(result)
+    if result["serve"] == PLAIN_SERVE:
+        start = (
+            "Nothing was gained"
+            if ladder["why"] != "missed"
+            else f"{ladder['asked'].capitalize()} was out of reach"
+        )
+        return f"{start}: the original as it is, in PyTorch fp32, is the best that was found {_score(result, one)}."
     is_original = chosen_rung(ladder)["name"] in ORIGINAL_RUNGS
     what = "the original" if is_original else "the retrained model"
     figures = f"{_speed(one, 'in' if is_original else 'the original in')}, {_score(result, one)}."
     if ladder["why"] == "missed":
-        return f"Nothing was removed, and {ladder['asked']} was out of reach. Nearest: {what} in {one.variant}; {figures}"
+        start = f"Nothing was removed, and {ladder['asked']} was out of reach"
+        return f"{start}. Nearest is {what} in {one.variant}: {figures}"
     return f"Nothing had to be removed. Serve {what} in {one.variant}: {figures}"
 
 
@@ -110,6 +121,19 @@ def serve_note(result: dict[str, Any]) -> str:
     """
     one = served(result)
     return f"Serve it in {one.variant}: {_speed(one, 'the original in')}, {_score(result, one)}."
+
+
+def end_words(result: dict[str, Any]) -> str:
+    """Say in the terminal why the climb ended where it did, and what to serve.
+
+    Args:
+        result: The content of result.json of `--method auto`.
+
+    Returns:
+        A few sentences.
+    """
+    serve = served_headline(result) if nothing_removed(result) else serve_note(result)
+    return f"{why_words(result['ladder'])} {serve}"
 
 
 def serve_line(result: dict[str, Any]) -> str:
@@ -139,5 +163,8 @@ def _speed(one: Served, reference: str) -> str:
 
 
 def _score(result: dict[str, Any], one: Served) -> str:
-    metric, score, dense = numbers.metric_name(result["metric"]), *map(numbers.points, (one.score, one.dense_score))
+    metric, score, dense = (
+        numbers.metric_name(result["metric"]),
+        *map(numbers.points, (one.score, one.dense_score)),
+    )
     return f"with {metric} {score} {'as before' if score == dense else f'instead of {dense}'} ({one.rows})"

@@ -67,7 +67,9 @@ def _served_verdict(result: dict[str, Any]) -> Verdict:
     is_sound = round(one.lost_points, 1) <= ladder["max_drop_points"]
     tone: Tone = "good" if is_sound and one.low > 1 and ladder["why"] != "missed" else "mixed"
     notes = [why_words(ladder), "" if is_sound else _unsound_note(one.lost_points, ladder)]
-    return Verdict(served_headline(result), tuple(note for note in notes if note), "bad" if is_large else tone)
+    return Verdict(
+        served_headline(result), tuple(note for note in notes if note), "bad" if is_large else tone
+    )
 
 
 def _unsound_note(lost: float, ladder: dict[str, Any]) -> str:
