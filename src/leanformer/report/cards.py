@@ -115,7 +115,7 @@ def _parameters(result: dict[str, Any]) -> Card:
     details = [f"{numbers.count(after)} of {numbers.count(before)}"]
     if result["granularity"] == "weight":
         details.append(f"{numbers.percent(result['pruning_ratio_reached'])} of the weights are zeros")
-    else:
+    elif not nothing_removed(result):
         asked, reached = result["pruning_ratio"], result["pruning_ratio_reached"]
         details.append(f"pruning ratio {reached:.3f}, asked {asked:.3g}")
     whole = [result[key].get("parameters") for key in ("dense", "compressed")]

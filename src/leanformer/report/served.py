@@ -95,11 +95,9 @@ def served_headline(result: dict[str, Any]) -> str:
     """
     ladder, one = result["ladder"], served(result)
     if result["serve"] == PLAIN_SERVE:
-        start = (
-            "Nothing was gained"
-            if ladder["why"] != "missed"
-            else f"{ladder['asked'].capitalize()} was out of reach"
-        )
+        asked = str(ladder["asked"])
+        is_missed = ladder["why"] == "missed"
+        start = f"{asked[:1].upper()}{asked[1:]} was out of reach" if is_missed else "Nothing was gained"
         return f"{start}: the original as it is, in PyTorch fp32, is the best that was found {_score(result, one)}."
     is_original = chosen_rung(ladder)["name"] in ORIGINAL_RUNGS
     what = "the original" if is_original else "the retrained model"
