@@ -71,11 +71,12 @@ def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
     Returns:
         The doors; none when nothing was exported.
     """
-    serve = result.get("serve")
+    serve = variant(result["serve"]) if result.get("serve") else ""
     shown: dict[str, dict[str, Any]] = {}
-    for export in sorted(kept_exports(result), key=lambda one: -float(one.get("size_mb") or 0)):
-        if serve is None or variant(shown.get(export["runtime"], export)) != variant(serve):
-            shown[export["runtime"]] = export
+    for export in sorted(
+        kept_exports(result), key=lambda one: (variant(one) == serve, -float(one.get("size_mb") or 0))
+    ):
+        shown[export["runtime"]] = export  # the last one of each runtime stays
     texts = '["One text."], ["The other."]' if result["task"]["pair"] else '["A text to classify."]'
     return [_export_door(export, folder, texts) for export in shown.values() if export["runtime"] in _RUN]
 
