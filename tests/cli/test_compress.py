@@ -10,7 +10,9 @@ import tomllib
 import numpy as np
 import pytest
 from cli_process import leanformer, started
+from rich.console import Console
 
+from ladder_example import example_ladder
 from leanformer.export.cpu import cpu
 from leanformer.job import Job
 from leanformer.measure.gain import exit_code
@@ -194,6 +196,32 @@ def test_finished_run_is_shown_again_by_resume(call, finished, workshop, monkeyp
     again = call("compress", "--resume", "--out", "small", "--json")
     assert json.loads(again.stdout) == finished["record"]
     assert again.exit_code == exit_code(finished["record"]["gain"])
+
+
+@pytest.mark.parametrize("rungs", [2, 7])
+def test_the_answer_of_a_climb_shows_the_ladder_and_never_ends_with_no_gain(finished, rungs):
+    from leanformer.cli.compress import answer
+
+    record = json.loads((finished["folder"] / "result.json").read_text())
+    ladder = example_ladder(rungs=rungs)
+    i, j = ladder["chosen"]
+    step = ladder["rungs"][i]["steps"][j]
+    serve = {key: step[key] for key in ("runtime", "precision", "form")}
+    record["gain"] = {"1": {"best_plain": "torch fp32", "best_compressed": "torch fp32", "gain": False}}
+    record["gain"]["1"] |= {"ratio": 1.0, "low": 0.9, "high": 1.1}
+    plain, climbed = answer(record), answer(record | {"method": "auto", "ladder": ladder, "serve": serve})
+    assert (plain.exit_code, climbed.exit_code) == (exit_code(record["gain"]), 0)
+    assert plain.exit_code != 0
+    assert (plain.record["ladder"], plain.record["serve"]) == (None, None)
+    assert (climbed.record["ladder"], climbed.record["serve"]) == (ladder, serve)
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(climbed.shown)
+    text = " ".join(capture.get().split())
+    assert "the ladder, batch 1: each rung's fastest within 1 point lost" in text
+    assert "the first rung that meets it." in text
+    assert ("Nothing had to be removed. Serve the original in OpenVINO int8" in text) == (rungs == 2)
+    assert ("no gain" in text) == (rungs == 7)
 
 
 def kill_when(seen, *arguments, folder):

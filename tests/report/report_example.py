@@ -6,6 +6,8 @@ import math
 import random
 from typing import Any
 
+from ladder_example import example_ladder
+
 SEEDS = ("uniform", "global", "reconstruction")
 RUNGS = ["zero-shot", "repaired (128 rows)", "recalibrated", "short-training"]
 SENTENCE = (
@@ -243,3 +245,25 @@ def _exports() -> list[dict[str, Any]]:
         ("openvino", "int8", "openvino/openvino_model_int8.xml", 18.9, 0.7917, 0.22),
     )
     return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def example_climb(why: str = "budget", rungs: int = 7) -> dict[str, Any]:
+    """Build a whole result of `--method auto`: up to rung 2 nothing is removed."""
+    ladder = example_ladder(why, rungs)
+    i, j = ladder["chosen"]
+    result = example_result() | {"method": "auto", "ladder": ladder}
+    result["serve"] = {key: ladder["rungs"][i]["steps"][j][key] for key in ("runtime", "precision", "form")}
+    if ladder["rungs"][i]["pruning_ratio"] == 0:
+        result |= {"drop_points": 0.0, "drop_interval": [0.0, 0.0], "search": None, "pruning_ratio": 0.0}
+        result |= {
+            "compressed": dict(result["dense"]),
+            "pruning_ratio_reached": 0.0,
+            "flips": [],
+            "flips_total": 0,
+        }
+        result |= {"speedup": {"1": 1.0}, "speedup_interval": {"1": [0.98, 1.02]}, "test": None}
+        result["bench"] = [row for row in result["bench"] if row["model"] == "dense"]
+        for layer in result["layers"]:
+            layer |= {"heads": layer["dense_heads"], "head_kept": [1] * layer["dense_heads"]}
+            layer |= {"neurons": layer["dense_neurons"], "neuron_kept_share": 1.0}
+    return result

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_example import example_result
+from report_example import example_climb, example_result
 
 from leanformer.errors import RunError
 from leanformer.report.flips import flip_views
@@ -80,6 +80,30 @@ def test_each_optional_part_may_be_null(key: str, result: dict[str, Any]) -> Non
 def test_other_runs_are_rendered(kwargs: dict[str, Any]) -> None:
     page = render(example_result(**kwargs))
     assert parsed(page).sections == SECTIONS
+
+
+@pytest.mark.parametrize("rungs", [2, 7])
+def test_a_climb_shows_its_ladder_and_all_of_its_steps(rungs: int) -> None:
+    result = example_climb(rungs=rungs)
+    page = render(result)
+    steps = sum(len(rung["steps"]) for rung in result["ladder"]["rungs"])
+    assert parsed(page).sections >= {"ladder", "layers", "load", "repeat"}
+    ladder = page[page.index('id="ladder"') : page.index('id="layers"')]
+    assert f"<summary>All {steps} steps</summary>" in ladder
+    assert ladder.count("<tr") == rungs + steps + 2
+    assert ladder.count('<tr class="chosen">') == 2
+    assert ("layers" in ladder) == (rungs == 7)
+    assert "None" not in ladder
+
+
+def test_a_climbs_words_are_shown_as_text() -> None:
+    evil = "<script>alert('x')</script>"
+    result = example_climb(rungs=2)
+    result["ladder"]["rungs"][0] |= {"name": evil, "words": evil, "note": evil}
+    result["ladder"] |= {"asked": evil, "chosen": [0, 0]}
+    page = render(result)
+    assert evil not in page
+    assert page.count("<script>") == 1
 
 
 def test_texts_are_shown_as_text(result: dict[str, Any]) -> None:

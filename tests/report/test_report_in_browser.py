@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_example import example_result
+from report_example import example_climb, example_result
 
 from leanformer.report.page import render
 
@@ -81,6 +81,18 @@ def test_it_renders_without_error_and_fits(tmp_path: Path, kwargs: dict[str, Any
     assert (probe["overflow"], probe["outside"], probe["faults"]) == ("0", "0", "")
     assert int(probe["pictures"]) == 8  # four cards, layers, search, speed, curve: one width of each
     assert probe["flips"] == "12"
+    assert "CONSOLE" not in log
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("why", ["budget", "knee"])
+def test_a_climb_fits_with_all_of_its_steps_open(tmp_path: Path, why: str, width: int) -> None:
+    result = example_climb(why)
+    result["ladder"]["rungs"][0]["note"] = "A note of some length, as one may stand here. " * 3
+    result["ladder"]["rungs"][1]["words"] = "unbroken" * 30
+    probe, log = look(tmp_path, render(result).replace("<details>", "<details open>"), width)
+    assert (probe["overflow"], probe["outside"], probe["faults"]) == ("0", "0", "")
+    assert int(probe["pictures"]) == 9  # those of any run and the ladder
     assert "CONSOLE" not in log
 
 

@@ -107,7 +107,8 @@ def compress(
 
     The dense model is fine-tuned first if it has no head for the task. Then the search, the training of what is
     left, the exports and the measurements follow; the run directory keeps them all, with report.html on top. Exit
-    code 3 says that the model is there, but gains nothing over the best plain variant of the dense one.
+    code 3 says that the model is there, but gains nothing over the best plain variant of the dense one; with --method
+    auto, which may choose that variant itself, there is no such code.
 
     leanformer compress bert-folder --data reviews/ --pruning-ratio 0.5 --out small
 
@@ -158,20 +159,25 @@ def answer(record: dict[str, Any]) -> Answer:
     from rich.text import Text
 
     from leanformer.measure.gain import exit_code
+    from leanformer.report.ladder_table import ladder_table
     from leanformer.report.runtimes import gain_sentences
+    from leanformer.report.served import end_words, nothing_removed
     from leanformer.report.table import summary_table
 
     folder = Path(record["run"])
     exported = {row["runtime"]: folder / row["path"] for row in record["exports"] if row["accepted"]}
     places = {"report": folder / "report.html", "model": folder / "model", **exported}
     lines = [f"{name:<12} {place}" for name, place in places.items()] + [f"{'again':<12} {record['command']}"]
-    gain = record.get("gain")  # runs of older versions have none
+    gain, ladder = record.get("gain"), record.get("ladder")  # runs of older versions have none
     shown = Group(
         summary_table(record),
-        *(Text(sentence) for sentence in gain_sentences(gain or {})),
+        *((ladder_table(ladder), Text(f"\n{end_words(record)}\n")) if ladder else ()),
+        *(Text(sentence) for sentence in gain_sentences({} if nothing_removed(record) else gain or {})),
         Text("\n".join(lines), no_wrap=True, overflow="ignore"),
     )
-    return Answer({**{key: record[key] for key in _RECORD}, "gain": gain}, shown, exit_code(gain))
+    said = {key: record[key] for key in _RECORD}
+    said |= {"gain": gain, "ladder": ladder, "serve": record.get("serve")}
+    return Answer(said, shown, 0 if ladder else exit_code(gain))
 
 
 def _start(job_file: Path | None, out: Path, resume: bool, model: str | None) -> Job | None:

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from leanformer.report import numbers
 from leanformer.report.loading import doors
 from leanformer.report.method import method_words
+from leanformer.report.served import nothing_removed, serve_line
 from leanformer.report.words import verdict
 
 _HUB_METRICS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
@@ -31,6 +32,7 @@ def model_card(result: dict[str, Any]) -> str:
         f"---\n{front_matter(result)}\n---",
         f"# {_cell(result['task']['name'])}, compressed",
         said.headline,
+        serve_line(result) if result.get("ladder") else "",
         notes,
         "## Measured",
         _table(result),
@@ -43,13 +45,20 @@ def model_card(result: dict[str, Any]) -> str:
         ),
         "## How it was made",
         method_words(result),
-        f"Pruning ratio asked {result['pruning_ratio']:g}, reached {result['pruning_ratio_reached']:.3f} of the "
-        f"encoder's weights (embeddings are not counted), granularity `{result['granularity']}`, "
-        f"seed {result['seed']}, leanformer {result['version']}.",
+        f"{_removed(result)}, seed {result['seed']}, leanformer {result['version']}.",
         f"```\n{result['command']}\n```",
         _machine_words(result.get("machine") or {}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _removed(result: dict[str, Any]) -> str:
+    if nothing_removed(result):
+        return "Nothing was pruned"
+    return (
+        f"Pruning ratio asked {result['pruning_ratio']:g}, reached {result['pruning_ratio_reached']:.3f} of the "
+        f"encoder's weights (embeddings are not counted), granularity `{result['granularity']}`"
+    )
 
 
 def front_matter(result: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from leanformer.report import numbers
 from leanformer.report.pictures import pairs
 from leanformer.report.runtimes import kept_exports
+from leanformer.report.served import Served, nothing_removed, served
 from leanformer.report.words import main_batch
 
 
@@ -63,12 +64,15 @@ def _score(result: dict[str, Any]) -> Card:
             f"now {numbers.points_interval(compressed['low'], compressed['high'])}",
             f"before {numbers.points_interval(dense['low'], dense['high'])}",
             f"95% intervals, n = {numbers.count(result['n'])}",
+            *(("in PyTorch fp32",) if nothing_removed(result) else ()),
         ),
         picture=pairs.intervals(rows, "Score before and after, with 95% intervals"),
     )
 
 
 def _speed(result: dict[str, Any]) -> Card | None:
+    if nothing_removed(result):
+        return _served_speed(served(result))
     first = main_batch(result)
     if first is None:
         return None
@@ -91,12 +95,27 @@ def _speed(result: dict[str, Any]) -> Card | None:
     )
 
 
+def _served_speed(one: Served) -> Card:
+    """Return the speed of the variant to serve: where nothing was removed, PyTorch fp32 is as fast as before."""
+    within = numbers.times_interval(one.low, one.high).replace(" to ", "–")
+    return Card(
+        name="speed",
+        value=f"{numbers.times(one.ratio)}×",
+        before=None,
+        change=f"at batch {one.batch}",
+        details=(f"{numbers.times_exact(one.ratio)}× ({within})", f"{one.variant}, 95% interval"),
+        picture=pairs.intervals(
+            [(one.ratio, one.low, one.high, "bar-compressed")], "Speed; the line is the original", line_at=1.0
+        ),
+    )
+
+
 def _parameters(result: dict[str, Any]) -> Card:
     before, after = (result[key]["encoder_parameters"] for key in ("dense", "compressed"))
     details = [f"{numbers.count(after)} of {numbers.count(before)}"]
     if result["granularity"] == "weight":
         details.append(f"{numbers.percent(result['pruning_ratio_reached'])} of the weights are zeros")
-    else:
+    elif not nothing_removed(result):
         asked, reached = result["pruning_ratio"], result["pruning_ratio_reached"]
         details.append(f"pruning ratio {reached:.3f}, asked {asked:.3g}")
     whole = [result[key].get("parameters") for key in ("dense", "compressed")]

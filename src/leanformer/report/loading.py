@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from leanformer.report.runtimes import kept_exports
+from leanformer.report.runtimes import kept_exports, variant
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
 
 
 def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
-    """Return one door for each runtime that was exported to: its smallest variant that was kept.
+    """Return one door for each runtime that was exported to: the variant to serve, else the smallest that was kept.
 
     Args:
         result: The content of result.json.
@@ -71,11 +71,14 @@ def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
     Returns:
         The doors; none when nothing was exported.
     """
-    smallest: dict[str, dict[str, Any]] = {}
-    for export in sorted(kept_exports(result), key=lambda one: -float(one.get("size_mb") or 0)):
-        smallest[export["runtime"]] = export
+    serve = variant(result["serve"]) if result.get("serve") else ""
+    shown: dict[str, dict[str, Any]] = {}
+    for export in sorted(
+        kept_exports(result), key=lambda one: (variant(one) == serve, -float(one.get("size_mb") or 0))
+    ):
+        shown[export["runtime"]] = export  # the last one of each runtime stays
     texts = '["One text."], ["The other."]' if result["task"]["pair"] else '["A text to classify."]'
-    return [_export_door(export, folder, texts) for export in smallest.values() if export["runtime"] in _RUN]
+    return [_export_door(export, folder, texts) for export in shown.values() if export["runtime"] in _RUN]
 
 
 _TOKENS = (

@@ -15,13 +15,16 @@ from leanformer.errors import RunError
 from leanformer.report import numbers
 from leanformer.report.cards import cards
 from leanformer.report.flips import CHANGES, flip_views
+from leanformer.report.ladder_table import rung_rows
+from leanformer.report.ladder_words import asks_for_more, chosen_step, ladder_words, rung_name
 from leanformer.report.loading import doors, export_doors
 from leanformer.report.method import method_words
 from leanformer.report.pictures.curve import curve_picture
+from leanformer.report.pictures.ladder import ladder_picture
 from leanformer.report.pictures.layers import layers_picture, units_kept
 from leanformer.report.pictures.search import search_picture
 from leanformer.report.pictures.speed import speed_picture
-from leanformer.report.runtimes import FALLEN_POINTS, lost_points
+from leanformer.report.runtimes import FALLEN_POINTS, lost_points, variant
 from leanformer.report.search_words import measure_name, search_words
 from leanformer.report.words import verdict
 
@@ -109,6 +112,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "script": _asset("report.js"),
         "verdict": verdict(result),
         "cards": cards(result),
+        "ladder": _ladder(result["ladder"]) if result.get("ladder") else None,
         "layers": layers_picture(result["layers"], result["granularity"]) if result.get("layers") else None,
         "layers_words": units_kept(result["layers"]) if result["granularity"] == "unit" else "",
         "search": _search(result),
@@ -138,6 +142,22 @@ def _search(result: dict[str, Any]) -> dict[str, Any] | None:
         return None
     picture = search_picture(search, measure_name(result["task"]["kind"]))
     return {"picture": picture, "words": search_words(search, result["task"]["kind"])}
+
+
+def _ladder(ladder: dict[str, Any]) -> dict[str, Any]:
+    steps = [
+        (i, j, rung, step) for i, rung in enumerate(ladder["rungs"]) for j, step in enumerate(rung["steps"])
+    ]
+    return {
+        "words": ladder_words(ladder),
+        "picture": ladder_picture(ladder),
+        "rungs": rung_rows(ladder),
+        "has_budget": asks_for_more(ladder),
+        "steps": [
+            (rung_name(rung), variant(step), step, [i, j] in ladder["pareto"], step is chosen_step(ladder))
+            for i, j, rung, step in steps
+        ],
+    }
 
 
 def _stages(stages: list[dict[str, Any]]) -> list[tuple[str, str, float]]:

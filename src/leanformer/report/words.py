@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leanformer.report import numbers
+from leanformer.report.ladder_words import why_words
 from leanformer.report.runtimes import gain_note, kept_rows, runtime_note
+from leanformer.report.served import nothing_removed, serve_note, served, served_headline
 
 LARGE_DROP_POINTS = 3.0
 Tone = Literal["good", "mixed", "bad"]
@@ -44,13 +46,37 @@ def verdict(result: dict[str, Any]) -> Verdict:
     Returns:
         The headline, its notes and its tone.
     """
+    if nothing_removed(result):
+        return _served_verdict(result)
     speed, is_faster = _speed_words(result)
     headline = f"{gone_words(result)}; {_score_words(result)}, {'and' if is_faster else 'but'} {speed}."
     notes = [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
+    ladder = result.get("ladder")
     runtimes, runtimes_tone = _runtimes(result)
+    notes += [serve_note(result), why_words(ladder)] if ladder else []
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
+    tones.append("mixed" if ladder and ladder["why"] == "missed" else "good")
     return Verdict(headline, tuple(note for note in notes if note), max(tones, key=_SEVERITY.__getitem__))
+
+
+def _served_verdict(result: dict[str, Any]) -> Verdict:
+    """Judge a climb that removed nothing: what counts is the variant to serve, not the same weights in PyTorch."""
+    one, ladder = served(result), result["ladder"]
+    is_large = one.lost_points >= LARGE_DROP_POINTS
+    is_sound = round(one.lost_points, 1) <= ladder["max_drop_points"]
+    tone: Tone = "good" if is_sound and one.low > 1 and ladder["why"] != "missed" else "mixed"
+    notes = [why_words(ladder), "" if is_sound else _unsound_note(one.lost_points, ladder)]
+    return Verdict(
+        served_headline(result), tuple(note for note in notes if note), "bad" if is_large else tone
+    )
+
+
+def _unsound_note(lost: float, ladder: dict[str, Any]) -> str:
+    return (
+        f"These rows say {numbers.signed(lost)} points lost; on the {numbers.count(ladder['n'])} held-out training "
+        f"rows that chose it, at most {ladder['max_drop_points']:g} were."
+    )
 
 
 def _runtimes(result: dict[str, Any]) -> tuple[str, Tone]:

@@ -1,0 +1,238 @@
+"""The ladder of `--method auto` as a picture: every step by its speed-up and the points it loses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from leanformer.report import numbers
+from leanformer.report.ladder_words import (
+    Rung,
+    Step,
+    asked_speedup,
+    chosen_rung,
+    chosen_step,
+    points_words,
+    rung_name,
+    step_words,
+)
+from leanformer.report.pictures import svg
+from leanformer.report.runtimes import variant
+
+RUNGS = {
+    "exact": ("circle", "rung-exact"),
+    "fewer bits": ("square", "rung-fewer-bits"),
+    "trained for int8": ("diamond", "rung-trained"),
+    "repair": ("triangle", "rung-repair"),
+    "ae-bert": ("circle", "rung-ae-bert"),
+    "layers": ("square", "rung-layers"),
+}
+_OTHER = ("diamond", "rung-other")
+_ROUND_RATIOS = (1.0, 2.0, 4.0, 0.5, 8.0, 16.0, 3.0, 6.0, 1.5, 12.0, 0.25, 0.75, 24.0, 32.0, 64.0, 5.0, 10.0)
+
+
+def ladder_picture(ladder: dict[str, Any]) -> Markup:
+    """Draw the climb in both widths, with its legend.
+
+    Args:
+        ladder: The `ladder` of result.json.
+
+    Returns:
+        The picture.
+    """
+    wide, narrow = (steps_by_speed(ladder, width) for width in (svg.WIDE, svg.NARROW))
+    names = dict.fromkeys(rung["name"] for rung in ladder["rungs"] if rung["steps"])
+    entries = [(*RUNGS.get(name, _OTHER), name) for name in names]
+    entries += [("circle", "chosen-ring", "the chosen one")]
+    return svg.both_widths(wide, narrow) + svg.legend(entries)
+
+
+def edge_points(ladder: dict[str, Any]) -> float | None:
+    """Return the loss above which steps are held at the lower edge, so that small losses stay apart.
+
+    Args:
+        ladder: The `ladder` of result.json.
+
+    Returns:
+        Points; None where no step loses that much.
+    """
+    edge = max(4.0 * ladder["max_drop_points"], 4.0)
+    largest = max(step["drop_points"] for rung in ladder["rungs"] for step in rung["steps"])
+    return edge if largest > 1.5 * edge else None
+
+
+def steps_by_speed(ladder: dict[str, Any], width: float) -> Markup:
+    """Draw one mark a step: x is the speed-up, y the points lost, with no loss on top.
+
+    Args:
+        ladder: The `ladder` of result.json.
+        width: Width of the picture in pixels.
+
+    Returns:
+        One SVG.
+    """
+    plane = _plane(ladder, width)
+    steps = [(rung, step) for rung in ladder["rungs"] for step in rung["steps"]]
+    steps.sort(key=lambda one: one[1] is chosen_step(ladder))  # the chosen one is drawn over the others
+    front = [ladder["rungs"][i]["steps"][j] for i, j in ladder["pareto"]]
+    parts = _frame(ladder, plane) + _limits(ladder, plane)
+    if len(front) > 1:
+        parts.append(svg.path(sorted(plane.place(step) for step in front), "front"))
+    for rung, step in steps:
+        parts += _mark(ladder, rung, step, plane)
+    spots = [plane.place(step) for _, step in steps]
+    spots.append((plane.x.start + 40, plane.y(ladder["max_drop_points"]) + 10))  # the limit's words
+    parts += _label(ladder, spots, plane)
+    title = f"{len(steps)} steps of {len(ladder['rungs'])} rungs: speed-up and points of score lost"
+    return svg.picture(width, plane.bottom + 44, title, parts, "marks")
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where steps lie.
+
+    Attributes:
+        x: From speed-ups to pixels.
+        y: From points lost to pixels, downwards.
+        edge: Points above which a step is held at the lower edge, if any is.
+        bottom: Pixel of the lower edge.
+        width: Pixels of the whole picture.
+    """
+
+    x: svg.Scale
+    y: svg.Scale
+    edge: float | None
+    bottom: float
+    width: float
+
+    @property
+    def is_narrow(self) -> bool:
+        return self.width <= svg.NARROW
+
+    def place(self, step: Step) -> tuple[float, float]:
+        is_held = self.edge is not None and step["drop_points"] > self.edge
+        return self.x(step["ratio"]), self.bottom - 10 if is_held else self.y(step["drop_points"])
+
+
+def _plane(ladder: dict[str, Any], width: float) -> _Plane:
+    steps = [step for rung in ladder["rungs"] for step in rung["steps"]]
+    bottom = 290.0 if width <= svg.NARROW else 350.0
+    slowest = min([1.0, *(step["ratio_low"] for step in steps)])
+    fastest = max([1.25, asked_speedup(ladder) or 1.0, *(step["ratio_high"] for step in steps)])
+    edge, losses = edge_points(ladder), [step["drop_points"] for step in steps]
+    gain, loss = min([0.0, *losses]), edge or max([0.5, 1.3 * ladder["max_drop_points"], *losses])
+    return _Plane(
+        x=svg.Scale(max(slowest, 0.01) / 1.06, fastest * 1.08, 38.0, width - 8, is_log=True),
+        y=svg.Scale(gain - 0.1 * (loss - gain), loss, 34.0, bottom - (24 if edge else 12)),
+        edge=edge,
+        bottom=bottom,
+        width=width,
+    )
+
+
+def _frame(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
+    n, x, y = numbers.count(ladder["n"]), plane.x, plane.y
+    up = f"Points lost on {n} {'held-out rows' if plane.is_narrow else 'rows held out of the training data'}"
+    up += f"; above {plane.edge:g} at the {'edge' if plane.is_narrow else 'lower edge'}" if plane.edge else ""
+    across = "times as fast" if plane.is_narrow else "times as fast as the original in PyTorch fp32"
+    parts = [
+        svg.text(0, 12, up, "axis"),
+        svg.text(
+            plane.width, plane.bottom + 38, f"{across}, batch {ladder['batch']} (log scale)", "axis", "end"
+        ),
+    ]
+    for tick in y.ticks(5 if plane.is_narrow else 7):
+        parts += [
+            svg.line(x.start, y(tick), plane.width, y(tick)),
+            svg.text(32, y(tick) + 4, f"{tick:g}".replace("-", "−"), anchor="end"),
+        ]
+    if plane.edge is not None:
+        parts += [
+            svg.line(x.start, plane.bottom, plane.width, plane.bottom, "divider"),
+            svg.text(32, plane.bottom - 6, f">{plane.edge:g}", anchor="end"),
+        ]
+    for ratio in _ratio_ticks(x):
+        parts += [
+            svg.line(x(ratio), y.start - 8, x(ratio), plane.bottom),
+            svg.text(x(ratio), plane.bottom + 18, f"{ratio:g}×", anchor="middle"),
+        ]
+    return parts
+
+
+def _ratio_ticks(x: svg.Scale) -> list[float]:
+    """Return as many round speed-ups as fit beside each other, the roundest first."""
+    shown: list[float] = []
+    for ratio in _ROUND_RATIOS:
+        if x.low <= ratio <= x.high and all(abs(x(ratio) - x(other)) > 38 for other in shown):
+            shown.append(ratio)
+    return shown
+
+
+def _limits(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
+    """Draw what may be lost, and the speed-up that was asked for."""
+    x, limit, asked = plane.x, ladder["max_drop_points"], asked_speedup(ladder)
+    y = plane.y(limit)
+    words = svg.text(x.start + 4, y + 14, f"at most {points_words(limit)}", "limit halo")
+    parts = [svg.line(x.start, y, plane.width, y, "one"), words]
+    if asked is not None:
+        anchor = "end" if x(asked) > plane.width - 60 else "middle"
+        parts += [
+            svg.line(x(asked), 30, x(asked), plane.bottom, "one"),
+            svg.text(x(asked), 26, f"{asked:g}× asked", "limit halo", anchor),
+        ]
+    return parts
+
+
+def _mark(ladder: dict[str, Any], rung: Rung, step: Step, plane: _Plane) -> list[Markup]:
+    shape, class_ = RUNGS.get(rung["name"], _OTHER)
+    (x, y), radius = plane.place(step), 3.6 if plane.is_narrow else 5.0
+    sound = "" if step["sound"] else " unsound"
+    parts = [
+        svg.line(plane.x(step["ratio_low"]), y, plane.x(step["ratio_high"]), y, f"reach {class_}{sound}"),
+        svg.marker(shape, x, y, radius, f"step {class_}{sound}", step_words(ladder, rung, step)),
+    ]
+    if step is chosen_step(ladder):
+        parts.append(svg.marker("circle", x, y, radius + 4, "chosen-ring"))
+    return parts
+
+
+def _label(ladder: dict[str, Any], spots: list[tuple[float, float]], plane: _Plane) -> list[Markup]:
+    """Name the chosen step in two lines, where the fewest other steps and limits are covered."""
+    step = chosen_step(ladder)
+    lines = (rung_name(chosen_rung(ladder)), f"{variant(step)}, {numbers.times_exact(step['ratio'])}×")
+    wide, high = max(len(line) for line in lines) * (5.7 if plane.is_narrow else 6.2), 32.0
+    x, y = plane.place(step)
+    limits = plane.x(asked_speedup(ladder) or plane.x.low), plane.y(ladder["max_drop_points"])
+
+    def covered(corner: tuple[float, float]) -> int:
+        left, top = corner
+        crossed = (left < limits[0] < left + wide) + (top < limits[1] < top + high)
+        return crossed + 2 * sum(
+            left - 8 < x < left + wide + 8 and top - 8 < y < top + high + 8 for x, y in spots
+        )
+
+    left, top = min(_corners(x, y, wide, high, plane), key=covered)
+    parts = [
+        svg.text(left + wide / 2, top + 12, lines[0], "strong halo", "middle"),
+        svg.text(left + wide / 2, top + 28, lines[1], "halo", "middle"),
+    ]
+    edge = top + high if top + high < y else top
+    if abs(edge - y) > 24:  # too far to be seen as its own
+        parts.insert(
+            0, svg.line(x, y + math.copysign(9, edge - y), min(max(x, left), left + wide), edge, "leader")
+        )
+    return parts
+
+
+def _corners(x: float, y: float, wide: float, high: float, plane: _Plane) -> list[tuple[float, float]]:
+    """Return where a label's upper left corner may lie, the nearest first."""
+    tops = (y - high - 12, y + 12, y - high / 2, y - high - 44, y + 44, y - high - 90, y + 90)
+    lefts = (x - wide / 2, x + 14, x - wide - 14)
+    return [
+        (min(max(left, plane.x.start), plane.width - wide), min(max(top, plane.y.start), plane.bottom - high))
+        for top in tops
+        for left in lefts
+    ]
