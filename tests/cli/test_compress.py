@@ -146,11 +146,11 @@ def test_export_of_a_run_goes_where_it_is_told(call, finished, workshop, tmp_pat
 
 
 def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypatch):
-    import leanformer.assess
+    import leanformer.benching
 
     monkeypatch.chdir(workshop)
     monkeypatch.setattr(
-        leanformer.assess, "installed", lambda folder: False
+        leanformer.benching, "installed", lambda folder: False
     )  # PyTorch alone: seconds, not minutes
     words = ("--batch", 2, "--rounds", 3, "--limit", 0, "--no-memory", "--threads", 1, "--json")
     done = call("bench", "small", *words)
@@ -168,7 +168,8 @@ def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypat
 
 
 def test_bench_takes_the_exports_of_a_run_with_the_same_data(finished, workshop, monkeypatch):
-    from leanformer.assess import Reading, _kept_exports
+    from leanformer.benching import _kept_exports
+    from leanformer.reading import Reading
     from leanformer.tasks.load import DataSpec
 
     monkeypatch.chdir(workshop)

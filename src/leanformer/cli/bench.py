@@ -59,7 +59,7 @@ def bench(
     from rich.console import Group
     from rich.text import Text
 
-    from leanformer.assess import bench_models, is_one_run
+    from leanformer.benching import bench_models, is_one_run
     from leanformer.encoders.forms import forms_within
     from leanformer.export.runtimes import COMPILED, PRECISIONS
     from leanformer.measure.gain import exit_code, gains
