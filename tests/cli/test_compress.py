@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from cli_process import leanformer, started
 
+from leanformer.cli.exit_codes import exit_code
 from leanformer.export.cpu import cpu
 from leanformer.job import Job
-from leanformer.measure.gain import exit_code
 from leanformer.run import Run
 
 PATIENCE_S = 120.0
@@ -194,7 +194,7 @@ def test_finished_run_is_shown_again_by_resume(call, finished, workshop, monkeyp
     monkeypatch.chdir(workshop)
     again = call("compress", "--resume", "--out", "small", "--json")
     assert json.loads(again.stdout) == finished["record"]
-    assert again.exit_code == exit_code(finished["record"]["gain"])
+    assert again.exit_code == exit_code(finished["record"]["gain"], finished["record"]["budget"])
 
 
 def kill_when(seen, *arguments, folder):
@@ -227,12 +227,13 @@ def test_the_same_job_killed_at_every_stage_ends_the_same(finished, workshop):
         assert kill_when(seen, *arguments, *resume, folder=workshop) == -signal.SIGKILL
         assert seen(), f"the run was over before stop {number}"
     done = leanformer(*arguments, "--resume", "--json", folder=workshop)
-    assert done.returncode == exit_code(json.loads(done.stdout)["gain"]), done.stderr
+    resumed = json.loads(done.stdout)
+    assert done.returncode == exit_code(resumed["gain"], resumed["budget"]), done.stderr
     assert chosen(broken) == chosen(whole)
     for name in ("teacher", "model"):
         files = [folder / name / "model.safetensors" for folder in (broken, whole)]
         assert files[0].read_bytes() == files[1].read_bytes()
-    scores = [record["compressed"]["score"] for record in (json.loads(done.stdout), finished["record"])]
+    scores = [record["compressed"]["score"] for record in (resumed, finished["record"])]
     assert scores[0] == scores[1]
     assert not list(broken.glob(".*"))
     assert not (broken / "onnx").exists()

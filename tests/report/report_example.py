@@ -243,3 +243,12 @@ def _exports() -> list[dict[str, Any]]:
         ("openvino", "int8", "openvino/openvino_model_int8.xml", 18.9, 0.7917, 0.22),
     )
     return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def example_budget(
+    runtime: str = "openvino", precision: str = "int8", batch: int = 1, **limits: Any
+) -> dict[str, Any]:
+    """Build a result's "budget"; each limit is given as (asked, measured, low, high, met)."""
+    keys = ("asked", "measured", "low", "high", "met")
+    rows = [{"name": name, **dict(zip(keys, values, strict=True))} for name, values in limits.items()]
+    return {"runtime": runtime, "precision": precision, "batch": batch, "limits": rows}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leanformer.cli.exit_codes import exit_code
 from leanformer.cli.verb import Answer, DataOptions, MaxTokens, Seed, Threads, Truncate, Trust, verb
 
 if TYPE_CHECKING:
@@ -103,8 +104,11 @@ def compress(
     """Compress MODEL for a task, and prove on this machine what it gained and lost.
 
     The dense model is fine-tuned first if it has no head for the task. Then the search, the training of what is
-    left, the exports and the measurements follow; the run directory keeps them all, with report.html on top. Exit
-    code 3 says that the model is there, but gains nothing over the best plain variant of the dense one.
+    left, the exports and the measurements follow; the run directory keeps them all, with report.html on top.
+
+    Exit code 1 says that the model is there, but a limit of the budget is missed, or could not be measured on the
+    target; 3, that it gains nothing over the best plain variant of the dense one; 2 is an error. A missed budget
+    goes before no gain. The measured figure decides, not its interval.
 
     leanformer compress bert-folder --data reviews/ --pruning-ratio 0.5 --out small
 
@@ -154,9 +158,8 @@ def answer(record: dict[str, Any]) -> Answer:
     from rich.console import Group
     from rich.text import Text
 
-    from leanformer.measure.gain import exit_code
     from leanformer.report.runtimes import gain_sentences
-    from leanformer.report.table import summary_table
+    from leanformer.report.table import summary
 
     folder = Path(record["run"])
     exported = {row["runtime"]: folder / row["path"] for row in record["exports"] if row["accepted"]}
@@ -164,11 +167,13 @@ def answer(record: dict[str, Any]) -> Answer:
     lines = [f"{name:<12} {place}" for name, place in places.items()] + [f"{'again':<12} {record['command']}"]
     gain = record.get("gain")  # runs of older versions have none
     shown = Group(
-        summary_table(record),
+        summary(record),
         *(Text(sentence) for sentence in gain_sentences(gain or {})),
         Text("\n".join(lines), no_wrap=True, overflow="ignore"),
     )
-    return Answer({**{key: record[key] for key in _RECORD}, "gain": gain}, shown, exit_code(gain))
+    budget = record.get("budget")
+    told = {**{key: record[key] for key in _RECORD}, "gain": gain, "budget": budget}
+    return Answer(told, shown, exit_code(gain, budget))
 
 
 def _start(job_file: Path | None, out: Path, resume: bool, model: str | None) -> Job | None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from leanformer.errors import RunError
 from leanformer.report import numbers
+from leanformer.report.budget import budget_views
 from leanformer.report.cards import cards
 from leanformer.report.flips import CHANGES, flip_views
 from leanformer.report.loading import doors, export_doors
@@ -108,6 +109,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "style": _asset("report.css"),
         "script": _asset("report.js"),
         "verdict": verdict(result),
+        "budget": budget_views(result),
         "cards": cards(result),
         "layers": layers_picture(result["layers"], result["granularity"]) if result.get("layers") else None,
         "layers_words": units_kept(result["layers"]) if result["granularity"] == "unit" else "",
