@@ -223,6 +223,9 @@ def read(path: Path) -> None:
 
         onnx.checker.check_model(str(path))
     elif path.suffix == ".xml":
+        from leanformer.export.extras import require
+
+        require("openvino", "openvino")  # first: it keeps OpenVINO from reporting its use
         import openvino
 
         openvino.Core().read_model(path)

@@ -17,6 +17,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from leanformer.reading import Reading
+from leanformer.tasks.load import DataSpec
 from leanformer.tasks.task import Task
 from tiny import build_config, build_model, build_rows, build_tokenizer, encode_rows, write_csv
 
@@ -73,3 +75,21 @@ def tiny_model_folder(tmp_path: Path) -> Path:
     model.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def reversed_model(tiny_tokenizer: PreTrainedTokenizerBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier whose head answers (positive, negative); the data's labels are (negative, positive)."""
+    folder = tmp_path_factory.mktemp("models") / "reversed"
+    model = build_model("bert", layers=1)
+    model.config.id2label = {0: "positive", 1: "negative"}
+    model.config.label2id = {"positive": 0, "negative": 1}
+    model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def reading(tiny_task: Path) -> Reading:
+    """F1 is not the same when the labels are swapped, even if a model always gives one answer."""
+    return Reading(DataSpec(str(tiny_task), metric="f1"), threads=1)

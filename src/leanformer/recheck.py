@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from leanformer.assess import Reading, ready_model
 from leanformer.export.layout import artefact
 from leanformer.export.loading import load_classifier
 from leanformer.job import resolved_data
@@ -21,6 +20,7 @@ from leanformer.measure.contract import Contract, Speed, read_contract
 from leanformer.measure.flips import flips
 from leanformer.measure.machine import machine
 from leanformer.progress import say
+from leanformer.reading import Reading, ready_model
 from leanformer.run import Run
 from leanformer.structure.cost import size_mb
 from leanformer.tasks.predict import predict, score_logits

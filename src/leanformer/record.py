@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from leanformer.encoders.forms import PLAIN
 from leanformer.measure.contract import CONTRACT_FILE, contract_of
 from leanformer.report.card import model_card
 from leanformer.report.page import write_report
+from leanformer.report.runtimes import kept_rows
 from leanformer.run import Facts, Run
 from leanformer.search.space import TOLERANCE
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from leanformer.structure.masks import Masks
     from leanformer.tasks.predict import Score
     from leanformer.tasks.task import Task
+
+SAME_SCORE = 1e-5  # a thousandth of a point: the rounding of another runtime
 
 
 def layer_facts(view: EncoderView, masks: Masks) -> list[Facts]:
@@ -138,38 +142,60 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
 def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
     """Return the constraints of a job beside what was measured.
 
+    The measured figure decides whether a limit is met; its interval, where it has one, stands beside it.
+
     Args:
         job: The job.
         compress: Facts of the compression's stage.
         proof: Facts of the measurements.
 
     Returns:
-        The target's fields, and under "limits" one dictionary a constraint: `name`, `asked`, `measured` (None where
-        the target was not timed) and `met`.
+        Where the model is served (the target, or what auto chose), and under "limits" one dictionary a constraint: `name`, `asked`, `measured` (None where
+        the target was not measured, or its file was not kept), `low` and `high` (None where there is no interval)
+        and `met`.
     """
-    target = {**asdict(job.target), **(compress.get("serve") or {})}
-    served = {"model": "compressed", "form": PLAIN, **target}
-    row: Facts = next(
-        (row for row in proof["bench"] if all(row.get(key, PLAIN) == value for key, value in served.items())),
-        {},
-    )
+    served = {**asdict(job.target), **(compress.get("serve") or {})}
+    own = [row for row in kept_rows(proof) if _is_served(row, served)]
+    row: Facts = next((row for row in own if row["batch"] == job.target.batch), {})
+    file_mb = row.get("size_mb") if compress.get("serve") else proof["compressed"]["size_mb"]
     measured = {
-        "pruning_ratio": compress["pruning_ratio_reached"],
-        "speedup": row.get("ratio"),
-        "latency_ms": row.get("latency_ms"),
-        "size_mb": row.get("size_mb") if compress.get("serve") else proof["compressed"]["size_mb"],
-        "max_drop_points": proof["drop_points"],
+        "pruning_ratio": (compress["pruning_ratio_reached"], None, None),
+        "speedup": tuple(row.get(key) for key in ("ratio", "ratio_low", "ratio_high")),
+        "latency_ms": tuple(row.get(key) for key in ("latency_ms", "latency_low", "latency_high")),
+        "size_mb": (file_mb, None, None),
+        "max_drop_points": _drop(served, own, proof),
     }
+    limits = [
+        _limit(name, asked, *measured[name])
+        for name, asked in asdict(job.budget).items()
+        if asked is not None
+    ]
+    return {**served, "limits": limits}
+
+
+def _is_served(row: Facts, target: Facts) -> bool:
+    """Whether a row of the bench is of the compressed model as the target serves it."""
+    served = ("compressed", target["runtime"], target["precision"], target.get("form") or PLAIN)
+    return (row["model"], row["runtime"], row["precision"], row.get("form", PLAIN)) == served
+
+
+def _drop(target: Facts, rows: list[Facts], proof: Facts) -> tuple[float | None, float | None, float | None]:
+    """Return the points lost where the model is served; an int8 file answers otherwise than PyTorch in float32."""
+    in_torch = (proof["drop_points"], *proof["drop_interval"])
+    if (target["runtime"], target["precision"]) == ("torch", "fp32"):
+        return in_torch
+    if not rows:
+        return None, None, None
+    score = rows[0]["score"]
+    if math.isclose(score, proof["compressed"]["score"], abs_tol=SAME_SCORE):
+        return in_torch
+    return 100 * (proof["dense"]["score"] - score), None, None
+
+
+def _limit(name: str, asked: float, value: float | None, low: float | None, high: float | None) -> Facts:
     at_least = {"pruning_ratio": TOLERANCE, "speedup": 0.0}  # the others are upper bounds
-    limits = []
-    for name, asked in asdict(job.budget).items():
-        if asked is not None:
-            value = measured[name]
-            good = value is not None and (
-                value >= asked - at_least[name] if name in at_least else value <= asked
-            )
-            limits.append({"name": name, "asked": asked, "measured": value, "met": good})
-    return {**target, "limits": limits}
+    met = value is not None and (value >= asked - at_least[name] if name in at_least else value <= asked)
+    return {"name": name, "asked": asked, "measured": value, "low": low, "high": high, "met": met}
 
 
 def write_record(run: Run, result: dict[str, Any]) -> Facts:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,19 @@ def test_a_process_that_left_the_group_is_found_and_ended():
         kills.DEATH_S = patience
     assert "time.sleep(60)" in words
     assert left.wait(timeout=20) < 0
+
+
+def test_openvino_may_not_report_its_use(tmp_path):
+    # In a process of its own: another test's import of the telemetry would stay in this one.
+    (tmp_path / "openvino_model.xml").write_text("<net/>")
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(kills.__file__).parent)!r})\n"
+        "import kills\n"
+        f"(trouble,) = kills.unreadable([Path({str(tmp_path)!r}) / 'openvino_model.xml'])\n"
+        "print(trouble)\n"
+        "import openvino_telemetry\n"  # it is installed: NNCF and OpenVINO bring it
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("openvino_model.xml: ")
+    assert "import of openvino_telemetry halted" in ended.stderr

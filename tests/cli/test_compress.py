@@ -13,9 +13,9 @@ from cli_process import leanformer, started
 from rich.console import Console
 
 from ladder_example import example_ladder
+from leanformer.cli.exit_codes import exit_code
 from leanformer.export.cpu import cpu
 from leanformer.job import Job
-from leanformer.measure.gain import exit_code
 from leanformer.run import Run
 
 PATIENCE_S = 120.0
@@ -148,11 +148,11 @@ def test_export_of_a_run_goes_where_it_is_told(call, finished, workshop, tmp_pat
 
 
 def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypatch):
-    import leanformer.assess
+    import leanformer.benching
 
     monkeypatch.chdir(workshop)
     monkeypatch.setattr(
-        leanformer.assess, "installed", lambda folder: False
+        leanformer.benching, "installed", lambda folder: False
     )  # PyTorch alone: seconds, not minutes
     words = ("--batch", 2, "--rounds", 3, "--limit", 0, "--no-memory", "--threads", 1, "--json")
     done = call("bench", "small", *words)
@@ -170,7 +170,8 @@ def test_bench_of_a_run_measures_both_models(call, finished, workshop, monkeypat
 
 
 def test_bench_takes_the_exports_of_a_run_with_the_same_data(finished, workshop, monkeypatch):
-    from leanformer.assess import Reading, _kept_exports
+    from leanformer.benching import _kept_exports
+    from leanformer.reading import Reading
     from leanformer.tasks.load import DataSpec
 
     monkeypatch.chdir(workshop)
@@ -195,7 +196,7 @@ def test_finished_run_is_shown_again_by_resume(call, finished, workshop, monkeyp
     monkeypatch.chdir(workshop)
     again = call("compress", "--resume", "--out", "small", "--json")
     assert json.loads(again.stdout) == finished["record"]
-    assert again.exit_code == exit_code(finished["record"]["gain"])
+    assert again.exit_code == exit_code(finished["record"]["gain"], finished["record"]["budget"])
 
 
 @pytest.mark.parametrize("rungs", [2, 7])
@@ -254,12 +255,13 @@ def test_the_same_job_killed_at_every_stage_ends_the_same(finished, workshop):
         assert kill_when(seen, *arguments, *resume, folder=workshop) == -signal.SIGKILL
         assert seen(), f"the run was over before stop {number}"
     done = leanformer(*arguments, "--resume", "--json", folder=workshop)
-    assert done.returncode == exit_code(json.loads(done.stdout)["gain"]), done.stderr
+    resumed = json.loads(done.stdout)
+    assert done.returncode == exit_code(resumed["gain"], resumed["budget"]), done.stderr
     assert chosen(broken) == chosen(whole)
     for name in ("teacher", "model"):
         files = [folder / name / "model.safetensors" for folder in (broken, whole)]
         assert files[0].read_bytes() == files[1].read_bytes()
-    scores = [record["compressed"]["score"] for record in (json.loads(done.stdout), finished["record"])]
+    scores = [record["compressed"]["score"] for record in (resumed, finished["record"])]
     assert scores[0] == scores[1]
     assert not list(broken.glob(".*"))
     assert not (broken / "onnx").exists()

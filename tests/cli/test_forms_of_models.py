@@ -33,7 +33,7 @@ def test_bench_enumerates_the_forms(call, monkeypatch):
         asked.append(forms)
         return []
 
-    monkeypatch.setattr("leanformer.assess.bench_models", bench_models)
+    monkeypatch.setattr("leanformer.benching.bench_models", bench_models)
     for flags in ([], ["--first-token"], ["--first-token", "--eager-attention"]):
         assert call("bench", "model", *flags, "--json").exit_code == 0
     assert [len(forms) for forms in asked] == [1, 2, 4]

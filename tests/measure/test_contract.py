@@ -43,6 +43,22 @@ def test_it_holds_the_best_variant_and_pytorch_at_each_batch_size():
     assert contract.bounds == Bounds(drop_points=1.0, flips_share=0.01, speed_share=0.8)
 
 
+def budget_of(name, measured, batch=8):
+    limits = [{"name": name, "asked": 3.0, "measured": measured, "met": measured is not None}]
+    return {"runtime": "openvino", "precision": "int8", "batch": batch, "limits": limits}
+
+
+def test_it_holds_the_variant_that_a_budget_of_time_was_about():
+    def speeds(budget):
+        return [(one.batch, one.variant) for one in contract_of(result() | {"budget": budget}).speeds]
+
+    usual = [(1, "openvino int8"), (1, "torch fp32"), (8, "torch fp32")]
+    assert speeds(budget_of("latency_ms", 2.0)) == [*usual, (8, "openvino int8")]
+    assert speeds(budget_of("speedup", 6.0, batch=1)) == usual  # it is the best one anyway
+    for budget in (None, budget_of("speedup", None), budget_of("size_mb", 20.5)):
+        assert speeds(budget) == usual
+
+
 def with_forms():
     """A result whose rows are there in another form too, twice as fast, before and after the plain ones."""
     made = result()

@@ -4,7 +4,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from leanformer.measure.gain import NO_GAIN, exit_code, gains
+from leanformer.measure.gain import gains
 
 
 def row(model, runtime, precision, latency_ms, score=0.9, batch=1, noise=0.01):
@@ -90,10 +90,3 @@ def test_the_same_seed_gives_the_same_interval():
 def test_models_that_are_not_there_are_no_verdict():
     with pytest.raises(ValueError, match="no row of compressed at batch 1"):
         gains(DENSE)
-
-
-def test_exit_code_of_no_gain_at_any_batch_size():
-    yes, no = {"gain": True}, {"gain": False}
-    assert exit_code({"1": no, "8": no}) == NO_GAIN == 3
-    assert exit_code({"1": no, "8": yes}) == 0
-    assert exit_code({}) == exit_code(None) == 0

@@ -267,3 +267,12 @@ def example_climb(why: str = "budget", rungs: int = 7) -> dict[str, Any]:
             layer |= {"heads": layer["dense_heads"], "head_kept": [1] * layer["dense_heads"]}
             layer |= {"neurons": layer["dense_neurons"], "neuron_kept_share": 1.0}
     return result
+
+
+def example_budget(
+    runtime: str = "openvino", precision: str = "int8", batch: int = 1, **limits: Any
+) -> dict[str, Any]:
+    """Build a result's "budget"; each limit is given as (asked, measured, low, high, met)."""
+    keys = ("asked", "measured", "low", "high", "met")
+    rows = [{"name": name, **dict(zip(keys, values, strict=True))} for name, values in limits.items()]
+    return {"runtime": runtime, "precision": precision, "batch": batch, "limits": rows}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_example import example_climb, example_result
+from report_example import example_budget, example_climb, example_result
 
 from leanformer.report.page import render
 
@@ -93,6 +93,21 @@ def test_a_climb_fits_with_all_of_its_steps_open(tmp_path: Path, why: str, width
     probe, log = look(tmp_path, render(result).replace("<details>", "<details open>"), width)
     assert (probe["overflow"], probe["outside"], probe["faults"]) == ("0", "0", "")
     assert int(probe["pictures"]) == 9  # those of any run and the ladder
+    assert "CONSOLE" not in log
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_budget_fits(tmp_path: Path, result: dict[str, Any], width: int) -> None:
+    limits = {
+        "pruning_ratio": (0.5, 0.4981, None, None, True),
+        "speedup": (8.0, 5.51, 5.3, 5.7, False),
+        "latency_ms": (1234.5678, 1150.1, 1100.2, 1200.4, True),
+        "size_mb": (12345.678, 69.6, None, None, True),
+        "max_drop_points": (0.5, None, None, None, False),
+    }
+    budget = example_budget("onnxruntime", batch=1024, **limits)
+    probe, log = look(tmp_path, render(result | {"budget": budget}), width)
+    assert (probe["overflow"], probe["outside"], probe["faults"]) == ("0", "0", "")
     assert "CONSOLE" not in log
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from leanformer.cli.exit_codes import exit_code
 from leanformer.cli.verb import (
     Answer,
     DataOptions,
@@ -59,10 +60,10 @@ def bench(
     from rich.console import Group
     from rich.text import Text
 
-    from leanformer.assess import bench_models, is_one_run
+    from leanformer.benching import bench_models, is_one_run
     from leanformer.encoders.forms import forms_within
     from leanformer.export.runtimes import COMPILED, PRECISIONS
-    from leanformer.measure.gain import exit_code, gains
+    from leanformer.measure.gain import gains
     from leanformer.measure.machine import machine
     from leanformer.report.runtimes import gain_sentences
     from leanformer.report.table import bench_table

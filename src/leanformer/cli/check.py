@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
+from leanformer.cli.exit_codes import MISSED
 from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Truncate, Trust, reading, verb
-
-BROKEN = 1
 
 
 @verb
@@ -48,4 +47,4 @@ def check(
     shown = Group(check_table(terms), Text(f"{verdict} (n = {found.n:,})"))
     record = {"run": str(run), "kept": found.kept, "n": found.n, "bounds": terms}
     record |= {"same_machine": found.same_machine, "machine": found.machine}
-    return Answer(record, shown, 0 if found.kept else BROKEN)
+    return Answer(record, shown, 0 if found.kept else MISSED)

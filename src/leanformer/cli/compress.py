@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from leanformer.cli.exit_codes import exit_code
 from leanformer.cli.verb import Answer, DataOptions, MaxTokens, Seed, Threads, Truncate, Trust, verb
 
 if TYPE_CHECKING:
@@ -106,9 +107,12 @@ def compress(
     """Compress MODEL for a task, and prove on this machine what it gained and lost.
 
     The dense model is fine-tuned first if it has no head for the task. Then the search, the training of what is
-    left, the exports and the measurements follow; the run directory keeps them all, with report.html on top. Exit
-    code 3 says that the model is there, but gains nothing over the best plain variant of the dense one; with --method
-    auto, which may choose that variant itself, there is no such code.
+    left, the exports and the measurements follow; the run directory keeps them all, with report.html on top.
+
+    Exit code 1 says that the model is there, but a limit of the budget is missed, or could not be measured on the
+    target; 3, that it gains nothing over the best plain variant of the dense one (never with --method auto, which may
+    choose that variant itself); 2 is an error. A missed budget goes before no gain. The measured figure decides, not
+    its interval.
 
     leanformer compress bert-folder --data reviews/ --pruning-ratio 0.5 --out small
 
@@ -158,11 +162,10 @@ def answer(record: dict[str, Any]) -> Answer:
     from rich.console import Group
     from rich.text import Text
 
-    from leanformer.measure.gain import exit_code
     from leanformer.report.ladder_table import ladder_table
     from leanformer.report.runtimes import gain_sentences
     from leanformer.report.served import end_words, nothing_removed
-    from leanformer.report.table import summary_table
+    from leanformer.report.table import summary
 
     folder = Path(record["run"])
     exported = {row["runtime"]: folder / row["path"] for row in record["exports"] if row["accepted"]}
@@ -170,14 +173,15 @@ def answer(record: dict[str, Any]) -> Answer:
     lines = [f"{name:<12} {place}" for name, place in places.items()] + [f"{'again':<12} {record['command']}"]
     gain, ladder = record.get("gain"), record.get("ladder")  # runs of older versions have none
     shown = Group(
-        summary_table(record),
+        summary(record),
         *((ladder_table(ladder), Text(f"\n{end_words(record)}\n")) if ladder else ()),
         *(Text(sentence) for sentence in gain_sentences({} if nothing_removed(record) else gain or {})),
         Text("\n".join(lines), no_wrap=True, overflow="ignore"),
     )
+    budget = record.get("budget")
     said = {key: record[key] for key in _RECORD}
-    said |= {"gain": gain, "ladder": ladder, "serve": record.get("serve")}
-    return Answer(said, shown, 0 if ladder else exit_code(gain))
+    said |= {"gain": gain, "budget": budget, "ladder": ladder, "serve": record.get("serve")}
+    return Answer(said, shown, exit_code(None if ladder else gain, budget))
 
 
 def _start(job_file: Path | None, out: Path, resume: bool, model: str | None) -> Job | None:

@@ -44,10 +44,10 @@ def measure(
 
     leanformer latency measure bert-folder --batch 1 --batch 8 --tokens 32
     """
-    from leanformer.assess import model_folder
     from leanformer.measure.latency.describe import describe
     from leanformer.measure.latency.measuring import Wanted, choose_variants, default_threads, measure_table
     from leanformer.measure.latency.store import table_path
+    from leanformer.reading import model_folder
 
     variants = choose_variants(runtime or [], precision or [])
     wanted = Wanted(batch, tokens, variants, default_threads(threads), rounds, seed or 0)

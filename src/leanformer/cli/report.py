@@ -19,7 +19,7 @@ def report(
     leanformer report small
     """
     from leanformer.report.page import read_result, write_report
-    from leanformer.report.table import summary_table
+    from leanformer.report.table import summary
 
     page = write_report(run)
-    return Answer({"run": str(run), "report": str(page)}, summary_table(read_result(run)))
+    return Answer({"run": str(run), "report": str(page)}, summary(read_result(run)))

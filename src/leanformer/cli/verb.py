@@ -21,7 +21,7 @@ from leanformer.training.processes import leads
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from leanformer.assess import Reading
+    from leanformer.reading import Reading
 
 INTERRUPTED = 130
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
@@ -114,8 +114,8 @@ def reading(
         DataError: If the data are described but not named.
         RunError: If a limit is not positive.
     """
-    from leanformer.assess import Reading
     from leanformer.job import check_limits
+    from leanformer.reading import Reading
     from leanformer.tasks.load import DataSpec
 
     if data and "source" not in data:

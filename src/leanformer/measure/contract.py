@@ -69,7 +69,8 @@ class Contract:
         n: The number of these rows.
         flips: How many answers differ from the dense model's; None for regression, where all values do.
         size_mb: The size of the model folder's weights, in megabytes of 10^6 bytes; it may not change at all.
-        speeds: At each batch size the best variant and PyTorch fp32 in the plain form.
+        speeds: At each batch size the best variant and PyTorch fp32 in the plain form; besides, the variant that a
+            budget of time was about.
         machine: The facts of the machine.
         bounds: What a later check has to keep.
     """
@@ -104,18 +105,27 @@ def contract_of(result: Mapping[str, Any]) -> Contract:
         n=result["n"],
         flips=None if result["task"]["kind"] == "regression" else result["flips_total"],
         size_mb=own["size_mb"],
-        speeds=tuple(
-            _speeds(result["bench"], result.get("gain") or {})
-        ),  # an older version's bench has no gain
+        speeds=tuple(_speeds(result)),
         machine=dict(result["machine"]),
     )
 
 
-def _speeds(rows: list[dict[str, Any]], gain: Mapping[str, Mapping[str, Any]]) -> list[Speed]:
-    """Pick the best variant and PyTorch's at each batch size; often they are not the same."""
-    found = []
+def _served(result: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variant that a budget of time was about, by its batch size; nothing where it was not timed."""
+    budget = result.get("budget") or {}
+    timed = [one for one in budget.get("limits", ()) if one["name"] in ("speedup", "latency_ms")]
+    if not any(one["measured"] is not None for one in timed):
+        return {}
+    return {str(budget["batch"]): variant_name(budget["runtime"], budget["precision"])}
+
+
+def _speeds(result: Mapping[str, Any]) -> list[Speed]:
+    """Pick the best variant, PyTorch's and the served one at each batch size; often they are not the same."""
+    found, served = [], _served(result)
+    rows, gain = result["bench"], result.get("gain") or {}  # an older version's bench has no gain
     for batch, one in gain.items():
-        wanted = dict.fromkeys((one["best_compressed"], variant_name("torch", "fp32")))
+        names = [one["best_compressed"], variant_name("torch", "fp32")]
+        wanted = dict.fromkeys([*names, served[batch]] if batch in served else names)
         own = [
             Speed(
                 batch=row["batch"],

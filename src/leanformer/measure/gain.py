@@ -10,8 +10,6 @@ from leanformer.encoders.forms import PLAIN
 from leanformer.measure.statistics import bootstrap_ratio_interval
 from leanformer.report.runtimes import lost_points
 
-NO_GAIN = 3  # exit code: the result is there, and the plain model is the better choice
-
 
 @dataclass(frozen=True)
 class Gain:
@@ -90,15 +88,3 @@ def _gain(plain: Mapping[str, Any], compressed: Mapping[str, Any], seed: int) ->
         variant_name(row["runtime"], row["precision"], row.get("form", PLAIN)) for row in (plain, compressed)
     )
     return Gain(best_plain, best_compressed, ratio, low, high, gain=low > 1.0)
-
-
-def exit_code(by_batch: Mapping[str, Mapping[str, Any]] | None) -> int:
-    """Return the exit code of a verb that shows a verdict.
-
-    Args:
-        by_batch: Gains as dicts, as in result.json; None (or none) where nothing was compared.
-
-    Returns:
-        3 if there is no gain at any batch size, otherwise 0.
-    """
-    return NO_GAIN if by_batch and not any(one["gain"] for one in by_batch.values()) else 0

@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from leanformer.report import numbers
+from leanformer.report.budget import budget_line
 from leanformer.report.loading import doors
 from leanformer.report.method import method_words
 from leanformer.report.served import nothing_removed, serve_line
@@ -38,6 +39,7 @@ def model_card(result: dict[str, Any]) -> str:
         _table(result),
         f"Score in points on {numbers.count(result['n'])} validation rows; 95% bootstrap intervals. Speed is that of "
         "the model against the original in one interleaved run on the machine below.",
+        budget_line(result),
         "## How to load it",
         *(
             f"{door.name[:1].upper()}{door.name[1:]}:\n\n```python\n{door.code}\n```"

@@ -7,10 +7,6 @@ from typing import Any
 from leanformer.report.ladder_words import chosen_rung
 
 _STATEMENTS = {
-    "auto": (
-        "Auto climbs a ladder of cost and stops at the cheapest step that does what was asked. Its rungs that prune "
-        "are those of AE-BERT (ISQED 2022, arXiv 2206.10461), in our reconstruction from the paper's abstract."
-    ),
     "ae-bert": (
         "AE-BERT, “An Automatic and Efficient BERT Pruning for Edge AI Systems” (ISQED 2022, arXiv 2206.10461). "
         "Of the paper only the abstract was readable and no public code exists, so this is a reconstruction: "

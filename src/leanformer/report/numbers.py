@@ -94,6 +94,12 @@ def three_digits(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
+def three_digits_interval(low: float, high: float) -> str:
+    """Write an interval of latencies, both ends with the same decimals."""
+    decimals = 0 if high >= 100 else 1 if high >= 10 else 2
+    return f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+
+
 def place(path: str) -> str:
     """Write a local path for people: the folder's name; a path from here, or a hub id, stays as it is."""
     return Path(path).name or path if Path(path).is_absolute() else path

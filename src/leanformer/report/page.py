@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from leanformer.errors import RunError
 from leanformer.report import numbers
+from leanformer.report.budget import budget_views
 from leanformer.report.cards import cards
 from leanformer.report.flips import CHANGES, flip_views
 from leanformer.report.ladder_table import rung_rows
@@ -111,6 +112,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "style": _asset("report.css"),
         "script": _asset("report.js"),
         "verdict": verdict(result),
+        "budget": budget_views(result),
         "cards": cards(result),
         "ladder": _ladder(result["ladder"]) if result.get("ladder") else None,
         "layers": layers_picture(result["layers"], result["granularity"]) if result.get("layers") else None,

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from leanformer.report import numbers
+from leanformer.report.budget import LimitView, budget_views, missed_sentences
 from leanformer.report.runtimes import lost_points, variant
 
 BATCHING_NAMES = {
@@ -30,6 +32,44 @@ _TERMS: dict[str, tuple[Callable[[float], str], str]] = {
     "size_mb": (numbers.megabytes, "="),
     "speed": (lambda ratio: f"{numbers.times_exact(ratio)}×", "≥"),
 }
+
+
+def summary(result: dict[str, Any]) -> Group:
+    """Show a run: both models side by side, then its budget and what is missed of it.
+
+    Args:
+        result: The content of result.json.
+
+    Returns:
+        One table or two, and a sentence for each missed limit.
+    """
+    parts: list[RenderableType] = [summary_table(result)]
+    if views := budget_views(result):
+        parts.append(budget_table(views))
+    return Group(*parts, *(Text(sentence) for sentence in missed_sentences(result)))
+
+
+def budget_table(limits: list[LimitView]) -> Table:
+    """Show the limits of a budget, the missed ones marked.
+
+    Args:
+        limits: The limits.
+
+    Returns:
+        The table.
+    """
+    table = Table(title="the budget", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("")
+    for name in ("asked", "measured", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for limit in limits:
+        table.add_row(
+            limit.where,
+            limit.asked,
+            f"{limit.measured}{f' ({limit.interval})' if limit.interval else ''}",
+            Text("met") if limit.met else Text("missed", style="red"),
+        )
+    return table
 
 
 def summary_table(result: dict[str, Any]) -> Table:

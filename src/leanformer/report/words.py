@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leanformer.report import numbers
+from leanformer.report.budget import budget_tone, missed_names, missed_sentences
 from leanformer.report.ladder_words import why_words
 from leanformer.report.runtimes import gain_note, kept_rows, runtime_note
 from leanformer.report.served import nothing_removed, serve_note, served, served_headline
@@ -29,7 +30,7 @@ class Verdict:
     Attributes:
         headline: One sentence: what is gone, what happened to the score, what happened to the speed.
         notes: Sentences that a careful reader needs to judge the headline.
-        tone: "good" (no loss found, faster), "mixed", or "bad" (a large drop).
+        tone: "good" (no loss found, faster), "mixed", or "bad" (a large drop, or a limit of the budget missed).
     """
 
     headline: str
@@ -50,13 +51,14 @@ def verdict(result: dict[str, Any]) -> Verdict:
         return _served_verdict(result)
     speed, is_faster = _speed_words(result)
     headline = f"{gone_words(result)}; {_score_words(result)}, {'and' if is_faster else 'but'} {speed}."
-    notes = [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
     ladder = result.get("ladder")
+    notes = [f"{sentence}." for sentence in missed_sentences(result)]
+    notes += [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
     runtimes, runtimes_tone = _runtimes(result)
     notes += [serve_note(result), why_words(ladder)] if ladder else []
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
-    tones.append("mixed" if ladder and ladder["why"] == "missed" else "good")
+    tones += [budget_tone(result), "mixed" if ladder and ladder["why"] == "missed" else "good"]
     return Verdict(headline, tuple(note for note in notes if note), max(tones, key=_SEVERITY.__getitem__))
 
 
@@ -213,6 +215,6 @@ def _zeros_note(result: dict[str, Any], is_faster: bool) -> str:
 
 def _ratio_note(result: dict[str, Any]) -> str:
     asked, reached = result["pruning_ratio"], result["pruning_ratio_reached"]
-    if abs(asked - reached) <= 0.005:
+    if abs(asked - reached) <= 0.005 or "pruning_ratio" in missed_names(result):
         return ""
     return f"A pruning ratio of {asked:g} was asked for; {reached:.3f} was reached."

@@ -125,8 +125,13 @@ def _limit_of_weights(groups: tuple[Group, ...], ratio: float) -> Limit:
 
 
 def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
-    """Return the pruning ratio that ratio and megabytes ask for together; None where neither is limited."""
-    asked = [] if budget.pruning_ratio is None else [budget.pruning_ratio]
+    """Return the pruning ratio that ratio and megabytes ask for together; None where neither is limited.
+
+    A candidate may miss its constraint by the space's tolerance, to either side. Megabytes are an upper bound, so the
+    search aims below it by as much; of a ratio only what goes beyond the ratio's own tolerance is made up for.
+    """
+    tolerance = TIME_TOLERANCE if budget.asks_for_time else TOLERANCE
+    asked = [] if budget.pruning_ratio is None else [min(1.0, budget.pruning_ratio + (tolerance - TOLERANCE))]
     if budget.size_mb is not None:
         dense_mb, weights = _megabytes(view.model), view.prunable_weights()
         prunable_mb = weights * BYTES_A_WEIGHT / BYTES_PER_MB
@@ -137,8 +142,8 @@ def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
                 f"{budget.size_mb:g} MB can not be reached: {dense_mb - prunable_mb:.3g} of {dense_mb:.3g} MB are "
                 f"embeddings and what else is not pruned; the nearest is --size-mb {least_mb + 0.05:.1f}"
             )
-        if needed > TOLERANCE:
-            asked.append(needed)
+        if needed > 0.0:
+            asked.append(min(1.0, needed + tolerance))
         elif budget.pruning_ratio is None and not budget.asks_for_time:
             raise BudgetError(
                 f"the dense model has {dense_mb:.3g} MB and meets --size-mb {budget.size_mb:g} as it is: use it, "
