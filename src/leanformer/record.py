@@ -150,9 +150,9 @@ def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
         proof: Facts of the measurements.
 
     Returns:
-        Where the model is served (the target, or what auto chose), and under "limits" one dictionary a constraint: `name`, `asked`, `measured` (None where
-        the target was not measured, or its file was not kept), `low` and `high` (None where there is no interval)
-        and `met`.
+        Where the model is served (the target, or what auto chose), and under "limits" one dictionary a constraint:
+        `name`, `asked`, `measured` (None where the target was not measured, or its file was not kept), `low` and
+        `high` (None where there is no interval) and `met`.
     """
     served = {**asdict(job.target), **(compress.get("serve") or {})}
     own = [row for row in kept_rows(proof) if _is_served(row, served)]
