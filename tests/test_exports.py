@@ -51,11 +51,11 @@ def examples(tiny_task, tiny_tokenizer):
     return Examples(data.task, tiny_tokenizer, encoded[0], encoded[1].select(range(20)))
 
 
-def test_int8_whose_score_falls_is_measured_and_not_kept(
-    saved, examples, exported_before, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(exports, "FALLEN_POINTS", -1000.0)  # no score can hold against this
-    fp32, int8 = write_exports(saved, tmp_path / "out", "onnx", int8=True, examples=examples)
+def test_int8_whose_score_falls_is_measured_and_not_kept(saved, examples, exported_before, tmp_path):
+    bound = -1000.0  # no score can hold against this
+    fp32, int8 = write_exports(
+        saved, tmp_path / "out", "onnx", int8=True, examples=examples, max_drop_points=bound
+    )
     assert (fp32["accepted"], int8["accepted"]) == (True, False)
     assert (fp32["form"], int8["form"]) == (PLAIN, PLAIN)
     assert 0 <= int8["score"] <= 1

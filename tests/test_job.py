@@ -41,7 +41,7 @@ def test_resolved_paths_are_absolute_and_ids_stay(tmp_path, monkeypatch):
 
 
 def test_differences_name_the_setting_and_both_values():
-    job = Job("bert", DataSpec("reviews"), threads=2)
+    job = Job("bert", DataSpec("reviews"), method="ae-bert", threads=2)
     assert job.differences(job) == []
     other = replace(job, seed=1, max_tokens=64, budget=Budget(0.7))
     assert job.differences(other) == [
@@ -88,7 +88,7 @@ def test_missing_file_is_refused(tmp_path):
 
 
 def test_bad_ratio_in_a_file_is_refused(tmp_path):
-    path = written(Job("bert", DataSpec("reviews")), tmp_path)
+    path = written(Job("bert", DataSpec("reviews"), Budget(0.5)), tmp_path)
     path.write_text(path.read_text().replace("0.5", "1.5"))
     with pytest.raises(BudgetError, match="outside"):
         Job.from_toml(path)

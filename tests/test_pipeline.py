@@ -4,10 +4,13 @@ import random
 
 import pytest
 
-from leanformer.budget import Budget
+from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.job import Job
 from leanformer.pipeline import longest_input, run_job, split_held_out
+from leanformer.reading import Reading
+from leanformer.recheck import check_run
+from leanformer.report.words import verdict
 from leanformer.tasks.load import DataSpec, load_data
 from tiny import GOOD_WORDS, PLAIN_WORDS, build_model, write_csv
 
@@ -70,6 +73,30 @@ def test_run(family, write, method, granularity, metric, tiny_tokenizer, tmp_pat
         assert {"query", "ffn_out"} <= record["layers"][0]["matrix_ratio"].keys()
     else:
         assert compressed["encoder_parameters"] < dense["encoder_parameters"]
+
+
+def test_a_model_that_arrives_trained_is_judged_on_rows_that_are_not_reported(
+    tiny_tokenizer, tiny_task, tmp_path
+):
+    build_model("bert").save_pretrained(tmp_path / "ready")
+    tiny_tokenizer.save_pretrained(tmp_path / "ready")
+    target = Target("torch", "fp32")
+    budget = Budget(pruning_ratio=0.3, max_drop_points=100.0)
+    job = Job(
+        str(tmp_path / "ready"),
+        DataSpec(str(tiny_task)),
+        budget,
+        target=target,
+        threads=1,
+        quick=True,
+        exports=(),
+    )
+    record = run_job(job, tmp_path / "run")
+    validation = len(load_data(DataSpec(str(tiny_task))).validation)
+    assert (record["judged_on"], record["n"]) == ("validation", validation - validation // 2)
+    assert record["ladder"]["n"] == validation // 2
+    assert f"judged the rungs, the figures are of the other {record['n']}" in str(verdict(record).notes)
+    assert check_run(tmp_path / "run", Reading(), rounds=2, limit_s=1.0).n == record["n"]
 
 
 def test_rows_held_out_for_the_search_are_a_tenth_but_not_more_than_512(tiny_task):

@@ -52,6 +52,7 @@ class Material:
         examples: The rows that the report is measured on.
         test: Further labelled rows, encoded, where there are any.
         is_ready: Whether the model has a head that matches the data and is to be used as it is.
+        judged_on: "train" or "validation": whose slice the method judges its models on.
         price: What time costs, under a budget of time.
     """
 
@@ -59,6 +60,7 @@ class Material:
     examples: Examples
     test: Dataset | None
     is_ready: bool
+    judged_on: str
     price: Price | None
 
 
@@ -128,8 +130,9 @@ def _do(run: Run, material: Material) -> None:
     _clear_scratch(run)
     small = _saved(run.artefact("model"), material)
     proof = prove(run, dense, small, material.examples, material.test, compression.get("serve"))
+    facts = {**proof, "judged_on": material.judged_on}
     run.stage(
-        REPORT_STAGE, lambda _: write_record(run, result_of(run, problem.task, teaching, compression, proof))
+        REPORT_STAGE, lambda _: write_record(run, result_of(run, problem.task, teaching, compression, facts))
     )
 
 
@@ -156,6 +159,14 @@ def _prepare(run: Run, engine: Engine) -> Material:
         if rows is not None
     }
     train, held_out = split_held_out(encoded["train"], data.task, job.seed)
+    is_ready, validation = has_head and not job.finetune, encoded["validation"]
+    judged_on = "validation" if is_ready and job.method == AUTO else "train"
+    if judged_on == "validation":
+        validation, held_out = split_validation(validation, data.task, job.seed)
+        say(
+            f"the model arrives trained, perhaps on these training rows: {len(held_out)} validation rows judge "
+            f"what it loses, and the report is of the other {len(validation)}; --finetune trains it here first"
+        )
     problem = Problem(
         teacher=model,
         tokenizer=tokenizer,
@@ -178,8 +189,8 @@ def _prepare(run: Run, engine: Engine) -> Material:
     if price is not None:
         run.stage(PRICE_STAGE, lambda _: facts)
     run.require_disk(_needed_mb(problem, encoded["train"]))
-    examples = Examples(data.task, tokenizer, encoded["validation"], held_out)
-    return Material(problem, examples, encoded.get("test"), has_head and not job.finetune, price)
+    examples = Examples(data.task, tokenizer, validation, held_out)
+    return Material(problem, examples, encoded.get("test"), is_ready, judged_on, price)
 
 
 def _use_threads(threads: int) -> None:
@@ -203,6 +214,25 @@ def split_held_out(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Data
 
     rows = max(min(HELD_OUT_ROWS, round(HELD_OUT_SHARE * len(train))), task.num_labels)
     return hold_out(train, task, rows, seed)
+
+
+def split_validation(validation: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
+    """Split off the validation rows that judge where a model has perhaps been trained on every training row.
+
+    On rows that it knows by heart a model scores better than on any others, and whatever is trained anew without
+    them seems to lose.
+
+    Args:
+        validation: All validation rows.
+        task: The task.
+        seed: Seed of the draw.
+
+    Returns:
+        The rows to report, and the slice: half of the rows, and not more than `HELD_OUT_ROWS`.
+    """
+    from leanformer.tasks.load import hold_out
+
+    return hold_out(validation, task, min(HELD_OUT_ROWS, len(validation) // 2), seed)
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:

@@ -19,8 +19,10 @@ from leanformer.measure.check import Measured, Term, compare
 from leanformer.measure.contract import Contract, Speed, read_contract
 from leanformer.measure.flips import flips
 from leanformer.measure.machine import machine
+from leanformer.pipeline import split_validation
 from leanformer.progress import say
 from leanformer.reading import Reading, ready_model
+from leanformer.report.page import read_result
 from leanformer.run import Run
 from leanformer.structure.cost import size_mb
 from leanformer.tasks.predict import predict, score_logits
@@ -98,6 +100,7 @@ def _measure(
         folders = {"dense": Path(scratch) / "dense", "compressed": Path(scratch) / "compressed"}
         ready_model(str(run.artefact("teacher")), data, reading, folders["dense"])
         _, examples = ready_model(str(run.artefact("model")), data, reading, folders["compressed"])
+        examples = _reported(run, examples)
         answers = {name: _answers(path, name, examples) for name, path in folders.items()}
         rows, task = examples.validation, data.task
         changed = flips(answers["dense"], answers["compressed"], rows, task)
@@ -108,6 +111,14 @@ def _measure(
             size_mb=size_mb(run.artefact("model")),
             speeds=_speeds(run, contract, folders, examples, reading, rounds, limit_s),
         )
+
+
+def _reported(run: Run, examples: Examples) -> Examples:
+    """Leave out the validation rows that the run has judged its models on; its contract is of the others."""
+    if read_result(run.folder).get("judged_on") != "validation":
+        return examples
+    rows, _ = split_validation(examples.validation, examples.task, run.job.seed)
+    return replace(examples, validation=rows)
 
 
 def _answers(folder: Path, name: str, examples: Examples) -> np.ndarray:

@@ -64,7 +64,7 @@ CASES = {
     "ratio above one": (None, {"--pruning-ratio": "1.5"}, r"outside \(0, 1\)"),
     "unreachable ratio": (
         None,
-        {"--pruning-ratio": "0.999", "--granularity": "weight"},
+        {"--pruning-ratio": "0.999", "--granularity": "weight", "--method": "ae-bert"},
         "can not be reached",
     ),
     "unsupported architecture": (make_gpt, {}, "gpt2.*bert.*modernbert"),

@@ -42,7 +42,8 @@ def test_two_processes_make_one_run(workshop):
     )
     teacher.save_pretrained(workshop / "teacher")
     build_tokenizer().save_pretrained(workshop / "teacher")
-    words = ("compress", "teacher", "--data", "reviews", "--quick", "--no-export", "--json", "--out")
+    words = ("compress", "teacher", "--data", "reviews", "--method", "ae-bert", "--quick", "--no-export")
+    words += ("--json", "--out")
     alone = leanformer(*words, "alone", "--threads", 1, folder=workshop)
     assert alone.returncode == 0, alone.stderr
     done = subprocess.run(

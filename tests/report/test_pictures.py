@@ -138,7 +138,7 @@ def test_search_words_compare_the_chosen_with_the_seeds(result: dict[str, Any]) 
     assert (
         "64 at “zero-shot”, 32 at “repaired (128 rows)”, 14 at “recalibrated”, 6 at “short-training”" in words
     )
-    assert "read 512 rows held out of the training data" in words
+    assert "read 512 held-out rows" in words
     assert words.count(": KL to the original at “") + words.count("; KL to the original at “") >= 1
     assert all(f" for {seed}" in words for seed in ("uniform", "global", "reconstruction"))
     assert "decides" not in words

@@ -51,8 +51,8 @@ def test_nothing_removed_is_no_failure() -> None:
 
 def test_without_a_row_of_the_bench_the_ladders_figures_are_named_as_such() -> None:
     result = example_climb(rungs=2)
-    assert served(result).rows == "on 512 held-out training rows"
-    assert "86.1 (on 512 held-out training rows)" in headline(result)
+    assert served(result).rows == "on 512 held-out rows"
+    assert "86.1 (on 512 held-out rows)" in headline(result)
 
 
 def test_a_retrained_model_is_not_called_the_original() -> None:
@@ -69,7 +69,7 @@ def test_a_retrained_model_is_not_called_the_original() -> None:
         (
             {"score": 0.785},
             "mixed",
-            "These rows say 1.6 points lost; on the 512 held-out training rows that chose it",
+            "These rows say 1.6 points lost; on the 512 held-out rows that chose it",
         ),
         (
             {"ratio": 1.0, "ratio_low": 0.9, "ratio_high": 1.1},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
-from leanformer.export.cpu import Cpu
+from leanformer.export.cpu import Cpu, cpu
 from leanformer.export.exporters import export_onnx
 from leanformer.export.quantise import quantise_onnx
 from leanformer.export.runtimes import load_runner, predict_with
@@ -50,6 +50,8 @@ def test_the_tensor_is_rounded_as_onnx_says():
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 @pytest.mark.parametrize(("chip", "bits"), [(NEW_CHIP, 8), (OLD_CHIP, 7)])
 def test_it_answers_as_the_int8_export(family, chip, bits, exported, mood_held_out, tiny_tokenizer):
+    if cpu().saturates_int8 and not chip.saturates_int8:
+        pytest.skip("eight-bit weights saturate on this processor, as fake quantisation does not")
     model, out = exported(family)
     kept = ((0, "head"),)
     for float_sublayers in ((), kept):

@@ -102,7 +102,7 @@ def ladder_words(ladder: dict[str, Any]) -> str:
     return (
         f"{why_words(ladder)} {variant(step)} is {speed_words(step)} as the original in PyTorch fp32 at batch "
         f"{ladder['batch']} and {lost_words(step)} of {numbers.metric_name(ladder['metric'])} on "
-        f"{numbers.count(ladder['n'])} rows held out of the training data."
+        f"{numbers.count(ladder['n'])} held-out rows."
     )
 
 

@@ -34,7 +34,7 @@ def search_words(search: dict[str, Any], kind: str) -> str:
     words += f"The search took {numbers.seconds(search['seconds'])}"
     if search.get("evaluation_rows"):
         rows = numbers.count(search["evaluation_rows"])
-        words += f" and read {rows} rows held out of the training data"
+        words += f" and read {rows} held-out rows"
     if search.get("decides"):
         words += f". What decides is {search['decides']}"
     return f"{words}. {_chosen_words(candidates, rungs, kind)}".strip()

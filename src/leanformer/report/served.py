@@ -78,7 +78,7 @@ def served(result: dict[str, Any]) -> Served:
         dense, words = result["dense"]["score"], f"n\u00a0=\u00a0{n}"
     else:
         row, dense = chosen_step(ladder), ladder["dense_score"]
-        words = f"on {numbers.count(ladder['n'])} held-out training rows"
+        words = f"on {numbers.count(ladder['n'])} held-out rows"
     return Served(
         name, ladder["batch"], row["ratio"], row["ratio_low"], row["ratio_high"], row["score"], dense, words
     )

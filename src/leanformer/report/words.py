@@ -55,7 +55,7 @@ def verdict(result: dict[str, Any]) -> Verdict:
     notes = [f"{sentence}." for sentence in missed_sentences(result)]
     notes += [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
     runtimes, runtimes_tone = _runtimes(result)
-    notes += [serve_note(result), why_words(ladder)] if ladder else []
+    notes += [serve_note(result), why_words(ladder), _judged_note(result)] if ladder else []
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
     tones += [budget_tone(result), "mixed" if ladder and ladder["why"] == "missed" else "good"]
@@ -68,15 +68,27 @@ def _served_verdict(result: dict[str, Any]) -> Verdict:
     is_large = one.lost_points >= LARGE_DROP_POINTS
     is_sound = round(one.lost_points, 1) <= ladder["max_drop_points"]
     tone: Tone = "good" if is_sound and one.low > 1 and ladder["why"] != "missed" else "mixed"
-    notes = [why_words(ladder), "" if is_sound else _unsound_note(one.lost_points, ladder)]
-    return Verdict(
-        served_headline(result), tuple(note for note in notes if note), "bad" if is_large else tone
-    )
+    notes = [f"{sentence}." for sentence in missed_sentences(result)] + [
+        why_words(ladder),
+        _judged_note(result),
+    ]
+    notes.append("" if is_sound else _unsound_note(one.lost_points, ladder))
+    tones: list[Tone] = ["bad" if is_large else tone, budget_tone(result)]
+    shown = tuple(note for note in notes if note)
+    return Verdict(served_headline(result), shown, max(tones, key=_SEVERITY.__getitem__))
+
+
+def _judged_note(result: dict[str, Any]) -> str:
+    """Say whose rows judged the rungs of a model that arrived trained."""
+    return f"The model arrived trained: {judges} validation rows judged the rungs, the figures are of the other {rows}."
+        return ""
+    judges, rows = numbers.count(result["ladder"]["n"]), numbers.count(result["n"])
+    return f"The model arrived trained: {judges} validation rows judged the rungs, and these figures are of the other {rows}."
 
 
 def _unsound_note(lost: float, ladder: dict[str, Any]) -> str:
     return (
-        f"These rows say {numbers.signed(lost)} points lost; on the {numbers.count(ladder['n'])} held-out training "
+        f"These rows say {numbers.signed(lost)} points lost; on the {numbers.count(ladder['n'])} held-out "
         f"rows that chose it, at most {ladder['max_drop_points']:g} were."
     )
 

@@ -154,8 +154,8 @@ def test_variants_are_chosen_by_name(monkeypatch):
         assert choose_variants([], []) == list(usual)
     assert choose_variants([], ["fp32-compiled"]) == [known[1]]
     monkeypatch.setattr(measuring, "VARIANTS", VARIANTS)
-    monkeypatch.setattr(measuring, "PACKAGES", {"onnx": ("none_such",), "openvino": ("none_such",)})
+    absent = {"onnx": ("none_such",), "openvino": ("none_such",)}
+    monkeypatch.setattr("leanformer.export.extras.PACKAGES", absent)
     assert {runtime for runtime, _ in choose_variants([], [])} == {"torch"}
-    monkeypatch.setattr("leanformer.export.extras.PACKAGES", {"onnx": ("none_such",)})
     with pytest.raises(LeanformerError, match="none_such"):
         choose_variants(["onnxruntime"], [])

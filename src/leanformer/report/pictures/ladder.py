@@ -135,7 +135,7 @@ def _plane(ladder: dict[str, Any], width: float) -> _Plane:
 
 def _frame(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
     n, x, y = numbers.count(ladder["n"]), plane.x, plane.y
-    up = f"Points lost on {n} {'held-out rows' if plane.is_narrow else 'rows held out of the training data'}"
+    up = f"Points lost on {n} held-out rows"
     up += f"; above {plane.edge:g} at the {'edge' if plane.is_narrow else 'lower edge'}" if plane.edge else ""
     across = "times as fast" if plane.is_narrow else "times as fast as the original in PyTorch fp32"
     parts = [
