@@ -95,7 +95,7 @@ def test_a_model_that_arrives_trained_is_judged_on_rows_that_are_not_reported(
     validation = len(load_data(DataSpec(str(tiny_task))).validation)
     assert (record["judged_on"], record["n"]) == ("validation", validation - validation // 2)
     assert record["ladder"]["n"] == validation // 2
-    assert f"judged the rungs, the figures are of the other {record['n']}" in str(verdict(record).notes)
+    assert f"judged it, and the figures are of the other {record['n']}" in str(verdict(record).notes)
     assert check_run(tmp_path / "run", Reading(), rounds=2, limit_s=1.0).n == record["n"]
 
 

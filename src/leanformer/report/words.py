@@ -80,10 +80,10 @@ def _served_verdict(result: dict[str, Any]) -> Verdict:
 
 def _judged_note(result: dict[str, Any]) -> str:
     """Say whose rows judged the rungs of a model that arrived trained."""
-    return f"The model arrived trained: {judges} validation rows judged the rungs, the figures are of the other {rows}."
+    if result.get("judged_on") != "validation":
         return ""
     judges, rows = numbers.count(result["ladder"]["n"]), numbers.count(result["n"])
-    return f"The model arrived trained: {judges} validation rows judged the rungs, and these figures are of the other {rows}."
+    return f"The model arrived trained; {judges} validation rows judged it, and the figures are of the other {rows}."
 
 
 def _unsound_note(lost: float, ladder: dict[str, Any]) -> str:
