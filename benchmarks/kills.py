@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from grid import RESULTS, SCRATCH, write_result
-from leanformer.measure.gain import NO_GAIN
+from leanformer.cli.exit_codes import MISSED, NO_GAIN
 
 FOLDER = SCRATCH / "kills"
 MARK = "LEANFORMER_KILLS"  # in the environment of all that a run starts
@@ -118,7 +118,11 @@ def environment() -> dict[str, str]:
 def finish(command: Sequence[str]) -> None:
     """Let a run come to its end; stop with its words where it does not."""
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode not in (0, NO_GAIN):  # a run that gains nothing is whole, too
+    if done.returncode not in (
+        0,
+        MISSED,
+        NO_GAIN,
+    ):  # a run that misses its budget, or gains nothing, is whole
         sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr[-4000:]}")
 
 

@@ -65,7 +65,7 @@ def test_speed_is_that_of_the_compressed_model_in_pytorch():
 INT8 = Target("onnxruntime", "int8", 8)
 
 
-def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True):
+def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True, method="ae-bert"):
     """The limits of a run that was timed in onnxruntime int8 at batch 8, and in PyTorch at batch 1."""
     keys = ("model", "runtime", "precision", "batch", "ratio", "ratio_low", "ratio_high", "latency_ms")
     rows = [
@@ -87,7 +87,8 @@ def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True):
         "drop_points": 1.0,
         "drop_interval": [-0.5, 2.5],
     }
-    job = Job("bert", DataSpec("reviews"), budget, threads=1, target=target)
+    job = Job("bert", DataSpec("reviews"), budget, method, threads=1, target=target)
+    target = job.target
     facts = budget_facts(job, {"pruning_ratio_reached": ratio}, proof)
     assert (facts["runtime"], facts["precision"], facts["batch"]) == (
         target.runtime,

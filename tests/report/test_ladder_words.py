@@ -54,7 +54,7 @@ def test_the_words_give_the_chosen_steps_figures() -> None:
         f"{step['ratio_low']:.2f} to {step['ratio_high']:.2f}) as the original in PyTorch fp32 at batch 1"
         in words
     )
-    assert f"loses {round(step['drop_points'], 1):g} points of accuracy on 512 rows held out" in words
+    assert f"loses {round(step['drop_points'], 1):g} points of accuracy on 512 held-out rows" in words
 
 
 def test_a_limit_that_the_budget_names_is_not_told_twice() -> None:

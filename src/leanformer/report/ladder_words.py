@@ -33,7 +33,7 @@ def keeps_all_weights(ladder: dict[str, Any]) -> bool:
 
 def asks_for_more(ladder: dict[str, Any]) -> bool:
     """Whether a size or a time was asked for, beyond a limit on the score: steps meet such a budget or miss it."""
-    return ladder["why"] in ("budget", "missed")
+    return ladder["why"] in ("budget", "lossy", "missed")
 
 
 def rung_name(rung: Rung) -> str:
@@ -79,6 +79,11 @@ def why_words(ladder: dict[str, Any]) -> str:
     name, limit = f"“{rung_name(chosen_rung(ladder))}”", points_words(ladder["max_drop_points"])
     if ladder["why"] == "budget":
         return f"The budget was {_asked(ladder)}; the climb ended at {name}, the first rung that meets it."
+    if ladder["why"] == "lossy":
+        return (
+            f"The budget was {ladder['asked']}; no rung meets it within {limit} lost, and of those that meet it "
+            f"{name} loses least. A limit of your own, --max-drop, would go before it."
+        )
     if ladder["why"] == "missed":
         return f"The budget was {_asked(ladder)}; no rung meets it, and the nearest that keeps the score is {name}."
     if ladder["why"] == "fastest":

@@ -58,7 +58,7 @@ def verdict(result: dict[str, Any]) -> Verdict:
     notes += [serve_note(result), why_words(ladder), _judged_note(result)] if ladder else []
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
-    tones += [budget_tone(result), "mixed" if ladder and ladder["why"] == "missed" else "good"]
+    tones += [budget_tone(result), "mixed" if ladder and ladder["why"] in ("lossy", "missed") else "good"]
     return Verdict(headline, tuple(note for note in notes if note), max(tones, key=_SEVERITY.__getitem__))
 
 
@@ -67,7 +67,7 @@ def _served_verdict(result: dict[str, Any]) -> Verdict:
     one, ladder = served(result), result["ladder"]
     is_large = one.lost_points >= LARGE_DROP_POINTS
     is_sound = round(one.lost_points, 1) <= ladder["max_drop_points"]
-    tone: Tone = "good" if is_sound and one.low > 1 and ladder["why"] != "missed" else "mixed"
+    tone: Tone = "good" if is_sound and one.low > 1 and ladder["why"] not in ("lossy", "missed") else "mixed"
     notes = [f"{sentence}." for sentence in missed_sentences(result)] + [
         why_words(ladder),
         _judged_note(result),

@@ -61,6 +61,18 @@ def test_where_nothing_meets_the_budget_the_nearest_sound_step_is_taken():
     assert wanted.choose(rungs) == ((0, 1), "missed")
 
 
+def test_what_was_asked_goes_before_a_bound_that_nobody_named():
+    rungs = [
+        (0.0, [step(2.0), step(3.0, drop=0.9)]),
+        (0.6, [step(6.0, drop=4.0), step(5.5, drop=3.0), step(2.5)]),
+    ]
+    wanted = goal(speedup=5.0)
+    assert wanted.choose(climbed(wanted, *rungs)) == ((1, 1), "lossy")
+    assert goal(speedup=7.0).choose(climbed(goal(speedup=7.0), *rungs)) == ((0, 1), "missed")
+    wanted = goal(Target("onnxruntime", None), speedup=5.0)  # what would meet it is in another runtime
+    assert wanted.choose(climbed(wanted, *rungs))[1] == "missed"
+
+
 def test_with_a_drop_alone_the_fastest_sound_step_is_taken():
     wanted = goal(max_drop_points=2.0)
     rungs = climbed(wanted, (0.0, [step(2.0)]), (0.5, [step(4.0, drop=1.9)]), (0.7, [step(6.0, drop=2.1)]))

@@ -12,7 +12,7 @@ from leanformer.budget import Budget, Target
 MAX_DROP_POINTS = 1.0
 """What may be lost where the user says nothing."""
 
-Why = Literal["budget", "knee", "fastest", "missed"]
+Why = Literal["budget", "lossy", "knee", "fastest", "missed"]
 Place = tuple[int, int]
 """Rung and step."""
 
@@ -99,6 +99,9 @@ class Goal:
         runtimes, precisions = {None, runtime}, {None, precision.removesuffix("-eager")}
         return self.target.runtime in runtimes and self.target.precision in precisions
 
+    def _is_wanted(self, step: Step) -> bool:
+        return self.admits(step.runtime, step.precision)
+
     def judged(self, step: Step, pruning_ratio: float) -> Step:
         """Return a step with `sound` and `met` filled in.
 
@@ -109,7 +112,7 @@ class Goal:
         Returns:
             The step; without limits of size or time none is met.
         """
-        sound = step.drop_points <= self.max_drop_points and self.admits(step.runtime, step.precision)
+        sound = step.drop_points <= self.max_drop_points and self._is_wanted(step)
         within = not self.budget.is_open and self._shortfall(step, pruning_ratio) <= 1.0
         return replace(step, sound=sound, met=sound and within)
 
@@ -148,7 +151,8 @@ class Goal:
         Returns:
             With limits of size or time, the first step that meets them, on one rung the fastest. With none but a
             drop, the fastest sound step; with no limit at all, the knee of the Pareto set. Where nothing met the
-            limits, the sound step that came nearest.
+            limits and the drop was limited by the user, the sound step that came nearest; where only our own
+            `MAX_DROP_POINTS` stood in the way, the step that meets the user's limits and loses least.
         """
         every = dict(places(rungs))
         sound = {place: step for place, step in every.items() if step.sound} or every
@@ -157,8 +161,13 @@ class Goal:
             if met:
                 first = [place for place in met if place[0] == met[0][0]]
                 return max(first, key=lambda place: every[place].ratio), "budget"
-            ratios = [rung.pruning_ratio for rung in rungs]
-            return min(sound, key=lambda place: self._shortfall(sound[place], ratios[place[0]])), "missed"
+            missing = {place: self._shortfall(every[place], rungs[place[0]].pruning_ratio) for place in every}
+            lossy = [
+                place for place, step in every.items() if missing[place] <= 1.0 and self._is_wanted(step)
+            ]
+            if lossy and self.budget.max_drop_points is None:
+                return min(lossy, key=lambda place: (every[place].drop_points, -every[place].ratio)), "lossy"
+            return min(sound, key=missing.__getitem__), "missed"
         if self.budget.max_drop_points is not None:
             return max(sound, key=lambda place: sound[place].ratio), "fastest"
         return knee({place: every[place] for place in pareto(rungs)}), "knee"
