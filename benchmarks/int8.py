@@ -30,12 +30,12 @@ from leanformer.export.sensitivity import HeldOut, quantise_within
 from leanformer.measure.clock import interleave
 from leanformer.measure.samples import sample_batches
 from leanformer.measure.statistics import bootstrap_ratio_interval
-from leanformer.pipeline import split_held_out
 from leanformer.tasks.encode import encode, model_max_tokens
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.metrics import divergence, score
 from leanformer.tasks.predict import predict
+from leanformer.tasks.split import split_held_out
 
 BASELINE = "onnxruntime fp32"
 BATCHES = (1, 8)

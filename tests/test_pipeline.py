@@ -7,11 +7,12 @@ import pytest
 from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.job import Job
-from leanformer.pipeline import longest_input, run_job, split_held_out
+from leanformer.pipeline import longest_input, run_job
 from leanformer.reading import Reading
 from leanformer.recheck import check_run
 from leanformer.report.words import verdict
 from leanformer.tasks.load import DataSpec, load_data
+from leanformer.tasks.split import split_held_out
 from tiny import GOOD_WORDS, PLAIN_WORDS, build_model, write_csv
 
 

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from leanformer.exports import Examples
     from leanformer.methods.problem import Problem
     from leanformer.search.pricing import Price
-    from leanformer.tasks.task import Task
 
-HELD_OUT_ROWS = 512
-HELD_OUT_SHARE = 0.1
 COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two int8; two training checkpoints
 TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
 
@@ -145,6 +142,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     from leanformer.tasks.encode import encode
     from leanformer.tasks.heads import load_model
     from leanformer.tasks.load import load_data
+    from leanformer.tasks.split import split_held_out, split_validation
 
     job = run.job
     _use_threads(max(1, job.threads // processes.local_count()))
@@ -197,42 +195,6 @@ def _use_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-def split_held_out(train: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
-    """Split off the training rows that search and calibration read.
-
-    Args:
-        train: All training rows.
-        task: The task.
-        seed: Seed of the draw.
-
-    Returns:
-        The remaining rows, and the slice.
-    """
-    from leanformer.tasks.load import hold_out
-
-    rows = max(min(HELD_OUT_ROWS, round(HELD_OUT_SHARE * len(train))), task.num_labels)
-    return hold_out(train, task, rows, seed)
-
-
-def split_validation(validation: Dataset, task: Task, seed: int) -> tuple[Dataset, Dataset]:
-    """Split off the validation rows that judge where a model has perhaps been trained on every training row.
-
-    On rows that it knows by heart a model scores better than on any others, and whatever is trained anew without
-    them seems to lose.
-
-    Args:
-        validation: All validation rows.
-        task: The task.
-        seed: Seed of the draw.
-
-    Returns:
-        The rows to report, and the slice: half of the rows, and not more than `HELD_OUT_ROWS`.
-    """
-    from leanformer.tasks.load import hold_out
-
-    return hold_out(validation, task, min(HELD_OUT_ROWS, len(validation) // 2), seed)
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:

@@ -19,13 +19,13 @@ from leanformer.measure.check import Measured, Term, compare
 from leanformer.measure.contract import Contract, Speed, read_contract
 from leanformer.measure.flips import flips
 from leanformer.measure.machine import machine
-from leanformer.pipeline import split_validation
 from leanformer.progress import say
 from leanformer.reading import Reading, ready_model
 from leanformer.report.page import read_result
 from leanformer.run import Run
 from leanformer.structure.cost import size_mb
 from leanformer.tasks.predict import predict, score_logits
+from leanformer.tasks.split import split_validation
 
 if TYPE_CHECKING:
     from leanformer.exports import Examples
