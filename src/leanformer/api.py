@@ -103,7 +103,7 @@ def compress(
         budget: The constraints. Without any, auto gives the best trade of score and speed, and the other
             methods take half of the encoder's weights.
         method: One of `leanformer.methods.registry.METHODS`.
-        seed: Same seed, same result.
+        seed: Same seed, same result; auto also follows the clock.
         out: The run directory; by default a new temporary folder, which stays.
         resume: Whether to go on with the interrupted run in `out`.
         engine: Who measures candidates: "in-process", or "ray" for the machines of a cluster; the result is the same.

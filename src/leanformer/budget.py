@@ -19,7 +19,8 @@ class Budget:
         pruning_ratio: Share of the encoder's weights to remove, in (0, 1); embeddings are not counted.
         speedup: How many times faster than the dense model in PyTorch float32 at the target's batch size, above 1.
         latency_ms: Most milliseconds of one batch on the target.
-        size_mb: Most megabytes (10^6 bytes) of the model's float32 weights.
+        size_mb: Most megabytes (10^6 bytes) of the model's float32 weights; for auto, of the file that it
+            serves.
         max_drop_points: Most points of score that may be lost on held-out training rows.
 
     Raises:

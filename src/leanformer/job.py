@@ -34,7 +34,7 @@ class Job:
         budget: What has to go. Where nothing is limited, auto gives the best trade, others take half of the encoder.
         method: A name that `leanformer methods` lists.
         granularity: What is removed: "unit" (heads and FFN neurons) or "weight".
-        seed: Same seed, same result.
+        seed: Same seed, same result; auto also follows the clock.
         threads: Processor threads for training and for every measured runtime.
         finetune: Fine-tune the dense model first, even when it has a head that matches the data.
         truncate: Cut texts that are longer than `max_tokens` instead of refusing them.

@@ -53,15 +53,27 @@ def compress(
     ] = None,
     speedup: Annotated[float | None, _budget("Times faster than the dense model in PyTorch.")] = None,
     latency_ms: Annotated[float | None, _budget("Most milliseconds of a batch on the target.")] = None,
-    size_mb: Annotated[float | None, _budget("Most megabytes of the float32 weights.")] = None,
-    max_drop: Annotated[float | None, _budget("Most points of score that may be lost.")] = None,
-    target_runtime: Annotated[
-        str | None, _budget("Where it is served: torch, onnxruntime or openvino.", "the fastest")
+    size_mb: Annotated[
+        float | None, _budget("Most megabytes of the weights: in float32, with auto of the file to serve.")
     ] = None,
-    target_precision: Annotated[str | None, _budget("fp32, bf16 or int8.", "the fastest")] = None,
+    max_drop: Annotated[
+        float | None,
+        _budget("Most points of score that may be lost.", "1 with auto, yet what you ask for goes first"),
+    ] = None,
+    target_runtime: Annotated[
+        str | None,
+        _budget(
+            "Where it is served: torch, onnxruntime or openvino.",
+            "the fastest; PyTorch fp32 with another method",
+        ),
+    ] = None,
+    target_precision: Annotated[str | None, _budget("fp32, bf16 or int8.", "as above")] = None,
     target_batch: Annotated[int | None, _budget("Texts a batch.", "1")] = None,
     method: Annotated[
-        str | None, typer.Option(help="One that leanformer methods lists.", show_default="auto")
+        str | None,
+        typer.Option(
+            help="One that leanformer methods lists.", show_default="auto, the cheapest step that will do"
+        ),
     ] = None,
     granularity: Annotated[
         str | None,
@@ -114,7 +126,9 @@ def compress(
     choose that variant itself); 2 is an error. A missed budget goes before no gain. The measured figure decides, not
     its interval.
 
-    leanformer compress bert-folder --data reviews/ --pruning-ratio 0.5 --out small
+    leanformer compress bert-folder --data reviews/ --speedup 6 --max-drop 1 --out fast
+
+    leanformer compress bert-folder --data reviews/ --method ae-bert --pruning-ratio 0.5 --out small
 
     leanformer compress bert-folder --data mrpc --data-dir glue/MRPC --speedup 3 --target-runtime onnxruntime
 

@@ -38,7 +38,9 @@ def _about_data(text: str, flag: str | None = None, default: str | None = None) 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same result.", show_default="0")]
+Seed = Annotated[
+    int | None, typer.Option(help="Same seed, same result; auto follows the clock, too.", show_default="0")
+]
 Threads = Annotated[int | None, typer.Option(help="Processor threads.", show_default="all cores")]
 Trust = Annotated[
     bool | None, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")

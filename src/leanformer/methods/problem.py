@@ -47,7 +47,7 @@ class Problem:
         held_out: Encoded slice of the training rows, for search and calibration.
         budget: What has to go.
         granularity: One of the method's granularities, for example "unit" or "weight".
-        seed: Same seed, same result.
+        seed: Same seed, same result; auto also follows the clock.
         folder: Scratch folder of the method inside the run directory; it survives a kill.
         resume: Whether `folder` may hold the work of an interrupted run.
         quick: Whether a rough answer within minutes is wanted.
