@@ -2,8 +2,9 @@
 
     python benchmarks/clock_noise.py
 
-needs the extra `demo`. Each repeat is a bench as a user runs it, with both models loaded anew: an unlucky place in
-memory is part of the noise. The head is not trained: what a call costs does not depend on the weights.
+needs the extra `demo`. Each repeat is a bench as a user runs it, with PyTorch, ONNX Runtime and OpenVINO in it, and both
+models loaded anew: an unlucky place in memory is part of the noise, and so are threads of other runtimes. The head is not
+trained: what a call costs does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from leanformer.demo import TASK, model_folder, write_rotten_tomatoes
 from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.saving import save_model
 from leanformer.measure.bench import BASELINE, BATCHES, LIMIT_S, ROUNDS, BenchRow, bench
+from leanformer.measure.statistics import bootstrap_ratio_interval, is_settled
 from leanformer.tasks.encode import encode, model_max_tokens
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DataSpec, load_data
 
-REPEATS = 10
+REPEATS = 6
 NAMES = ("model", "copy")
+VARIANTS = [(*BASELINE, PLAIN), ("onnxruntime", "fp32", PLAIN), ("openvino", "fp32", PLAIN)]
 
 
-def repeat(folder: Path, rounds: int, limit_s: float, threads: int, seed: int) -> list[BenchRow]:
-    """Return the rows of the copy, one a batch size."""
+def repeat(
+    folder: Path, rounds: int, limit_s: float, threads: int, seed: int
+) -> list[tuple[BenchRow, BenchRow]]:
+    """Return the rows of model and copy, one a batch size and runtime."""
     data = load_data(DataSpec(source=str(folder / TASK)))
     model, tokenizer, _ = load_model(str(model_folder()), data.task, finetune=False)
     for name in NAMES:
@@ -43,23 +48,31 @@ def repeat(folder: Path, rounds: int, limit_s: float, threads: int, seed: int) -
         rounds=rounds,
         seed=seed,
         limit_s=limit_s,
-        variants={name: [(*BASELINE, PLAIN)] for name in NAMES},
+        variants={name: VARIANTS for name in NAMES},
     )
-    return [row for row in rows if row.model == "copy"]
+    every = {(row.model, row.runtime, row.batch): row for row in rows}
+    return [(every["model", *key], row) for (name, *key), row in every.items() if name == "copy"]
 
 
 def repeats_of(rounds: int, limit_s: float, threads: int) -> dict[str, list[dict[str, Any]]]:
-    """Return, by batch size, what each repeat found."""
-    found: dict[str, list[dict[str, Any]]] = {str(batch): [] for batch in BATCHES}
+    """Return, by runtime and batch size, what each repeat found."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for seed in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
             write_rotten_tomatoes(Path(folder), quick=True)
-            for row in repeat(Path(folder), rounds, limit_s, threads, seed):
-                figures = {"ratio": row.ratio, "low": row.ratio_low, "high": row.ratio_high}
-                settled = {"rounds": row.rounds, "settled": row.settled}
-                inside = row.ratio_low <= 1.0 <= row.ratio_high
-                found[str(row.batch)].append({**figures, **settled, "one_is_inside": inside})
-                print(f"repeat {seed}, batch {row.batch}: {found[str(row.batch)][-1]}", flush=True)
+            for model, row in repeat(Path(folder), rounds, limit_s, threads, seed):
+                ratio, low, high = bootstrap_ratio_interval(model.rounds_ms, row.rounds_ms, seed)
+                settled = {"rounds": row.rounds, "settled": is_settled(ratio, low, high)}
+                name = f"{row.runtime} {row.precision}, batch {row.batch}"
+                one = {
+                    "ratio": ratio,
+                    "low": low,
+                    "high": high,
+                    **settled,
+                    "one_is_inside": low <= 1.0 <= high,
+                }
+                found.setdefault(name, []).append(one)
+                print(f"repeat {seed}, {name}: {one}", flush=True)
     return found
 
 
@@ -72,18 +85,18 @@ def main() -> int:
     given = parser.parse_args()
     found = repeats_of(given.rounds, given.limit, given.threads)
     summary = {
-        batch: {
+        name: {
             "one_is_inside": sum(one["one_is_inside"] for one in ones),
             "settled": sum(one["settled"] for one in ones),
             "ratio_least": min(one["ratio"] for one in ones),
             "ratio_most": max(one["ratio"] for one in ones),
         }
-        for batch, ones in found.items()
+        for name, ones in found.items()
     }
     figures = {"repeats": REPEATS, "rounds": given.rounds, "limit_s": given.limit, "summary": summary}
     options = f"--rounds {given.rounds} --limit {given.limit:g} --threads {given.threads}"
     command = f"python benchmarks/clock_noise.py {options}"
-    write_result(RESULTS / "clock_noise.json", {**figures, "by_batch": found}, 0, given.threads, command)
+    write_result(RESULTS / "clock_noise.json", {**figures, "by_variant": found}, 0, given.threads, command)
     print(summary)
     return 0
 

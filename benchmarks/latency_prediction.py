@@ -2,10 +2,10 @@
 
     python benchmarks/latency_prediction.py
 
-measures the table first where the user's cache folder does not have it (about half an hour on two idle cores), then
-every pruned model side by side with the dense one, on each runtime and precision, at batch 1 and 8. What is finished
-is kept in .bench/latency_prediction.json, and the same command goes on there. Needs the extra `demo`. The weights do
-not matter to speed: the models are sliced, not trained.
+measures the table first where the user's cache folder does not have it (about ten minutes on two idle cores; with
+--plan full half an hour), then every pruned model side by side with the dense one, on each runtime and precision, at
+batch 1 and 8. What is finished is kept in .bench/latency_prediction.json, and the same command goes on there. Needs the
+extra `demo`. The weights do not matter to speed: the models are sliced, not trained.
 """
 
 from __future__ import annotations
@@ -170,9 +170,20 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--models", type=int, default=MODELS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--plan", choices=("full", "brief"), default="brief", help="which probes make the table"
+    )
+    parser.add_argument("--runtime", action="append", help="measure this one; all by default")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    wanted = Wanted(BATCHES, TOKENS, choose_variants([], []), given.threads, seed=given.seed)
+    wanted = Wanted(
+        BATCHES,
+        TOKENS,
+        choose_variants(given.runtime or [], []),
+        given.threads,
+        seed=given.seed,
+        plan=given.plan,
+    )
     table, _ = measure_table(model_folder(), wanted)
     dense, tokenizer, _ = load_model(str(model_folder()), TASK, finetune=True)
     comparison = Comparison(dense, tokenizer, table, wanted.settings(), given.seed)
@@ -191,10 +202,12 @@ def main() -> int:
     figures = {
         "model": "all-MiniLM-L6-v2",
         "tokens": list(TOKENS),
+        "plan": given.plan,
         "summary": summary([row for model in models for row in model["rows"]]),
         "models": models,
     }
-    command = f"python benchmarks/latency_prediction.py --threads {given.threads}"
+    command = f"python benchmarks/latency_prediction.py --threads {given.threads} --plan {given.plan}"
+    command += "".join(f" --runtime {name}" for name in given.runtime or [])
     write_result(RESULTS / "latency_prediction.json", figures, given.seed, given.threads, command)
     for row in figures["summary"]:
         print(row)

@@ -56,12 +56,12 @@ def clock_table() -> str:
     if facts is None:
         return MISSING
     rows = []
-    for batch, ones in facts["by_batch"].items():
+    for name, ones in facts["by_variant"].items():
         ratios = [one["ratio"] for one in ones]
         widest = max((one["high"] - one["low"]) / 2 / one["ratio"] for one in ones)
         rows.append(
             [
-                batch,
+                name,
                 f"{median(ratios):.3f}",
                 f"{min(ratios):.3f} to {max(ratios):.3f}",
                 f"{sum(one['settled'] for one in ones)} of {len(ones)}",
@@ -71,7 +71,7 @@ def clock_table() -> str:
             ]
         )
     header = [
-        *("batch", "median ratio", "least to most", "interval within 5%", "1.00 inside it"),
+        *("runtime and batch", "median ratio", "least to most", "interval within 5%", "1.00 inside it"),
         *("widest interval, ±", "rounds"),
     ]
     return table(header, rows) + source(

@@ -54,14 +54,10 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     if not job.budget.asks_for_time or job.granularity == "weight":
         return {}
     batch, tokens = job.target.batch, typical_tokens(problem, job.target.batch)
-    wanted = Wanted(
-        batches=[batch],
-        tokens=[tokens],
-        variants=list(dict.fromkeys((target, BASELINE))),
-        threads=job.threads,
-    )
     say(f"milliseconds of {job.target.words()}, {tokens} tokens, are looked up or measured")
-    table, _ = measure_table(job.model, wanted)
+    # Of the baseline only the whole dense model is asked for.
+    measure_table(job.model, Wanted([batch], [tokens], [BASELINE], job.threads, plan="dense"))
+    table, _ = measure_table(job.model, Wanted([batch], [tokens], [target], job.threads, plan="brief"))
     view = EncoderView(problem.teacher)
     shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
     dense_ms = costs_of(table, Setting(*BASELINE, batch, tokens, job.threads)).predict_ms(shapes)

@@ -31,5 +31,18 @@ def test_every_number_of_heads_and_no_probe_twice():
     assert set(shapes[:3]) == {Shape(0, 128, 3), Shape(4, 0, 3), Shape(4, 128, 1)}
 
 
-def test_minilm_takes_few_probes():
-    assert len(probes(Subject("cpu", "bert", 384, 32, 12, 1536, 6))) == 31
+MINILM = Subject("cpu", "bert", 384, 32, 12, 1536, 6)
+
+
+@pytest.mark.parametrize(("plan", "count"), [("full", 31), ("brief", 13), ("dense", 3)])
+def test_minilm_takes_few_probes(plan, count):
+    shapes = probes(MINILM, plan)
+    assert len(shapes) == count
+    assert set(shapes) <= set(probes(MINILM))
+    assert shapes[:3] == probes(MINILM)[:3]  # what an unfinished table needs first
+
+
+def test_a_small_model_has_a_brief_plan_too():
+    shapes = probes(SUBJECT, "brief")
+    assert set(shapes) <= set(probes(SUBJECT))
+    assert Shape(4, 128, 3) not in shapes

@@ -19,7 +19,7 @@ from leanformer.export.loading import load_config
 from leanformer.export.runtimes import VARIANTS, Runner
 from leanformer.measure.clock import FEWEST_ROUNDS, interleave
 from leanformer.measure.latency.costs import SublayerCosts, costs_of
-from leanformer.measure.latency.plan import probes
+from leanformer.measure.latency.plan import Plan, probes
 from leanformer.measure.latency.probe import Workshop, subject_of
 from leanformer.measure.latency.store import read_table, write_table
 from leanformer.measure.latency.table import Point, Setting, Shape, Table
@@ -50,6 +50,7 @@ class Wanted:
         threads: Threads of every runtime.
         rounds: How often each probe is timed; fewer (6 at least) where that takes too long.
         seed: Of weights, token ids and intervals.
+        plan: Which probes.
     """
 
     batches: Sequence[int] = BATCHES
@@ -58,6 +59,7 @@ class Wanted:
     threads: int = 1
     rounds: int = ROUNDS
     seed: int = 0
+    plan: Plan = "full"
 
     def __post_init__(self) -> None:
         """Refuse what can not be timed.
@@ -142,7 +144,7 @@ def measure_table(source: str | Path, wanted: Wanted) -> tuple[Table, int]:
         say(f"{stale} times are of other versions of their runtimes: they are measured again")
     missing = {
         shape: [setting for setting in wanted.settings() if (shape, setting) not in table.known]
-        for shape in probes(subject)
+        for shape in probes(subject, wanted.plan)
     }
     todo = {shape: settings for shape, settings in missing.items() if settings}
     if not todo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from leanformer.measure.latency.table import Shape, Subject
 
 GRID = 8
@@ -11,6 +13,12 @@ SMALLER = (0.75, 0.5, 0.25, 0.125)
 
 MULTIPLES = (1, 4, 8, 16, 32, 64)
 """Just under half the width, a width is measured that is a multiple of each of these, and of no larger power of 2."""
+
+
+BRIEF_MULTIPLES = (8, 32)
+
+Plan = Literal["full", "brief", "dense"]
+"""full: for people, with every step in it; brief: for a search, which needs no more; dense: for the whole model."""
 
 
 def grid_widths(width: int) -> list[int]:
@@ -38,7 +46,7 @@ def ragged_widths(width: int) -> dict[int, int]:
     }
 
 
-def probes(subject: Subject) -> list[Shape]:
+def probes(subject: Subject, plan: Plan = "full") -> list[Shape]:
     """Return the probes in the order in which they are measured, so that an unfinished table is of most use.
 
     Heads vary beside a full FFN, widths beside full attention. Layers without one of the two, and a model of one
@@ -47,17 +55,24 @@ def probes(subject: Subject) -> list[Shape]:
 
     Args:
         subject: What the table is of.
+        plan: How much is wanted. Time is so nearly linear in heads and widths that a brief table foretells whole
+            models as well as a full one (benchmarks/latency_prediction.py --plan).
 
     Returns:
         Shapes, each once; the dense one, which all are timed against, is not among them.
     """
     heads, width, layers = subject.heads, subject.width, subject.layers
     anchors = [Shape(0, width, layers), Shape(heads, 0, layers), Shape(heads, width, 1)]
-    grid = [Shape(heads, some, layers) for some in reversed(grid_widths(width))]
-    fewer = [Shape(some, width, layers) for some in reversed(range(heads))]
-    ragged = [Shape(heads, some, layers) for some in ragged_widths(width).values()]
+    is_full, grid = plan == "full", grid_widths(width)
+    widths = grid if is_full else [grid[len(grid) // 2], grid[len(grid) // 4]]
+    fewer = range(heads) if is_full else [1, heads // 2]
+    multiples = MULTIPLES if is_full else BRIEF_MULTIPLES
+    ragged = [some for multiple, some in ragged_widths(width).items() if multiple in multiples]
     dense = Shape(heads, width, layers)
-    shapes = [*anchors, *smaller_layers(subject), *grid, *fewer, *ragged]
+    parts = [Shape(heads, some, layers) for some in reversed(widths)]
+    parts += [Shape(some, width, layers) for some in reversed(fewer)]
+    parts += [Shape(heads, some, layers) for some in ragged]
+    shapes = anchors if plan == "dense" else [*anchors, *smaller_layers(subject), *parts]
     return [shape for shape in dict.fromkeys(shapes) if shape != dense]
 
 
