@@ -2,9 +2,9 @@
 
     python benchmarks/clock_noise.py
 
-needs the extra `demo`. Each repeat is a bench as a user runs it, with PyTorch, ONNX Runtime and OpenVINO in it, and both
-models loaded anew: an unlucky place in memory is part of the noise, and so are threads of other runtimes. The head is not
-trained: what a call costs does not depend on the weights.
+needs the extra `demo`. Each repeat is a bench as a user runs it, with PyTorch, ONNX Runtime and OpenVINO in it, and
+both models loaded anew: an unlucky place in memory is part of the noise, and so are threads of other runtimes. The
+head is not trained: what a call costs does not depend on the weights.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 measures the table first where the user's cache folder does not have it (about ten minutes on two idle cores; with
 --plan full half an hour), then every pruned model side by side with the dense one, on each runtime and precision, at
-batch 1 and 8. What is finished is kept in .bench/latency_prediction.json, and the same command goes on there. Needs the
-extra `demo`. The weights do not matter to speed: the models are sliced, not trained.
+batch 1 and 8. What is finished is kept in .bench/latency_prediction.json, and the same command goes on there. Needs
+the extra `demo`. The weights do not matter to speed: the models are sliced, not trained.
 """
 
 from __future__ import annotations
