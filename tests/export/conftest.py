@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -12,6 +13,7 @@ import torch
 from datasets import Dataset
 
 from leanformer.encoders.saving import save_model
+from leanformer.encoders.view import EncoderView
 from leanformer.export import exporters
 from leanformer.export.exporters import Exported, export_onnx, export_openvino
 from leanformer.structure.surgery import slice_units
@@ -73,6 +75,31 @@ def small(tiny_model, tiny_tokenizer, tmp_path_factory) -> Small:
     encoded = encode(texts(30), tiny_tokenizer, 64, truncate=True)
     exported = [export(root / "model", root, encoded) for export in (export_onnx, export_openvino)]
     return Small(model, tiny_tokenizer, root / "model", root, encoded, *exported)
+
+
+@pytest.fixture(scope="session")
+def linears_of() -> Callable[[Any], dict[tuple[int, str], set[str]]]:
+    """linears_of(model): by sub-layer, the paths of its linears, from the model itself."""
+
+    def linears(model: Any) -> dict[tuple[int, str], set[str]]:
+        """What has to be found: by sub-layer, the paths of its linears, from the model itself."""
+        view = EncoderView(model)
+        family = view.family
+        paths = {
+            "head": {family.query, family.key, family.value, family.attention_out},
+            "neuron": {family.ffn_in, family.ffn_out},
+        }
+        names = {id(module): name for name, module in model.named_modules()}
+        wanted = {}
+        for layer in range(view.n_layers):
+            for kind, count in (("head", view.heads(layer)), ("neuron", view.width(layer))):
+                modules = [view.layers[layer].get_submodule(path) for path in paths[kind]] if count else []
+                assert all(isinstance(module, torch.nn.Linear) for module in modules)
+                if modules:
+                    wanted[layer, kind] = {names[id(module)] for module in modules}
+        return wanted
+
+    return linears
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import torch
 from leanformer.encoders.saving import save_model
 from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.runtimes import load_runner, predict_with
+from leanformer.export.sublayers import sublayers
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.predict import predict
 from tiny import TINY_FAMILIES
@@ -35,7 +36,9 @@ def random_masks(seed):
     # transformers generates the code of xlm-roberta from that of roberta
     [pytest.param(name, marks=[pytest.mark.slow] * (name == "xlm-roberta")) for name in TINY_FAMILIES],
 )
-def test_exported_is_sliced(family, name, tiny_model, tiny_tokenizer, encoded_texts, tmp_path):
+def test_exported_is_sliced_and_every_linear_is_found_once(
+    family, name, tiny_model, tiny_tokenizer, encoded_texts, linears_of, tmp_path
+):
     dense = tiny_model(family, heads=HEADS, width=WIDTH)
     lean = slice_units(dense, random_masks(seed=len(family)))
     save_model(lean, tiny_tokenizer, tmp_path / "model")
@@ -47,3 +50,7 @@ def test_exported_is_sliced(family, name, tiny_model, tiny_tokenizer, encoded_te
     expected = predict(lean, encoded_texts, tiny_tokenizer)
     np.testing.assert_allclose(answer, expected, atol=1e-5)
     assert np.abs(predict(dense, encoded_texts, tiny_tokenizer) - expected).max() > 1e-3
+    wanted, found = linears_of(lean), sublayers(exported.path)
+    assert set(wanted) == {(0, "head"), (1, "neuron")}
+    assert {key: set(nodes) for key, nodes in found.items()} == wanted
+    assert len({node for nodes in found.values() for node in nodes}) == sum(map(len, found.values()))

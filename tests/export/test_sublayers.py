@@ -7,52 +7,23 @@ import pytest
 import torch
 
 from leanformer.encoders.saving import save_model
-from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.sublayers import module_names, nodes_of, sublayers
-from leanformer.structure.surgery import slice_units
-from tiny import TINY_FAMILIES
 
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
-EMPTY = {(0, "neuron"): torch.zeros(64), (1, "head"): torch.zeros(4)}
 
 
-def linears_of(model) -> dict[tuple[int, str], set[str]]:
-    """What has to be found: by sub-layer, the paths of its linears, from the model itself."""
-    view = EncoderView(model)
-    family = view.family
-    paths = {
-        "head": {family.query, family.key, family.value, family.attention_out},
-        "neuron": {family.ffn_in, family.ffn_out},
-    }
-    names = {id(module): name for name, module in model.named_modules()}
-    wanted = {}
-    for layer in range(view.n_layers):
-        for kind, count in (("head", view.heads(layer)), ("neuron", view.width(layer))):
-            modules = [view.layers[layer].get_submodule(path) for path in paths[kind]] if count else []
-            assert all(isinstance(module, torch.nn.Linear) for module in modules)
-            if modules:
-                wanted[layer, kind] = {names[id(module)] for module in modules}
-    return wanted
-
-
-@pytest.mark.parametrize("shape", ["dense", "lean"])
 @pytest.mark.parametrize(
-    "family",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "xlm-roberta")) for name in TINY_FAMILIES],
-)
-def test_every_linear_is_found_once_in_both_runtimes(family, shape, tiny_model, tiny_tokenizer, tmp_path):
+    "family", ["bert", "modernbert"]
+)  # lean ones: tests/export/test_exported_equivalence.py
+def test_every_linear_of_a_dense_model_is_found_once(
+    family, tiny_model, tiny_tokenizer, tmp_path, linears_of
+):
     model = tiny_model(family)
-    if shape == "lean":
-        model = slice_units(model, {(0, "head"): torch.tensor([1.0, 0, 1, 1]), **EMPTY})
     save_model(model, tiny_tokenizer, tmp_path / "model")
     wanted = linears_of(model)
-    assert set(wanted) == {
-        key
-        for key in [(0, "head"), (0, "neuron"), (1, "head"), (1, "neuron")]
-        if shape == "dense" or key not in EMPTY
-    }
+    assert set(wanted) == {(0, "head"), (0, "neuron"), (1, "head"), (1, "neuron")}
     for export in EXPORTERS.values():
         found = sublayers(export(tmp_path / "model", tmp_path).path)
         assert {key: set(nodes) for key, nodes in found.items()} == wanted
