@@ -145,9 +145,8 @@ def tell(heat: Heat) -> None:
     Args:
         heat: The heat that nobody won.
     """
-    say(
-        f"the finalists are {min(heat.shortfalls):.2f} times too slow on the target: the search asks for less time"
-    )
+    percent = 100 * (min(heat.shortfalls) - 1)
+    say(f"on the target the finalists are {percent:.1f}% too slow: the search asks for less time")
 
 
 def _heat(facts: dict[str, Any]) -> Heat:

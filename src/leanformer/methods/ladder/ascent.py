@@ -133,6 +133,7 @@ class Ascent:
         words: str,
         build: Callable[[Path], Built],
         variants: Sequence[Variant] | None = None,
+        note: str = "",
     ) -> Rung:
         """Climb a rung with a model of its own.
 
@@ -141,6 +142,7 @@ class Ascent:
             words: What it does.
             build: Makes the model; it is given the rung's folder for scratch.
             variants: What is measured; by default those that serve the dense model best.
+            note: What is to be said beside what was measured.
 
         Returns:
             The rung.
@@ -152,7 +154,7 @@ class Ascent:
                 self._keep(home, build(home))
             ratio = json.loads((home / "facts.json").read_text(encoding="utf-8"))["pruning_ratio"]
             said, steps = self._measured(home, self.served() if variants is None else variants, ratio)
-            return ratio, said, steps
+            return ratio, "; ".join(filter(None, (note, said))), steps
 
         return self._climbed(name, words, work)
 
