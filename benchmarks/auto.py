@@ -54,6 +54,7 @@ def main() -> int:
         print(f"{name}: no result, exit code {done.returncode}", file=sys.stderr)
         return 1
     figures = kept(json.loads((out / "result.json").read_text(encoding="utf-8")))
+    figures["name"] = name
     figures["wall_s"] = round(time.perf_counter() - started, 1)
     figures["exit_code"] = done.returncode
     said = " ".join(["python", "benchmarks/auto.py", *sys.argv[1:]])
@@ -73,7 +74,16 @@ def command(options: argparse.Namespace) -> list[str]:
 def kept(record: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept of a run's record, with the cost of its stages."""
     stages = {stage["name"]: stage["seconds"] for stage in record["stages"]}
-    return {**{key: record.get(key) for key in KEPT}, "stage_seconds": stages}
+    facts = {key: record.get(key) for key in KEPT}
+    return {**facts, "served_drop_points": served_drop_points(record), "stage_seconds": stages}
+
+
+def served_drop_points(record: dict[str, Any]) -> float:
+    """Return the points of validation score that the served variant lies under the dense model in PyTorch fp32."""
+    serve, batch = record["serve"], record["ladder"]["batch"]
+    wanted = {**serve, "model": "compressed", "batch": batch}
+    (row,) = [one for one in record["bench"] if all(one[key] == value for key, value in wanted.items())]
+    return float(100 * (record["dense"]["score"] - row["score"]))
 
 
 if __name__ == "__main__":

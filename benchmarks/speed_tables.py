@@ -224,6 +224,73 @@ def choices_table() -> str:
     return table(header, rows) + f"\n\n{facts['short_rows']} rows, one epoch, {repeats} rounds in turns."
 
 
+def auto_table() -> str:
+    """What auto chose, and what it is worth on rows that nothing was chosen on."""
+    found = list(results_of("auto"))
+    rows = [auto_row(facts) for facts in found]
+    header = [
+        *("model and task", "batch", "rung", "served in", "points lost on validation", "on further rows"),
+        *("over the best plain variant", "minutes"),
+    ]
+    notes = [source(facts, facts["name"], f"n = {rows_of(facts)}") for facts in found]
+    return table(header, rows) + "".join(notes) if rows else MISSING
+
+
+def auto_row(facts: Facts) -> list[str]:
+    """Return the row of one climb; points are those of the variant that is served, on validation rows."""
+    ladder, serve, batch = facts["ladder"], facts["serve"], facts["ladder"]["batch"]
+    rung = ladder["rungs"][ladder["chosen"][0]]
+    ratio = f", {100 * rung['pruning_ratio']:.0f}% pruned" if rung["pruning_ratio"] else ""
+    served = spelt([serve["runtime"], serve["precision"], serve["form"]])
+    test = facts["test"]
+    on_test = f"{100 * (test['dense'] - test['compressed']):+.1f} (PyTorch fp32)" if test else ""
+    over = facts["gain"][str(batch)]
+    return [
+        *(facts["name"], str(batch), rung["name"] + ratio, served),
+        *(f"{facts['served_drop_points']:+.1f}", on_test),
+        f"{over['ratio']:.2f}x ({over['low']:.2f} to {over['high']:.2f}) over {over['best_plain']}",
+        f"{facts['wall_s'] / 60:.0f}",
+    ]
+
+
+def rows_of(facts: Facts) -> str:
+    """Return how many rows the figures are of."""
+    return f"{facts['n']} and {facts['test']['n']}" if facts["test"] else str(facts["n"])
+
+
+def ladder_table() -> str:
+    """The rungs of each climb: what each cost, and the best that it gave."""
+    found = list(results_of("auto"))
+    rows = [
+        [facts["name"], rung["name"], *rung_cells(rung)]
+        for facts in found
+        for rung in facts["ladder"]["rungs"]
+        if rung["steps"]
+    ]
+    header = [
+        "climb",
+        "rung",
+        "pruned",
+        "seconds",
+        "fastest that is sound, else fastest",
+        "speed",
+        "points lost",
+    ]
+    return table(header, rows) if rows else MISSING
+
+
+def rung_cells(rung: Facts) -> list[str]:
+    """Return the cells of a rung: its fastest sound step, or its fastest where none is."""
+    best = max(rung["steps"], key=lambda step: (step["sound"], step["ratio"]))
+    return [
+        f"{100 * rung['pruning_ratio']:.0f}%",
+        f"{rung['seconds']:.0f}",
+        spelt([best["runtime"], best["precision"], best["form"]]),
+        times(ratio_of(best)),
+        f"{best['drop_points']:+.1f}{'' if best['sound'] else ', too much'}",
+    ]
+
+
 def kills_table() -> str:
     """What came of killed runs, by the stage in which they were killed."""
     facts = read(RESULTS / "kills.json")
@@ -247,4 +314,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": training_table,
     "choices": choices_table,
     "kills": kills_table,
+    "auto": auto_table,
+    "ladder": ladder_table,
 }
