@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from fake_clock import FakeClock, pace
@@ -31,6 +32,12 @@ def test_a_machine_slower_than_its_table_gets_a_smaller_model(problem):
     assert len(heats) == 2
     assert heats[1]["deadline_ms"] < heats[0]["deadline_ms"]
     assert min(heats[0]["shortfalls"]) > 1.0 >= min(heats[1]["shortfalls"])
+
+
+def test_a_tolerance_spares_a_second_search(problem):
+    tolerant = replace(pace(FakeClock(1.3), speedup=1.5), tolerance=1.4)
+    found = METHODS["ae-bert"].run(problem(pace=tolerant, budget=Budget(speedup=1.5)))
+    assert len(found.search["heats"]) == 1
 
 
 def test_a_resumed_run_does_not_ask_the_clock_again(problem):

@@ -34,20 +34,22 @@ class Pace:
         budget: Names the speed-up or the milliseconds.
         price: What the search reckons with.
         clock: Times models on the target, for real.
+        tolerance: How many times too slow a model may be; 1 where the user asks.
     """
 
     budget: Budget
     price: Price
     clock: Clock
+    tolerance: float = 1.0
 
     def shortfall(self, timing: Timing) -> float:
-        """Return how many times too slow a model is; at most 1 where it meets the budget."""
+        """Return how many times too slow a model is; at most 1 where it meets the budget, within the tolerance."""
         asked = []
         if self.budget.latency_ms is not None:
             asked.append(timing.latency_ms / self.budget.latency_ms)
         if self.budget.speedup is not None:
             asked.append(self.budget.speedup / timing.ratio)
-        return max(asked)
+        return max(asked) / self.tolerance
 
     def tightened(self, shortfall: float) -> Pace:
         """Return the pace under which a search asks for as much less time as its finalists took too much."""

@@ -26,6 +26,7 @@ from leanformer.search.realise import START
 from leanformer.structure.cost import pruning_ratio
 
 SAID_S = 1.0
+TOLERANCE = 1.03  # of a speed that nobody asked for: another search costs more than it brings
 MARGIN = 1.02  # of what pruning asks for: the clock has the last word, and it is noisy
 
 
@@ -175,7 +176,8 @@ def _pace(ascent: Ascent, asked: Asked) -> Pace | None:
         return None
     home = _shared(ascent, asked)
     home.mkdir(parents=True, exist_ok=True)
-    return ascent.serving.pace(asked.budget, asked.target, home / "price.json")
+    pace = ascent.serving.pace(asked.budget, asked.target, home / "price.json")
+    return replace(pace, tolerance=TOLERANCE) if ascent.goal.budget.is_open else pace
 
 
 def _built(ascent: Ascent, found: Found, small: Compressed) -> Built:
