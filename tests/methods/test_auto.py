@@ -134,7 +134,7 @@ def test_a_resumed_climb_measures_and_trains_nothing_again(problem, believed, mo
     assert len(state["rungs"]) == 3
     ascent = Ascent(given, given.serving)
     for _ in range(3):
-        ascent.skipped("", "", "")
+        ascent.skipped("", "", "", 0.0)
     again = ascent.answer()
     assert again.ladder == found.ladder
     assert again.masks.keys() == found.masks.keys()

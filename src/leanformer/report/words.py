@@ -50,12 +50,14 @@ def verdict(result: dict[str, Any]) -> Verdict:
     if nothing_removed(result):
         return _served_verdict(result)
     speed, is_faster = _speed_words(result)
-    headline = f"{gone_words(result)}; {_score_words(result)}, {'and' if is_faster else 'but'} {speed}."
-    ladder = result.get("ladder")
-    notes = [f"{sentence}." for sentence in missed_sentences(result)]
+    said, ladder = f"{_score_words(result)}, {'and' if is_faster else 'but'} {speed}.", result.get("ladder")
+    headline = f"{gone_words(result)}. {serve_note(result)}" if ladder else f"{gone_words(result)}; {said}"
+    notes = [f"{sentence}." for sentence in missed_sentences(result)] + [
+        f"In PyTorch fp32 {said}" if ladder else ""
+    ]
     notes += [_score_note(result), _test_note(result), _batch_note(result), _zeros_note(result, is_faster)]
     runtimes, runtimes_tone = _runtimes(result)
-    notes += [serve_note(result), why_words(ladder), _judged_note(result)] if ladder else []
+    notes += [why_words(ladder), _judged_note(result)] if ladder else []
     notes += [runtimes, _ratio_note(result)]
     tones: list[Tone] = [_score_tone(result), "good" if is_faster else "mixed", runtimes_tone]
     tones += [budget_tone(result), "mixed" if ladder and ladder["why"] in ("lossy", "missed") else "good"]

@@ -158,9 +158,9 @@ class Ascent:
 
         return self._climbed(name, words, work)
 
-    def skipped(self, name: str, words: str, note: str) -> Rung:
-        """Note a rung that could not be climbed, and why."""
-        return self._climbed(name, words, lambda: (0.0, note, []))
+    def skipped(self, name: str, words: str, note: str, seconds: float) -> Rung:
+        """Note a rung that could not be climbed, why, and what it cost to find out."""
+        return self._climbed(name, words, lambda: (0.0, note, []), seconds)
 
     def built(self, number: int) -> Built:
         """Return the model of a rung."""
@@ -193,7 +193,7 @@ class Ascent:
             self.rungs[number].steps[position].variant,
         )
 
-    def _climbed(self, name: str, words: str, work: Callable[[], Measured]) -> Rung:
+    def _climbed(self, name: str, words: str, work: Callable[[], Measured], spent_s: float = 0.0) -> Rung:
         """Do a rung, or read what was measured of it before."""
         number = len(self.rungs)
         known = self._state["rungs"]
@@ -202,7 +202,8 @@ class Ascent:
         else:
             started = time.perf_counter()
             ratio, note, steps = work()
-            rung = Rung(name, words, time.perf_counter() - started, ratio, note, tuple(steps))
+            seconds = spent_s + time.perf_counter() - started
+            rung = Rung(name, words, seconds, ratio, note, tuple(steps))
             known.append(asdict(rung))
             self._write()
         self.rungs.append(rung)

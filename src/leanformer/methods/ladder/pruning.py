@@ -49,7 +49,7 @@ def faster(ascent: Ascent, factor: float) -> Asked:
     """Ask for a model so many times faster than the dense one at its best."""
     best = _plain_ratio(ascent)
     words = f"{factor:.3g} times as fast as the dense model at its best"
-    return Asked(Budget(speedup=factor * best), _target(ascent), words)
+    return Asked(Budget(speedup=round(factor * best, 2)), _target(ascent), words)
 
 
 def asked_of(ascent: Ascent) -> Asked:
@@ -131,16 +131,17 @@ def _guarded(ascent: Ascent, name: str, words: str, asked: Asked, build: Callabl
 
     The latency table comes before it: the machine needs it once, so that it is no cost of the rung.
     """
+    started = time.perf_counter()
     try:
-        started = time.perf_counter()
         _pace(ascent, asked)
         seconds = time.perf_counter() - started
         said = (
             f"the latency table took {seconds:.0f} s before, once on this machine" if seconds > SAID_S else ""
         )
+        started = time.perf_counter()
         return ascent.model_rung(name, words, build, note=said)
     except BudgetError as error:
-        return ascent.skipped(name, words, str(error))
+        return ascent.skipped(name, words, str(error), time.perf_counter() - started)
 
 
 def is_sound(rung: Rung) -> bool:
