@@ -23,6 +23,7 @@ def demo_table() -> str:
             *(f"{100 * side['score']:.1f}" for side in (dense, small)),
             interval(facts["drop_interval"], "points lost"),
         ],
+        on_test(facts),
         ["encoder parameters", *(f"{side['encoder_parameters'] / 1e6:.2f} M" for side in (dense, small)), ""],
         ["size on disk", *(f"{side['size_mb']:.0f} MB" for side in (dense, small)), ""],
     ]
@@ -38,6 +39,13 @@ def demo_table() -> str:
         f"{facts['commit']}, {machine['cpu']}, {machine['threads']} threads, {seconds / 60:.1f} minutes."
     )
     return table(["", "dense MiniLM", "compressed", "95% interval, or score"], rows) + note
+
+
+def on_test(facts: Facts) -> list[str]:
+    """Return the row of the demo's test rows, which nothing was chosen on either."""
+    test = facts["test"]
+    scores = [f"{100 * test[side]:.1f}" for side in ("dense", "compressed")]
+    return [f"on {test['n']} test rows", *scores, interval(test["drop_interval"], "points lost")]
 
 
 def ratio_of(row: Facts, name: str = "ratio") -> list[float]:
