@@ -208,7 +208,13 @@ def main() -> int:
     }
     command = f"python benchmarks/latency_prediction.py --threads {given.threads} --plan {given.plan}"
     command += "".join(f" --runtime {name}" for name in given.runtime or [])
-    write_result(RESULTS / "latency_prediction.json", figures, given.seed, given.threads, command)
+    write_result(
+        RESULTS / "latency_prediction" / f"{'-'.join(given.runtime or ['all'])}.json",
+        figures,
+        given.seed,
+        given.threads,
+        command,
+    )
     for row in figures["summary"]:
         print(row)
     return 0

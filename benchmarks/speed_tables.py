@@ -88,10 +88,12 @@ def clock_table() -> str:
 
 
 def prediction_table() -> str:
-    """Predicted against measured speed-up of random pruned models."""
-    facts = read(RESULTS / "latency_prediction.json")
-    if facts is None:
-        return MISSING
+    """Predicted against measured speed-up of random pruned models, a table for each run of the benchmark."""
+    return "\n\n".join(map(prediction_of, results_of("latency_prediction"))) or MISSING
+
+
+def prediction_of(facts: Facts) -> str:
+    """Return the table of one run."""
     rows = [
         [
             f"{row['runtime']} {row['precision']}",
@@ -106,6 +108,7 @@ def prediction_table() -> str:
     ratios = [model["pruning_ratio"] for model in facts["models"]]
     about = (
         f"{len(facts['models'])} random models of {facts['model']}",
+        f"{facts.get('plan', 'full')} table",
         f"pruning ratios {min(ratios):.2f} to {max(ratios):.2f}",
         f"{' and '.join(map(str, facts['tokens']))} tokens",
     )
