@@ -1,4 +1,4 @@
-"""Does a run survive kill -9? Kills `leanformer compress --quick` at random moments, resumes it, and compares.
+"""Does a run survive kill -9? Kills `compress --quick --method ae-bert` at random moments, resumes it, and compares.
 
     python benchmarks/kills.py --seed 0
 
@@ -52,6 +52,7 @@ def main() -> int:
     model, data = (options.model, options.data) if options.model else demo_inputs()
     command = [
         *(sys.executable, "-m", "leanformer", "compress", model, "--data", data, "--quick"),
+        *("--method", "ae-bert"),  # auto follows the clock: a resumed climb may end elsewhere
         *("--train-rows", str(options.train_rows), "--threads", str(options.threads)),
     ]
     whole = FOLDER / "whole"

@@ -21,7 +21,7 @@ class Budget:
         latency_ms: Most milliseconds of one batch on the target.
         size_mb: Most megabytes (10^6 bytes) of the model's float32 weights; for auto, of the file that it
             serves.
-        max_drop_points: Most points of score that may be lost on held-out training rows.
+        max_drop_points: Most points of score that may be lost on held-out rows; the report judges it on its own.
 
     Raises:
         BudgetError: If one of them can not be a constraint.

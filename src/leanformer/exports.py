@@ -43,7 +43,7 @@ class Examples:
         task: What the model answers.
         tokenizer: Its tokenizer.
         validation: Encoded rows that the reported scores are measured on.
-        calibration: Encoded training rows: int8 on OpenVINO is calibrated on them, and int8 is accepted by its score
+        calibration: Encoded held-out rows: int8 on OpenVINO is calibrated on them, and int8 is accepted by its score
             on them, so that nothing is chosen on what is reported.
     """
 

@@ -68,6 +68,11 @@ def with_forms():
     return made
 
 
+def test_the_form_that_auto_serves_is_in_it():
+    asked = with_forms() | {"budget": budget_of("speedup", 6.0) | {"form": "first-token"}}
+    assert (8, "openvino int8 first-token") in [(one.batch, one.variant) for one in contract_of(asked).speeds]
+
+
 def test_another_form_is_a_variant_of_its_own_and_pytorch_stands_in_the_plain_one(tmp_path):
     contract = contract_of(with_forms())
     assert [(speed.variant, speed.batch, speed.ratio) for speed in contract.speeds] == [

@@ -116,7 +116,9 @@ def _served(result: Mapping[str, Any]) -> dict[str, str]:
     timed = [one for one in budget.get("limits", ()) if one["name"] in ("speedup", "latency_ms")]
     if not any(one["measured"] is not None for one in timed):
         return {}
-    return {str(budget["batch"]): variant_name(budget["runtime"], budget["precision"])}
+    return {
+        str(budget["batch"]): variant_name(budget["runtime"], budget["precision"], budget.get("form", PLAIN))
+    }
 
 
 def _speeds(result: Mapping[str, Any]) -> list[Speed]:

@@ -11,8 +11,8 @@ No paper: the order is that of cost to the user, and the rungs are the project's
 
 Speed is asked for in milliseconds of the runtime and precision in which the dense model is fastest and sound. The
 climb stops at the first rung with a step that meets the budget. Without a budget of size or time, pruning asks for
-more and more speed until too much is lost. Loss is measured on held-out training rows, which no training reads; the
-user's validation rows are not seen.
+more and more speed until too much is lost. Loss is measured on held-out rows, which no training here reads: a slice
+of the training rows, or of the validation rows where the model arrives trained; what is reported is of other rows.
 """
 
 from __future__ import annotations

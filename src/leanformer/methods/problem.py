@@ -37,14 +37,15 @@ class Serving:
 
 @dataclass(frozen=True)
 class Problem:
-    """One compression to solve. Methods never see the validation rows.
+    """One compression to solve. Methods never see the rows that are reported.
 
     Attributes:
         teacher: The dense model with its fine-tuned task head, in eval mode, float32.
         tokenizer: The teacher's tokenizer.
         task: What the model answers, and how its answers are scored.
         train: Encoded training rows, without the held-out ones.
-        held_out: Encoded slice of the training rows, for search and calibration.
+        held_out: Encoded rows for search and calibration: a slice of the training rows, or of those validation rows
+            that are not reported.
         budget: What has to go.
         granularity: One of the method's granularities, for example "unit" or "weight".
         seed: Same seed, same result; auto also follows the clock.

@@ -19,7 +19,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Step:
-    """One model in one runtime, measured on held-out training rows and beside the dense model on the clock.
+    """One model in one runtime, measured on held-out rows and beside the dense model on the clock.
 
     Attributes:
         runtime: "torch", "onnxruntime" or "openvino".
@@ -90,7 +90,7 @@ class Goal:
 
     @property
     def max_drop_points(self) -> float:
-        """Most points of score that may be lost on held-out training rows."""
+        """Most points of score that may be lost on held-out rows."""
         given = self.budget.max_drop_points
         return MAX_DROP_POINTS if given is None else given
 
@@ -243,7 +243,7 @@ def record(goal: Goal, rungs: Sequence[Rung], metric: str, rows: int, dense_scor
         goal: What was asked for.
         rungs: What was climbed.
         metric: The task's metric.
-        rows: Held-out training rows that scores were measured on.
+        rows: Held-out rows that scores were measured on.
         dense_score: The dense model's.
 
     Returns:
