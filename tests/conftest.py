@@ -11,6 +11,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,28 @@ from leanformer.tasks.task import Task
 from tiny import build_config, build_model, build_rows, build_tokenizer, encode_rows, write_csv
 
 torch.set_num_threads(1)
+
+
+# files that share a costly fixture of the session: a finished run, and a model that is exported
+RUN = ("cli/test_compress.py", "cli/test_check_verb.py")
+EXPORTED = ("exported_forms", "exporters", "parity", "quantise", "runtimes", "sublayers")
+SHARING = {f"tests/{file}": "run" for file in RUN}
+SHARING |= {f"tests/export/test_{name}.py": "exported" for name in EXPORTED}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` one worker runs a file from end to end, or all files of `SHARING` together."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class BySharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return SHARING.get(file, file)
+
+    return BySharing(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

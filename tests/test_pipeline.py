@@ -43,8 +43,22 @@ def write_three_classes(folder):
     [
         ("distilbert", write_pairs_with_values, "ae-bert", "unit", "spearman"),
         ("mpnet", write_three_classes, "ae-bert-random", "weight", "accuracy"),
-        ("modernbert", write_three_classes, "gradual-magnitude", "unit", "accuracy"),
-        ("roberta", write_pairs_with_values, "global-magnitude", "weight", "spearman"),
+        pytest.param(
+            "modernbert",
+            write_three_classes,
+            "gradual-magnitude",
+            "unit",
+            "accuracy",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            "roberta",
+            write_pairs_with_values,
+            "global-magnitude",
+            "weight",
+            "spearman",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_run(family, write, method, granularity, metric, tiny_tokenizer, tmp_path):

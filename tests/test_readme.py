@@ -44,6 +44,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_commands_and_python_run_one_after_the_other(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(

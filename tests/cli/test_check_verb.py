@@ -38,9 +38,9 @@ def test_a_finished_run_has_a_contract_of_what_it_printed(finished):
         assert torch_speeds[batch] == ratio or record["gain"][batch]["best_compressed"].startswith("torch")
 
 
-def test_kept_and_then_broken_in_a_process(copy):
-    done = leanformer("check", copy, *QUICK, "--json", folder=copy.parent)
-    assert done.returncode == 0, done.stderr
+def test_kept_and_then_broken_in_a_process(call, copy):
+    done = call("check", copy, *QUICK, "--json")
+    assert done.exit_code == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["kept"]
     assert record["same_machine"]

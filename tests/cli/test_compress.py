@@ -136,6 +136,7 @@ def test_evaluate_with_other_data_and_for_people(call, finished, workshop, monke
     assert "n = 40" in done.stdout
 
 
+@pytest.mark.thorough
 def test_export_of_a_run_goes_where_it_is_told(call, finished, workshop, tmp_path, monkeypatch):
     monkeypatch.chdir(workshop)
     done = call("export", "small", "--format", "onnx", "--int8", "--out", tmp_path / "exported", "--json")
@@ -240,6 +241,7 @@ def chosen(folder):
     return next(candidate["kept"] for candidate in result["search"]["candidates"] if candidate["chosen"])
 
 
+@pytest.mark.thorough
 def test_the_same_job_killed_at_every_stage_ends_the_same(finished, workshop):
     """kill -9 and --resume, from the job file: the same candidate, the same weights, the same score."""
     whole, broken = finished["folder"], workshop / "broken"

@@ -43,6 +43,7 @@ def test_demo_from_nothing_to_the_report_and_once_more(demo, tmp_path):
     assert "give another --out" in other.stderr
 
 
+@pytest.mark.thorough
 def test_interrupted_demo_says_how_to_go_on_and_does(demo, tmp_path, monkeypatch):
     def interrupt(self, problem):
         raise KeyboardInterrupt

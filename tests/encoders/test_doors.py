@@ -24,7 +24,13 @@ def lean_folder(tiny_model, tiny_tokenizer, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("imports", ["import leanformer, transformers", "import transformers, leanformer"])
+@pytest.mark.parametrize(
+    "imports",
+    [
+        pytest.param("import leanformer, transformers", marks=pytest.mark.thorough),
+        "import transformers, leanformer",
+    ],
+)
 def test_auto_model_loads_after_plain_import(lean_folder, imports):
     """What transformers imports late is still to be had behind the door."""
     script = (
@@ -43,6 +49,7 @@ def test_import_stays_light():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("module", ["carried", "view"])
 def test_every_module_can_be_the_first_to_import_transformers(module):
     script = f"import leanformer.encoders.{module}"

@@ -1,5 +1,7 @@
 """The last part of the first law: exported == sliced, for every family, with empty sub-layers too."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,13 @@ from tiny import TINY_FAMILIES
 
 HEADS, WIDTH = 4, 64
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
+# by name, with a position bias, fused and rotary, and the other runtime once
+FAST = {("bert", "onnx"), ("mpnet", "onnx"), ("modernbert", "onnx"), ("bert", "openvino")}
+
+
+def cost(case):
+    """Marks: an export takes seconds, and transformers generates the code of xlm-roberta from that of roberta."""
+    return () if case in FAST else pytest.mark.slow if case[0] == "xlm-roberta" else pytest.mark.thorough
 
 
 def random_masks(seed):
@@ -30,11 +39,9 @@ def random_masks(seed):
     }
 
 
-@pytest.mark.parametrize("name", EXPORTERS)
 @pytest.mark.parametrize(
-    "family",
-    # transformers generates the code of xlm-roberta from that of roberta
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "xlm-roberta")) for name in TINY_FAMILIES],
+    ("family", "name"),
+    [pytest.param(*case, marks=cost(case)) for case in product(TINY_FAMILIES, EXPORTERS)],
 )
 def test_exported_is_sliced_and_every_linear_is_found_once(
     family, name, tiny_model, tiny_tokenizer, encoded_texts, linears_of, tmp_path

@@ -1,7 +1,7 @@
 """The other forms of a model as files: named apart, the plain model's logits, with open batch and length."""
 
 from itertools import product
-from shutil import copyfile
+from shutil import copyfile, copytree
 
 import numpy as np
 import onnx
@@ -24,8 +24,16 @@ from leanformer.tasks.predict import predict
 from tiny import TINY_FAMILIES
 
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
-# the three kinds (by name, with a position bias, fused and rotary), and the other runtime once
-AFFORDABLE = {("bert", "onnx"), ("mpnet", "onnx"), ("modernbert", "onnx"), ("bert", "openvino")}
+# the three kinds (by name, fused and rotary, with a position bias), and the other runtime once
+FAST = {("bert", "onnx"), ("modernbert", "onnx")}
+THOROUGH = {("mpnet", "onnx"), ("bert", "openvino")}
+
+
+def cost(case):
+    """Marks: an export takes seconds."""
+    return () if case in FAST else pytest.mark.thorough if case in THOROUGH else pytest.mark.slow
+
+
 MASKS = {
     (0, "head"): torch.tensor([1.0, 0, 1, 1]),
     (1, "head"): torch.tensor([0.0, 1, 0, 1]),
@@ -35,10 +43,7 @@ MASKS = {
 
 @pytest.mark.parametrize(
     ("family", "name"),
-    [
-        pytest.param(family, name, marks=[pytest.mark.slow] * ((family, name) not in AFFORDABLE))
-        for family, name in product(TINY_FAMILIES, EXPORTERS)
-    ],
+    [pytest.param(*case, marks=cost(case)) for case in product(TINY_FAMILIES, EXPORTERS)],
 )
 def test_the_first_token_form_is_the_plain_model(
     family, name, tiny_model, tiny_tokenizer, encoded_texts, tmp_path
@@ -59,13 +64,16 @@ def test_the_first_token_form_is_the_plain_model(
 
 @pytest.fixture(scope="module")
 def forms(small, tmp_path_factory):
-    """The compressed bert as ONNX, in every form."""
+    """The compressed bert as ONNX, in two forms."""
     out = tmp_path_factory.mktemp("forms")
-    return out, {form: export_onnx(small.folder, out, small.encoded, form) for form in FORMS}
+    copytree(small.onnx.path.parent, out / "onnx")
+    return out, export_onnx(small.folder, out, small.encoded, "first-token")
 
 
-def test_every_form_has_a_file_of_its_own(forms, small):
-    out, exported = forms
+@pytest.mark.thorough
+def test_every_form_has_a_file_of_its_own(small, tmp_path):
+    out = tmp_path
+    exported = {form: export_onnx(small.folder, out, small.encoded, form) for form in FORMS}
     assert {one.path for one in exported.values()} == {
         artefact(out, "onnxruntime", "fp32", form) for form in FORMS
     }
@@ -94,13 +102,14 @@ def int8_shapes(path):
 def test_int8_of_a_form_lies_beside_it(forms, small):
     out, exported = forms
     plain, made = quantise_onnx(out), quantise_onnx(out, form="first-token")
-    assert made.path == exported["first-token"].path.with_name("model_first_token_int8.onnx")
+    assert made.path == exported.path.with_name("model_first_token_int8.onnx")
     assert int8_shapes(made.path) == int8_shapes(plain.path)  # no matrix escapes the quantiser
     runner = load_runner(out, "onnxruntime", "int8", threads=1, form="first-token")
     answer = predict_with(runner, small.encoded, small.tokenizer)
     assert np.abs(answer - predict(small.model, small.encoded, small.tokenizer)).max() < 0.2
 
 
+@pytest.mark.thorough
 def test_no_matrix_of_a_fused_projection_escapes_the_quantiser(tiny_model, tiny_tokenizer, tmp_path):
     save_model(tiny_model("modernbert", hidden=64), tiny_tokenizer, tmp_path / "model")
     shapes = {}
@@ -117,6 +126,7 @@ def split_fused(shapes):
     return sorted([*rest, (64, 64), (64, 128)])
 
 
+@pytest.mark.thorough
 def test_a_missing_form_is_made_once_and_no_other(small, tmp_path):
     arguments = (small.folder, tmp_path, "onnxruntime", "int8", small.tokenizer)
     path = ensure_artefact(*arguments, form="first-token")
@@ -166,6 +176,7 @@ def test_a_new_export_removes_every_kind_of_int8_of_its_form(tmp_path):
     assert {key for key, file in files.items() if file.is_file()} == {(kind, PLAIN) for kind in kinds}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_the_halves_of_a_fused_projection_belong_to_their_sublayer(
     name, tiny_model, tiny_tokenizer, tmp_path

@@ -14,6 +14,7 @@ from leanformer.export.sublayers import module_names, nodes_of, sublayers
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("family", ["modernbert"])  # lean ones: tests/export/test_exported_equivalence.py
 def test_every_linear_of_a_dense_model_is_found_once(
     family, tiny_model, tiny_tokenizer, tmp_path, linears_of

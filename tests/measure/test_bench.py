@@ -276,6 +276,7 @@ def test_rounds_go_on_until_ratios_settle(lean_bench):
         assert row.settled == (half <= 0.05 * row.ratio)
 
 
+@pytest.mark.thorough
 def test_peak_memory_is_that_of_each_variant_alone(lean_bench, table, pair):
     lean_home = table[1]["lean"]
     rows = lean_bench(

@@ -79,8 +79,15 @@ def test_evolution_swaps_and_the_paper_draws(problem, monkeypatch):
     assert "random" in origins["ae-bert-random"]
 
 
-@pytest.mark.parametrize("granularity", ["unit", "weight"])
-@pytest.mark.parametrize("stage", ["search", "recovery"])
+@pytest.mark.parametrize(
+    ("stage", "granularity"),
+    [
+        ("search", "unit"),
+        ("recovery", "weight"),
+        pytest.param("search", "weight", marks=pytest.mark.thorough),
+        pytest.param("recovery", "unit", marks=pytest.mark.thorough),
+    ],
+)
 def test_killed_and_run_again_it_ends_the_same(problem, granularity, stage, monkeypatch):
     whole = ae_bert.run(problem(granularity, folder="whole"))
     prepare, advance, calls = Judge._prepared, StageBar.on_step_end, []

@@ -81,7 +81,9 @@ def test_lost_workers_change_neither_the_outcome_nor_the_journal(make_judge, tmp
     assert len(pool.asked) == len(set(pool.asked)) == len(written(alone))
 
 
-@pytest.mark.parametrize("survived", [0, 3, 21])
+@pytest.mark.parametrize(
+    "survived", [3, *(pytest.param(count, marks=pytest.mark.thorough) for count in (0, 21))]
+)
 def test_a_killed_search_goes_on_with_another_engine(make_judge, tmp_path, survived):
     whole = make_judge(tmp_path / "whole.log")
     expected, path = search(whole, InProcess()), tmp_path / "killed.log"

@@ -81,7 +81,7 @@ def test_same_seed_same_search(make_judge, tmp_path, strategy):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("survived", [3, 15])
+@pytest.mark.parametrize("survived", [3, pytest.param(15, marks=pytest.mark.thorough)])
 def test_a_killed_search_ends_with_the_same_winner(make_judge, tmp_path, monkeypatch, strategy, survived):
     whole = search(make_judge(tmp_path / "whole.log"), strategy)
     measure, calls = Judge._prepared, []

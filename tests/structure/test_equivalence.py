@@ -194,6 +194,7 @@ def run_door(root: Path, pattern: str, blocked: bool, trust: bool) -> dict[str, 
     return {name: (float(worst), float(answer), origin) for name, worst, answer, origin in lines}
 
 
+@pytest.mark.thorough
 def test_three_doors_in_fresh_processes(tiny_model, tiny_tokenizer, tmp_path):
     uniform: Masks = {(layer, "neuron"): random_mask(WIDTH, seed=2 * layer) for layer in range(LAYERS)}
     for family in FAMILIES:

@@ -47,7 +47,7 @@ def test_the_tensor_is_rounded_as_onnx_says():
     np.testing.assert_allclose(rounded_tensor(torch.from_numpy(values)).numpy(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", ["bert", "modernbert"])
+@pytest.mark.parametrize("family", ["bert", pytest.param("modernbert", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(("chip", "bits"), [(NEW_CHIP, 8), (OLD_CHIP, 7)])
 def test_it_answers_as_the_int8_export(family, chip, bits, exported, mood_held_out, tiny_tokenizer):
     if cpu().saturates_int8 and not chip.saturates_int8:

@@ -90,7 +90,7 @@ def test_same_seed_same_weights(fresh, train):
         assert_close(models[0], models[2])
 
 
-@pytest.mark.parametrize("step", [1, 13, 23])
+@pytest.mark.parametrize("step", [13, *(pytest.param(step, marks=pytest.mark.thorough) for step in (1, 23))])
 def test_a_killed_training_ends_with_the_same_weights(fresh, train, step):
     whole, killed, resumed = fresh(), fresh(), fresh()
     expected = train(whole, folder="whole")

@@ -120,8 +120,15 @@ def test_gradual_masks_only_grow_and_end_at_the_ratio(dense, train, tmp_path, gr
         assert zeros_kept(run.model, run.live)
 
 
-@pytest.mark.parametrize("granularity", ["unit", "weight"])
-@pytest.mark.parametrize("step", [7, 19])
+@pytest.mark.parametrize(
+    ("step", "granularity"),
+    [
+        (7, "unit"),
+        (19, "weight"),
+        pytest.param(19, "unit", marks=pytest.mark.thorough),
+        pytest.param(7, "weight", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_killed_gradual_training_ends_with_the_same_masks(dense, train, tmp_path, granularity, step):
     whole = Gradual(dense, granularity, tmp_path / "whole-masks")
     whole.run(train, "whole")
