@@ -75,7 +75,7 @@ def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: P
     return _timed_space(view, groups, price, limits)
 
 
-def check_size(view: EncoderView, size_mb: float, quantised: bool) -> None:
+def check_size(view: EncoderView, size_mb: float, quantised: bool = False) -> None:
     """Refuse a size that pruning can not reach.
 
     Args:
@@ -133,15 +133,10 @@ def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
     tolerance = TIME_TOLERANCE if budget.asks_for_time else TOLERANCE
     asked = [] if budget.pruning_ratio is None else [min(1.0, budget.pruning_ratio + (tolerance - TOLERANCE))]
     if budget.size_mb is not None:
+        check_size(view, budget.size_mb)
         dense_mb, weights = _megabytes(view.model), view.prunable_weights()
         prunable_mb = weights * BYTES_A_WEIGHT / BYTES_PER_MB
         needed = (dense_mb - budget.size_mb) / prunable_mb
-        if needed >= 1.0 - LEAST_LEFT:
-            least_mb = dense_mb - (1.0 - LEAST_LEFT) * prunable_mb
-            raise BudgetError(
-                f"{budget.size_mb:g} MB can not be reached: {dense_mb - prunable_mb:.3g} of {dense_mb:.3g} MB are "
-                f"embeddings and what else is not pruned; the nearest is --size-mb {least_mb + 0.05:.1f}"
-            )
         if needed > 0.0:
             asked.append(min(1.0, needed + tolerance))
         elif budget.pruning_ratio is None and not budget.asks_for_time:
