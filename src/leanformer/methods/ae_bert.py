@@ -100,7 +100,7 @@ def _ae_bert(problem: Problem, evolved: bool) -> Compressed:
 
 
 def winner_of(problem: Problem, evolved: bool = True) -> Found:
-    """Return the search's winner; under a budget of time, the best of its finalists that the clock passes.
+    """Return the search's winner; under a budget of time that has a clock, the best of its finalists that it passes.
 
     Where none is fast enough, the table foretold too little: the search is made again and asks for less time.
 
@@ -115,7 +115,7 @@ def winner_of(problem: Problem, evolved: bool = True) -> Found:
         BudgetError: If the budget can not be met.
     """
     found = _searched(problem, evolved)
-    if problem.pace is None:
+    if problem.pace is None or problem.pace.clock is None:
         return found, found.outcome.ranked[0], []
     heats, pace, tried = Heats(problem.folder / "heats.json"), problem.pace, []
     for number in range(ATTEMPTS):

@@ -33,23 +33,22 @@ class Pace:
     Attributes:
         budget: Names the speed-up or the milliseconds.
         price: What the search reckons with.
-        clock: Times models on the target, for real.
-        tolerance: How many times too slow a model may be; 1 where the user asks.
+        clock: Times models on the target, for real; None where nobody asked for the speed, and the price is
+            believed.
     """
 
     budget: Budget
     price: Price
-    clock: Clock
-    tolerance: float = 1.0
+    clock: Clock | None
 
     def shortfall(self, timing: Timing) -> float:
-        """Return how many times too slow a model is; at most 1 where it meets the budget, within the tolerance."""
+        """Return how many times too slow a model is; at most 1 where it meets the budget."""
         asked = []
         if self.budget.latency_ms is not None:
             asked.append(timing.latency_ms / self.budget.latency_ms)
         if self.budget.speedup is not None:
             asked.append(self.budget.speedup / timing.ratio)
-        return max(asked) / self.tolerance
+        return max(asked)
 
     def tightened(self, shortfall: float) -> Pace:
         """Return the pace under which a search asks for as much less time as its finalists took too much."""
@@ -105,9 +104,14 @@ class Heats:
 
         Returns:
             The heat.
+
+        Raises:
+            ValueError: If the pace has no clock.
         """
         if number < len(self.known):
             return self.known[number]
+        if pace.clock is None:
+            raise ValueError("a heat needs a clock")
         finalists = tuple(ranked[:FINALISTS])
         models = {str(place): build(candidate) for place, candidate in enumerate(finalists)}
         timings = pace.clock(models)

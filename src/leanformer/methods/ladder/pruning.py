@@ -26,7 +26,6 @@ from leanformer.search.realise import START
 from leanformer.structure.cost import pruning_ratio
 
 SAID_S = 1.0
-TOLERANCE = 1.03  # of a speed that nobody asked for: another search costs more than it brings
 MARGIN = 1.02  # of what pruning asks for: the clock has the last word, and it is noisy
 
 
@@ -172,13 +171,16 @@ def _shared(ascent: Ascent, asked: Asked) -> Path:
 
 
 def _pace(ascent: Ascent, asked: Asked) -> Pace | None:
-    """Return what the time that is asked for means; where it does not know the machine yet, it measures first."""
+    """Return what the time that is asked for means; where it does not know the machine yet, it measures first.
+
+    A speed that the user did not ask for needs no clock in the search: the rung times its model anyway.
+    """
     if not asked.budget.asks_for_time:
         return None
     home = _shared(ascent, asked)
     home.mkdir(parents=True, exist_ok=True)
     pace = ascent.serving.pace(asked.budget, asked.target, home / "price.json")
-    return replace(pace, tolerance=TOLERANCE) if ascent.goal.budget.is_open else pace
+    return replace(pace, clock=None) if ascent.goal.budget.is_open else pace
 
 
 def _built(ascent: Ascent, found: Found, small: Compressed) -> Built:
