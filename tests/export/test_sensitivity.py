@@ -65,6 +65,16 @@ def held_out(planted, mood_train, tiny_tokenizer):
     return make
 
 
+def test_a_standard_error_may_be_added_to_what_is_lost(held_out):
+    plain, careful = held_out(), held_out(errors=1.0)
+    worse = plain.logits.copy()
+    worse[:8] = -worse[:8]  # 8 of 128 answers turn
+    assert plain.drop(worse) == pytest.approx(6.25)
+    error = 100 * np.sqrt(0.0625 * 0.9375 / 128)
+    assert careful.drop(worse) == pytest.approx(6.25 + error, rel=0.05)
+    assert careful.drop(careful.logits) == 0.0
+
+
 def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 

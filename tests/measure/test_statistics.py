@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from leanformer.measure.statistics import bootstrap_ratio_interval, is_settled, median_interval, paired_drop
+from leanformer.measure.statistics import (
+    bootstrap_ratio_interval,
+    drop_error,
+    is_settled,
+    median_interval,
+    paired_drop,
+)
 from leanformer.tasks.metrics import score
 
 
@@ -96,6 +102,19 @@ def test_the_same_answers_drop_nothing():
     labels = np.array([0, 1] * 20)
     dense = answers(labels, np.arange(40) < 30)
     assert paired_drop("accuracy", dense, dense, labels, seed=0) == (0.0, 0.0, 0.0)
+
+
+def test_the_standard_error_is_that_of_the_mean_of_paired_differences():
+    labels = np.array([0, 1] * 200)
+    dense = answers(labels, np.arange(400) < 360)
+    lean = answers(labels, (np.arange(400) < 330) | (np.arange(400) >= 390))  # 30 rows lost, 10 won
+    changes = np.repeat([1.0, -1.0, 0.0], [30, 10, 360])
+    expected = 100 * changes.std() / np.sqrt(400)
+    assert drop_error("accuracy", dense, lean, labels, seed=0) == pytest.approx(expected, rel=0.15)
+    assert drop_error("accuracy", dense, dense, labels, seed=0) == 0.0
+    assert drop_error("spearman", dense[:, :1], lean[:, :1], labels.astype(float), seed=0) > 0.0
+    with pytest.raises(ValueError, match="same rows"):
+        drop_error("accuracy", dense, lean[:-1], labels, seed=0)
 
 
 def test_same_seed_same_interval():

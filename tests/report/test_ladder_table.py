@@ -59,8 +59,18 @@ def test_a_rung_without_a_sound_step_shows_the_least_loss_marked() -> None:
     assert best_step(ladder, rung) is least
     text = printed(ladder_table(ladder), 80)
     assert f"▼{least['drop_points']:.1f}" in text
-    assert "▼ none of the rung's steps loses at most 1 point" in text
+    assert "▼ none of the rung's steps keeps to 1 point" in text
     assert "▼" not in printed(ladder_table(example_ladder("knee", rungs=2)), 80)
+
+
+def test_the_standard_error_stands_under_what_is_lost() -> None:
+    ladder = example_ladder()
+    assert "±" not in printed(ladder_table(ladder), 80)
+    for step in ladder["rungs"][3]["steps"]:
+        step["drop_error"] = 0.84
+    text = printed(ladder_table(ladder), 80)
+    assert text.count("±0.8") == 1
+    assert "±: one standard error; with it no more than 1 point may be lost" in text
 
 
 def test_a_rung_that_was_skipped_has_no_step() -> None:

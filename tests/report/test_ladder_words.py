@@ -34,7 +34,7 @@ from leanformer.report.ladder_words import (
         ),
         (
             "fastest",
-            "At most 1 point may be lost; all rungs were tried, and the fastest step within that is of",
+            "At most 1 point may be lost, a standard error added; all rungs were tried, and the fastest step within",
         ),
         ("knee", "No budget was given; all rungs were tried, and the knee of the Pareto set, "),
     ],
@@ -96,5 +96,8 @@ def test_a_read_out_names_variant_time_speed_and_score() -> None:
     assert words.startswith("repair, 20% pruned: ONNX Runtime int8, 5.12 ms, ")
     assert f"accuracy {100 * step['score']:.1f} ({step['drop_points']:.1f} points lost)" in words
     assert "budget" not in words
+    assert f"{step['drop_points']:.1f} ±0.4 points lost" in step_words(
+        ladder, rung, step | {"drop_error": 0.43}
+    )
     assert step_words(ladder, rung, step | {"met": True}).endswith("; meets the budget")
     assert step_words(ladder, ladder["rungs"][5], chosen_step(ladder)).endswith("; the chosen one")

@@ -20,6 +20,7 @@ from leanformer.export.layout import artefact, find_artefact, parts
 from leanformer.export.quantise import Quantised
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.export.sublayers import Sublayer, sublayers
+from leanformer.measure.statistics import drop_error
 from leanformer.progress import track
 from leanformer.tasks.metrics import divergence, score
 
@@ -48,7 +49,7 @@ class Loss:
     Attributes:
         float_sublayers: The sub-layers that stayed in float.
         score: The int8 model's score, in [-1, 1].
-        drop_points: How far that is below the reference, in points.
+        drop_points: How far that is below the reference, in points, with the errors that the bound adds.
         divergence: Mean KL from the reference in nats; see `leanformer.tasks.metrics.divergence`.
     """
 
@@ -72,6 +73,7 @@ class HeldOut:
         logits: The float32 model's answers on the rows, (rows, num_labels).
         max_drop_points: The bound on the score.
         max_divergence: The bound where rows are few.
+        errors: Standard errors that are added to the points lost.
     """
 
     rows: Dataset
@@ -80,6 +82,7 @@ class HeldOut:
     logits: np.ndarray
     max_drop_points: float
     max_divergence: float = MAX_DIVERGENCE
+    errors: float = 0.0
 
     @property
     def few(self) -> bool:
@@ -97,9 +100,17 @@ class HeldOut:
         """
         logits = answers(made, self.rows, self.tokenizer)
         labels = np.asarray(self.rows["label"][:])
+        value, drop = score(self.metric, logits, labels), self.drop(logits)
+        return Loss(made.float_sublayers, value, drop, divergence(self.logits, logits))
+
+    def drop(self, logits: np.ndarray) -> float:
+        """Return the points that answers, (rows, num_labels), lie under the reference, with the errors added."""
+        labels = np.asarray(self.rows["label"][:])
         value, reference = (score(self.metric, found, labels) for found in (logits, self.logits))
         drop = 100 * (reference - value)
-        return Loss(made.float_sublayers, value, drop, divergence(self.logits, logits))
+        if not self.errors:
+            return drop
+        return drop + self.errors * drop_error(self.metric, self.logits, logits, labels, seed=0)
 
     def allows(self, loss: Loss) -> bool:
         """Whether a loss is within the bound."""

@@ -17,7 +17,7 @@ from leanformer.measure.clock import FEWEST_ROUNDS, Times, interleave
 from leanformer.measure.field import Entrant, Field
 from leanformer.measure.memory import peak_mb
 from leanformer.measure.samples import sample_batches
-from leanformer.measure.statistics import bootstrap_ratio_interval, is_settled, median_interval
+from leanformer.measure.statistics import bootstrap_ratio_interval, drop_error, is_settled, median_interval
 from leanformer.progress import say, track
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class BenchRow:
             and answers the longest timed batch; None where it was not measured.
         form: "" for the model as it is, else which of `leanformer.encoders.forms.FORMS`: the same logits, computed
             in another way.
+        drop_error: Standard error of the points of score that this variant lies under the baseline, rows paired.
     """
 
     model: str
@@ -86,6 +87,7 @@ class BenchRow:
     rounds_ms: tuple[float, ...]
     peak_mb: float | None = None
     form: str = PLAIN
+    drop_error: float = 0.0
 
 
 def bench(
@@ -161,10 +163,13 @@ def bench(
         )
         entrants = _enter(field, wanted)
         peaks = _peaks(entrants, samples, threads) if memory else {}
-        rows: list[BenchRow] = []
+        baseline, rows = entrants[0].logits, []
+        errors = {
+            one.name: drop_error(task.metric, baseline, one.logits, field.labels, seed) for one in entrants
+        }
         for size in track(batches, "Timing"):
             rounds_ms = _timed(entrants, samples[size], rounds, LIMIT_S if limit_s is None else limit_s, seed)
-            rows += _rows(entrants, rounds_ms, peaks, size, len(encoded), seed)
+            rows += _rows(entrants, rounds_ms, peaks, size, errors, len(encoded), seed)
     return rows
 
 
@@ -256,6 +261,7 @@ def _rows(
     rounds_ms: Mapping[str, tuple[float, ...]],
     peaks: Mapping[str, float | None],
     batch: int,
+    errors: Mapping[str, float],
     n: int,
     seed: int,
 ) -> list[BenchRow]:
@@ -281,6 +287,7 @@ def _rows(
             rounds_ms=tuple(round(time_ms, DECIMALS) for time_ms in times),
             peak_mb=peaks.get(entrant.name),
             form=entrant.form,
+            drop_error=errors[entrant.name],
         )
         rows.append(row)
     return rows

@@ -34,6 +34,7 @@ class Entrant:
         model: The model's name.
         runner: The loaded variant.
         source: What it was loaded from: a model folder (or hub id) or an exported file.
+        logits: Its answers on all rows, (rows, num_labels).
         score: The task's metric on all rows.
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
         first_call_ms: The very first call.
@@ -43,6 +44,7 @@ class Entrant:
     model: str
     runner: Runner
     source: str | Path
+    logits: np.ndarray
     score: float
     size_mb: float
     first_call_ms: float
@@ -119,7 +121,14 @@ class Field:
             self._check_same_model(model, source, logits)
         size = artefact_mb(Path(source)) if runtime != "torch" else torch_mb(runner)
         return Entrant(
-            model, runner, source, score(self.task.metric, logits, self.labels), size, first_call_ms, form
+            model,
+            runner,
+            source,
+            logits,
+            score(self.task.metric, logits, self.labels),
+            size,
+            first_call_ms,
+            form,
         )
 
     def _check_same_model(self, model: str, source: str | Path, logits: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 POINTS = 100.0  # a score of 0.80 is 80 points
 SETTLED = 0.05  # of a ratio, on either side
+FEW_RESAMPLES = 200  # enough for a standard error (Efron and Tibshirani, 1993, section 6.4)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
@@ -118,6 +119,41 @@ def paired_drop(
     Raises:
         ValueError: If the numbers of rows differ.
     """
+    draws = _drops(metric, dense_logits, lean_logits, labels, resampled(len(labels), seed))
+    whole = _drops(metric, dense_logits, lean_logits, labels, [slice(None)])
+    return float(whole[0]), *interval(draws)
+
+
+def drop_error(
+    metric: str, dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray, seed: int
+) -> float:
+    """Return the standard error of the points that the lean model loses, by a paired bootstrap.
+
+    Args:
+        metric: A key of `leanformer.tasks.metrics.METRICS`.
+        dense_logits: Answers of the original model, (n, num_labels).
+        lean_logits: Answers of the compressed model, (n, num_labels).
+        labels: Label ids or values, (n,).
+        seed: Of the resampling.
+
+    Returns:
+        Points; 0 where both models give the same answers.
+
+    Raises:
+        ValueError: If the numbers of rows differ.
+    """
+    rows = resampled(len(labels), seed, FEW_RESAMPLES)
+    return float(_drops(metric, dense_logits, lean_logits, labels, rows).std())
+
+
+def _drops(
+    metric: str,
+    dense_logits: np.ndarray,
+    lean_logits: np.ndarray,
+    labels: np.ndarray,
+    draws: Iterable[np.ndarray | slice],
+) -> np.ndarray:
+    """Score both models on the same draws of rows."""
     if not len(dense_logits) == len(lean_logits) == len(labels):
         counts = (len(dense_logits), len(lean_logits), len(labels))
         raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
@@ -126,5 +162,4 @@ def paired_drop(
         dense = score(metric, dense_logits[rows], labels[rows])
         return POINTS * (dense - score(metric, lean_logits[rows], labels[rows]))
 
-    draws = np.array([drop(rows) for rows in resampled(len(labels), seed)])
-    return drop(slice(None)), *interval(draws)
+    return np.array([drop(rows) for rows in draws])

@@ -13,6 +13,8 @@ Speed is asked for in milliseconds of the runtime and precision in which the den
 climb stops at the first rung with a step that meets the budget. Without a budget of size or time, pruning asks for
 more and more speed until too much is lost. Loss is measured on held-out rows, which no training here reads: a slice
 of the training rows, or of the validation rows where the model arrives trained; what is reported is of other rows.
+The best of many steps was also lucky, so that a standard error is added to what each loses (Breiman et al. 1984,
+the one-standard-error rule).
 """
 
 from __future__ import annotations

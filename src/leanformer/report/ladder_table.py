@@ -11,7 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from leanformer.report import numbers
-from leanformer.report.ladder_words import Rung, Step, asks_for_more, chosen_rung, chosen_step, points_words
+from leanformer.report.ladder_words import (
+    Rung,
+    Step,
+    asks_for_more,
+    chosen_rung,
+    chosen_step,
+    error_words,
+    points_words,
+)
 from leanformer.report.runtimes import variant
 
 
@@ -29,7 +37,8 @@ class RungRow:
         speed: Its speed-up.
         interval: The 95% interval of that.
         lost: Points lost.
-        is_sound: Whether these are within what may be lost.
+        error: The standard error of that, as "±0.8"; empty where it is none.
+        is_sound: Whether these, the error added, are within what may be lost.
         met: Whether the step met the whole budget; None where nothing but the score was limited.
         is_chosen: Whether the climb ended here.
     """
@@ -43,6 +52,7 @@ class RungRow:
     speed: str = ""
     interval: str = ""
     lost: str = ""
+    error: str = ""
     is_sound: bool = True
     met: bool | None = None
     is_chosen: bool = False
@@ -106,6 +116,7 @@ def _row(ladder: dict[str, Any], rung: Rung, is_again: bool) -> RungRow:
         speed=f"{numbers.times_exact(step['ratio'])}×",
         interval=numbers.times_interval(step["ratio_low"], step["ratio_high"]),
         lost=numbers.signed(step["drop_points"]),
+        error=error_words(step),
         is_sound=step["sound"],
         met=step["met"] if asks_for_more(ladder) else None,
         is_chosen=step is chosen_step(ladder),
@@ -151,6 +162,8 @@ def _figures(row: RungRow) -> tuple[Text, ...]:
     if row.interval:
         speed.append(f"\n{row.interval}", style="dim")
     lost = Text(row.lost) if row.is_sound else Text(f"▼{row.lost}", style="red")
+    if row.error:
+        lost.append(f"\n{row.error}", style="dim")
     return Text(row.seconds), Text(row.variant.replace("+", " + ")), speed, lost
 
 
@@ -162,6 +175,8 @@ def _caption(rows: list[RungRow], limit: str) -> Text:
     """Say what the rungs do, and why some were skipped or stopped."""
     lines = ["", *(f"{row.name}: {row.words}" for row in rows if row.words)]
     lines += [f"{' '.join((row.name, row.pruned)).rstrip()}: {row.note}" for row in rows if row.note]
+    if any(row.error for row in rows):
+        lines.append(f"±: one standard error; with it no more than {limit} may be lost")
     if not all(row.is_sound for row in rows):
-        lines.append(f"▼ none of the rung's steps loses at most {limit}: this one loses least")
+        lines.append(f"▼ none of the rung's steps keeps to {limit}: this one loses least")
     return Text("\n".join(lines), style="dim")

@@ -55,6 +55,12 @@ def lost_words(step: Step) -> str:
     return f"{'loses' if lost > 0 else 'gains'} {points_words(abs(lost))}"
 
 
+def error_words(step: Step) -> str:
+    """Write the standard error of the points that a step loses: "±0.8"; "" where it is none, or was not measured."""
+    error = round(step.get("drop_error", 0.0), 1)
+    return f"±{error:.1f}" if error else ""
+
+
 def speed_words(step: Step) -> str:
     """Say how fast a step is against the dense model in PyTorch fp32, with its interval."""
     within = numbers.times_interval(step["ratio_low"], step["ratio_high"])
@@ -87,7 +93,10 @@ def why_words(ladder: dict[str, Any]) -> str:
     if ladder["why"] == "missed":
         return f"The budget was {_asked(ladder)}; no rung meets it, and the nearest that keeps the score is {name}."
     if ladder["why"] == "fastest":
-        return f"At most {limit} may be lost; all rungs were tried, and the fastest step within that is of {name}."
+        return (
+            f"At most {limit} may be lost, a standard error added; all rungs were tried, and the fastest step within "
+            f"that is of {name}."
+        )
     return (
         "No budget was given; all rungs were tried, and the knee of the Pareto set, after which speed costs more and "
         f"more of the score, lies at {name}."
@@ -133,7 +142,7 @@ def step_words(ladder: dict[str, Any], rung: Rung, step: Step) -> str:
     words = (
         f"{rung_name(rung)}: {variant(step)}, {numbers.three_digits(step['latency_ms'])} ms, {speed_words(step)}, "
         f"{numbers.metric_name(ladder['metric'])} {numbers.points(step['score'])} "
-        f"({numbers.signed(step['drop_points'])} points lost)"
+        f"({' '.join(filter(None, (numbers.signed(step['drop_points']), error_words(step))))} points lost)"
     )
     if asks_for_more(ladder) and step["met"]:
         words += "; meets the budget"

@@ -1,7 +1,7 @@
 """The goal's choice: first rung that meets the budget, fastest within the drop, or the knee of the Pareto set."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -53,6 +53,16 @@ def test_every_limit_counts(limits, met):
     wanted = goal(**limits)
     steps = [step(1.5), step(2.5, size_mb=25.0), step(3.0, drop=0.5)]
     assert [wanted.judged(one, ratio).met for one, ratio in zip(steps, (0.0, 0.0, 0.498), strict=True)] == met
+
+
+def test_a_standard_error_is_added_to_what_is_lost():
+    wanted = goal(max_drop_points=1.0)
+    likely, lucky = (replace(step(2.0, drop=0.6), drop_error=error) for error in (0.3, 0.5))
+    assert wanted.judged(likely, 0.0).sound
+    assert not wanted.judged(lucky, 0.0).sound
+    assert rung_from(json.loads(json.dumps(asdict(Rung("rung", "", 1.0, 0.0, "", (lucky,)))))).steps == (
+        lucky,
+    )
 
 
 def test_where_nothing_meets_the_budget_the_nearest_sound_step_is_taken():

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 STATE_FILE = "ladder.json"
 SERVED = 2
+SAID_ERROR = 0.05  # of points: less is rounded away
 """In so many runtimes, the fastest sound ones of the dense model, a smaller model is measured."""
 
 Measured = tuple[float, str, list[Step]]
@@ -244,6 +245,7 @@ class Ascent:
             return f"{rung.name}: {rung.note or 'nothing to measure'}"
         best = steps[-1]
         lost = f"{best.drop_points:.1f} points lost" if best.drop_points > 0 else "no point lost"
+        lost += f" (±{best.drop_error:.1f})" if best.drop_error >= SAID_ERROR else ""
         verdict = " (too much)" if not best.sound else ", which meets the budget" if best.met else ""
         return (
             f"{rung.name}: {best.ratio:.2f} times faster ({best.ratio_low:.2f} to {best.ratio_high:.2f}) in "

@@ -21,8 +21,7 @@ from leanformer.measure.bench import BenchRow, Variant, bench
 from leanformer.measure.clock import interleave
 from leanformer.measure.samples import sample_batches
 from leanformer.measure.statistics import median_interval
-from leanformer.methods.ladder.rungs import Goal, Step
-from leanformer.tasks.metrics import score
+from leanformer.methods.ladder.rungs import STANDARD_ERRORS, Goal, Step
 from leanformer.tasks.predict import predict
 
 if TYPE_CHECKING:
@@ -136,17 +135,10 @@ class Board:
             return ""
         ensure_artefact(home / "model", home, runtime, "fp32", problem.tokenizer, held_out, form=form)
         quantiser = self._quantiser(home, runtime, form)
-        bound = HeldOut(
-            held_out,
-            problem.tokenizer,
-            problem.task.metric,
-            self.answers(self.dense),
-            self.goal.max_drop_points,
-        )
         if not self.holds(home):
             quantiser(float_sublayers=(), into=home)
             return ""
-        within = quantise_within(quantiser, home, runtime, bound, form)
+        within = quantise_within(quantiser, home, runtime, self._bound(), form)
         name = " ".join(filter(None, (runtime, "int8", form)))
         if within.quantised is None:
             lost = within.loss.drop_points
@@ -159,12 +151,15 @@ class Board:
         return artefact(home, runtime, "int8", form).is_file()
 
     def holds(self, home: Path) -> bool:
-        """Whether a model, in float32, loses no more than may be on the held-out rows."""
-        labels = np.asarray(self.problem.held_out["label"][:])
-        dense, own = (
-            score(self.problem.task.metric, self.answers(folder), labels) for folder in (self.dense, home)
+        """Whether a model, in float32, loses no more than may be on the held-out rows, a standard error added."""
+        return self._bound().drop(self.answers(home)) <= self.goal.max_drop_points
+
+    def _bound(self) -> HeldOut:
+        problem, dense = self.problem, self.answers(self.dense)
+        limit = self.goal.max_drop_points
+        return HeldOut(
+            problem.held_out, problem.tokenizer, problem.task.metric, dense, limit, errors=STANDARD_ERRORS
         )
-        return 100 * (dense - own) <= self.goal.max_drop_points
 
     def answers(self, home: Path) -> np.ndarray:
         """Return a model's answers on the held-out rows, (rows, num_labels), in float32; computed once."""
@@ -192,4 +187,5 @@ def _step(row: BenchRow, baseline: BenchRow) -> Step:
         row.score,
         100 * (baseline.score - row.score),
         row.size_mb,
+        drop_error=row.drop_error,
     )

@@ -12,6 +12,9 @@ from leanformer.budget import Budget, Target
 MAX_DROP_POINTS = 1.0
 """What may be lost where the user says nothing."""
 
+STANDARD_ERRORS = 1.0
+"""The one-standard-error rule (Breiman et al. 1984): what is chosen of many steps was also lucky."""
+
 Why = Literal["budget", "lossy", "knee", "fastest", "missed"]
 Place = tuple[int, int]
 """Rung and step."""
@@ -32,8 +35,10 @@ class Step:
         score: The task's metric, in [-1, 1].
         drop_points: How far that is below the dense model, in points.
         size_mb: Weights on disk in this runtime and precision.
-        sound: Whether no more is lost than may be, in a runtime and precision that the user wants.
+        sound: Whether no more is lost than may be, a standard error added, in a runtime and precision that the user
+            wants.
         met: Whether all limits hold.
+        drop_error: Standard error of `drop_points`, rows paired.
     """
 
     runtime: str
@@ -48,6 +53,7 @@ class Step:
     size_mb: float
     sound: bool = False
     met: bool = False
+    drop_error: float = 0.0
 
     @property
     def variant(self) -> tuple[str, str, str]:
@@ -112,7 +118,8 @@ class Goal:
         Returns:
             The step; without limits of size or time none is met.
         """
-        sound = step.drop_points <= self.max_drop_points and self._is_wanted(step)
+        surely = step.drop_points + STANDARD_ERRORS * step.drop_error  # lost at most, but for bad luck
+        sound = surely <= self.max_drop_points and self._is_wanted(step)
         within = not self.budget.is_open and self._shortfall(step, pruning_ratio) <= 1.0
         return replace(step, sound=sound, met=sound and within)
 
