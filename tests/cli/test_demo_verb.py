@@ -32,7 +32,6 @@ def test_demo_from_nothing_to_the_report_and_once_more(demo, tmp_path):
     assert done.exit_code == 0, done.stderr
     assert "leanformer-demo/report.html" in done.stdout
     assert "no ONNX export" in done.stderr
-    assert "no OpenVINO export" in done.stderr
     assert (tmp_path / "leanformer-demo" / "data" / "rotten-tomatoes" / "train.csv").is_file()
     again = demo("--json")
     assert again.exit_code == 0, again.stderr

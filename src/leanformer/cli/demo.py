@@ -20,7 +20,10 @@ def demo(
         "leanformer-demo"
     ),
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rows, epochs and candidates: under 3 minutes on 2 cores.")
+        bool,
+        typer.Option(
+            "--quick", help="Fewer rows, epochs and candidates, ONNX alone: under 3 minutes on 2 cores."
+        ),
     ] = False,
     seed: Seed = None,
     threads: Threads = None,
@@ -63,5 +66,6 @@ def _job(out: Path, quick: bool, settings: dict[str, Any]) -> Job:
     from leanformer.tasks.load import DataSpec
 
     given = {name: value for name, value in settings.items() if value is not None}
+    given |= {"exports": ("onnx",)} if quick else {}
     data = DataSpec(str(out.resolve() / "data" / TASK))
     return Job(str(model_folder()), data, method="ae-bert", quick=quick, **given)
