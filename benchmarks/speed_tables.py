@@ -241,7 +241,7 @@ def auto_table() -> str:
     rows = [auto_row(facts) for facts in found]
     header = [
         *("model and task", "batch", "rung", "served in", "points lost on validation", "on further rows"),
-        *("over the best plain variant", "minutes"),
+        *("over the best dense variant", "minutes"),
     ]
     notes = [source(facts, facts["name"], f"n = {rows_of(facts)}") for facts in found]
     return table(header, rows) + "".join(notes) if rows else MISSING

@@ -100,3 +100,9 @@ def test_bad_ratio_in_a_file_is_refused(tmp_path):
 def test_impossible_setting_is_refused(wrong):
     with pytest.raises(RunError):
         Job("bert", DataSpec("reviews"), **wrong)
+
+
+def test_a_part_of_the_exports_is_repeated_from_the_job_file(tmp_path):
+    job = Job("bert", DataSpec("reviews"), Budget(0.5), exports=("onnx",))
+    assert job.command("small") == "leanformer compress --job small/job.toml --out small"
+    assert Job.from_toml(written(job, tmp_path)) == job

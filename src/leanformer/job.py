@@ -117,8 +117,13 @@ class Job:
             out: The folder.
 
         Returns:
-            A line for the shell; settings at their defaults are left out, the seed and the budget are not.
+            A line for the shell; settings at their defaults are left out, the seed and the budget are not. A part of
+            the exports, which no flag names, is repeated from the run's job file.
         """
+        if self.exports and set(self.exports) != set(RUNTIME_FOLDERS):
+            return shlex.join(
+                ["leanformer", "compress", "--job", str(Path(out) / "job.toml"), "--out", str(out)]
+            )
         parts = ["leanformer", "compress", self.model]
         for name, value in asdict(self.data).items():
             parts += _flag("data" if name == "source" else name, value)

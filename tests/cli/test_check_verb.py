@@ -1,4 +1,4 @@
-"""leanformer check, in a process of its own and in this one."""
+"""leanformer check: kept, broken in a process of its own, and refused."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def test_a_finished_run_has_a_contract_of_what_it_printed(finished):
         assert torch_speeds[batch] == ratio or record["gain"][batch]["best_compressed"].startswith("torch")
 
 
-def test_kept_and_then_broken_in_a_process(call, copy):
+def test_kept_here_and_then_broken_in_a_process(call, copy):
     done = call("check", copy, *QUICK, "--json")
     assert done.exit_code == 0, done.stderr
     record = json.loads(done.stdout)

@@ -66,13 +66,15 @@ def held_out(planted, mood_train, tiny_tokenizer):
 
 
 def test_a_standard_error_may_be_added_to_what_is_lost(held_out):
-    plain, careful = held_out(), held_out(errors=1.0)
+    plain, careful = held_out(max_drop_points=7.0), held_out(max_drop_points=7.0, standard_errors=1.0)
     worse = plain.logits.copy()
     worse[:8] = -worse[:8]  # 8 of 128 answers turn
-    assert plain.drop(worse) == pytest.approx(6.25)
-    error = 100 * np.sqrt(0.0625 * 0.9375 / 128)
-    assert careful.drop(worse) == pytest.approx(6.25 + error, rel=0.05)
-    assert careful.drop(careful.logits) == 0.0
+    loss = plain.loss_of(worse)
+    assert loss.drop_points == pytest.approx(6.25)
+    assert loss.drop_error == pytest.approx(100 * np.sqrt(0.0625 * 0.9375 / 128), rel=0.1)
+    assert careful.loss_of(worse) == loss
+    assert plain.allows(loss)
+    assert not careful.allows(loss)
 
 
 def files(folder):

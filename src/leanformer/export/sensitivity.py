@@ -49,14 +49,16 @@ class Loss:
     Attributes:
         float_sublayers: The sub-layers that stayed in float.
         score: The int8 model's score, in [-1, 1].
-        drop_points: How far that is below the reference, in points, with the errors that the bound adds.
+        drop_points: How far that is below the reference, in points.
         divergence: Mean KL from the reference in nats; see `leanformer.tasks.metrics.divergence`.
+        drop_error: Standard error of `drop_points`, rows paired.
     """
 
     float_sublayers: tuple[Sublayer, ...]
     score: float
     drop_points: float
     divergence: float
+    drop_error: float
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class HeldOut:
         logits: The float32 model's answers on the rows, (rows, num_labels).
         max_drop_points: The bound on the score.
         max_divergence: The bound where rows are few.
-        errors: Standard errors that are added to the points lost.
+        standard_errors: How many are added to the points lost before they are held against the bound.
     """
 
     rows: Dataset
@@ -82,7 +84,7 @@ class HeldOut:
     logits: np.ndarray
     max_drop_points: float
     max_divergence: float = MAX_DIVERGENCE
-    errors: float = 0.0
+    standard_errors: float = 0.0
 
     @property
     def few(self) -> bool:
@@ -98,25 +100,33 @@ class HeldOut:
         Returns:
             Its loss.
         """
-        logits = answers(made, self.rows, self.tokenizer)
-        labels = np.asarray(self.rows["label"][:])
-        value, drop = score(self.metric, logits, labels), self.drop(logits)
-        return Loss(made.float_sublayers, value, drop, divergence(self.logits, logits))
+        return self.loss_of(answers(made, self.rows, self.tokenizer), made.float_sublayers)
 
-    def drop(self, logits: np.ndarray) -> float:
-        """Return the points that answers, (rows, num_labels), lie under the reference, with the errors added."""
+    def loss_of(self, logits: np.ndarray, float_sublayers: tuple[Sublayer, ...] = ()) -> Loss:
+        """Measure answers.
+
+        Args:
+            logits: Of any model on the rows, (rows, num_labels).
+            float_sublayers: What the loss is to say of the model.
+
+        Returns:
+            Its loss.
+        """
         labels = np.asarray(self.rows["label"][:])
         value, reference = (score(self.metric, found, labels) for found in (logits, self.logits))
+        error = drop_error(self.metric, self.logits, logits, labels)
         drop = 100 * (reference - value)
-        if not self.errors:
-            return drop
-        return drop + self.errors * drop_error(self.metric, self.logits, logits, labels, seed=0)
+        return Loss(float_sublayers, value, drop, divergence(self.logits, logits), error)
+
+    def keeps(self, loss: Loss) -> bool:
+        """Whether the score keeps to the bound, with the standard errors added."""
+        return bool(loss.drop_points + self.standard_errors * loss.drop_error <= self.max_drop_points)
 
     def allows(self, loss: Loss) -> bool:
         """Whether a loss is within the bound."""
         if self.few:
             return bool(loss.divergence <= self.max_divergence)
-        return bool(loss.drop_points <= self.max_drop_points)
+        return self.keeps(loss)
 
 
 @dataclass(frozen=True)

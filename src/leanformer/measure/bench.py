@@ -164,9 +164,7 @@ def bench(
         entrants = _enter(field, wanted)
         peaks = _peaks(entrants, samples, threads) if memory else {}
         baseline, rows = entrants[0].logits, []
-        errors = {
-            one.name: drop_error(task.metric, baseline, one.logits, field.labels, seed) for one in entrants
-        }
+        errors = {one.name: drop_error(task.metric, baseline, one.logits, field.labels) for one in entrants}
         for size in track(batches, "Timing"):
             rounds_ms = _timed(entrants, samples[size], rounds, LIMIT_S if limit_s is None else limit_s, seed)
             rows += _rows(entrants, rounds_ms, peaks, size, errors, len(encoded), seed)

@@ -125,16 +125,16 @@ def paired_drop(
 
 
 def drop_error(
-    metric: str, dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray, seed: int
+    metric: str, dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray, seed: int = 0
 ) -> float:
     """Return the standard error of the points that the lean model loses, by a paired bootstrap.
 
     Args:
-        metric: A key of `leanformer.tasks.metrics.METRICS`.
-        dense_logits: Answers of the original model, (n, num_labels).
-        lean_logits: Answers of the compressed model, (n, num_labels).
-        labels: Label ids or values, (n,).
-        seed: Of the resampling.
+        metric: As in `paired_drop`, like what follows.
+        dense_logits: (n, num_labels).
+        lean_logits: (n, num_labels).
+        labels: (n,).
+        seed: One for all variants, so that whoever judges the same answers finds the same.
 
     Returns:
         Points; 0 where both models give the same answers.

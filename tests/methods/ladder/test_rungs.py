@@ -60,6 +60,8 @@ def test_a_standard_error_is_added_to_what_is_lost():
     likely, lucky = (replace(step(2.0, drop=0.6), drop_error=error) for error in (0.3, 0.5))
     assert wanted.judged(likely, 0.0).sound
     assert not wanted.judged(lucky, 0.0).sound
+    assert knee({(0, 0): step(1.0), (0, 1): likely}) == (0, 1)
+    assert knee({(0, 0): step(1.0), (0, 1): lucky}) == (0, 0)
     assert rung_from(json.loads(json.dumps(asdict(Rung("rung", "", 1.0, 0.0, "", (lucky,)))))).steps == (
         lucky,
     )

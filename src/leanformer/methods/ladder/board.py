@@ -152,13 +152,19 @@ class Board:
 
     def holds(self, home: Path) -> bool:
         """Whether a model, in float32, loses no more than may be on the held-out rows, a standard error added."""
-        return self._bound().drop(self.answers(home)) <= self.goal.max_drop_points
+        bound = self._bound()
+        return bound.keeps(bound.loss_of(self.answers(home)))
 
     def _bound(self) -> HeldOut:
         problem, dense = self.problem, self.answers(self.dense)
         limit = self.goal.max_drop_points
         return HeldOut(
-            problem.held_out, problem.tokenizer, problem.task.metric, dense, limit, errors=STANDARD_ERRORS
+            problem.held_out,
+            problem.tokenizer,
+            problem.task.metric,
+            dense,
+            limit,
+            standard_errors=STANDARD_ERRORS,
         )
 
     def answers(self, home: Path) -> np.ndarray:

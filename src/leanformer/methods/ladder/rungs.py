@@ -56,6 +56,11 @@ class Step:
     drop_error: float = 0.0
 
     @property
+    def most_lost(self) -> float:
+        """What is lost unless the measurement was lucky: a standard error is added."""
+        return self.drop_points + STANDARD_ERRORS * self.drop_error
+
+    @property
     def variant(self) -> tuple[str, str, str]:
         """Runtime, precision and form."""
         return self.runtime, self.precision, self.form
@@ -118,8 +123,7 @@ class Goal:
         Returns:
             The step; without limits of size or time none is met.
         """
-        surely = step.drop_points + STANDARD_ERRORS * step.drop_error  # lost at most, but for bad luck
-        sound = surely <= self.max_drop_points and self._is_wanted(step)
+        sound = step.most_lost <= self.max_drop_points and self._is_wanted(step)
         within = not self.budget.is_open and self._shortfall(step, pruning_ratio) <= 1.0
         return replace(step, sound=sound, met=sound and within)
 
@@ -231,7 +235,7 @@ def knee(front: dict[Place, Step]) -> Place:
     """
     order = list(front)
     if len(order) <= 2:
-        sound = [place for place in order if front[place].drop_points <= MAX_DROP_POINTS]
+        sound = [place for place in order if front[place].most_lost <= MAX_DROP_POINTS]
         return (sound or order[:1])[-1]
     speeds = [math.log(front[place].ratio) for place in order]
     losses = [max(0.0, front[place].drop_points) for place in order]
