@@ -22,7 +22,7 @@ def written(job, tmp_path):
     "job",
     [
         Job("bert", DataSpec("reviews")),
-        Job("bert", DataSpec("sst2", data_dir="glue", train_rows=10_000), Budget(0.7), seed=3, threads=2),
+        Job("bert", DataSpec("sst2", data_dir="glue", train_rows=10_000), Budget(0.7), seed=3, limit_s=20.0),
         Job(
             ODD_TEXT, DataSpec(ODD_TEXT, text=ODD_TEXT), exports=(), max_tokens=64, quick=True, finetune=True
         ),
@@ -57,11 +57,14 @@ def test_command_gives_the_ratio_in_full():
 
 
 def test_command_repeats_the_job():
-    job = Job("my bert", DataSpec("sst2", data_dir="glue"), Budget(0.7), seed=3, threads=2, exports=())
+    job = Job(
+        "my bert", DataSpec("sst2", data_dir="glue"), Budget(0.7), seed=3, threads=2, exports=(), limit_s=20.0
+    )
     command = job.command("small")
     assert command.startswith("leanformer compress 'my bert' --data sst2 --data-dir glue --pruning-ratio 0.7")
     assert "--seed 3" in command
     assert "--no-export" in command
+    assert "--limit 20.0" in command
     assert command.endswith("--out small")
 
 

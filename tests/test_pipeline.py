@@ -105,8 +105,10 @@ def test_a_model_that_arrives_trained_is_judged_on_rows_that_are_not_reported(
         threads=1,
         quick=True,
         exports=(),
+        limit_s=0.0,
     )
     record = run_job(job, tmp_path / "run")
+    assert {row["rounds"] for row in record["bench"]} == {6}  # no second of timing beyond the fewest rounds
     validation = len(load_data(DataSpec(str(tiny_task))).validation)
     assert (record["judged_on"], record["n"]) == ("validation", validation - validation // 2)
     assert record["ladder"]["n"] == validation // 2

@@ -41,6 +41,8 @@ class Job:
         max_tokens: Longest input in tokens; None takes what the model takes.
         quick: A rough answer within minutes: fewer epochs and candidates.
         exports: Which of "onnx" and "openvino" to write.
+        limit_s: Seconds of timing a batch size in the speed table, if the ratios do not settle before; None takes
+            what `leanformer.measure.bench` takes.
         trust_remote_code: Run code that comes with the model.
         target: Where the model is served: what a budget of time is about.
     """
@@ -57,6 +59,7 @@ class Job:
     max_tokens: int | None = None
     quick: bool = False
     exports: tuple[str, ...] = RUNTIME_FOLDERS
+    limit_s: float | None = None
     trust_remote_code: bool = False
     target: Target = field(default_factory=Target)
 
@@ -135,7 +138,7 @@ class Job:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):
-                parts += _flag(item.name, value)
+                parts += _flag("limit" if item.name == "limit_s" else item.name, value)
         parts += [] if self.exports else ["--no-export"]
         return shlex.join([*parts, "--out", str(out)])
 

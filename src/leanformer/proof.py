@@ -138,7 +138,7 @@ def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]], forms: S
         seed=run.job.seed,
         artefacts={"compressed": run.folder},
         calibration=examples.calibration,
-        limit_s=QUICK_LIMIT_S if run.job.quick else None,
+        limit_s=QUICK_LIMIT_S if run.job.limit_s is None and run.job.quick else run.job.limit_s,
         forms=forms,
     )
     for row in exports:

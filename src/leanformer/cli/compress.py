@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leanformer.cli.exit_codes import exit_code
-from leanformer.cli.verb import Answer, DataOptions, MaxTokens, Seed, Threads, Truncate, Trust, verb
+from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Seed, Threads, Truncate, Trust, verb
 
 if TYPE_CHECKING:
     from leanformer.job import Job
@@ -93,6 +93,7 @@ def compress(
     quick: Annotated[
         bool | None, typer.Option("--quick", help="A rough answer: fewer epochs, fewer candidates.")
     ] = None,
+    limit: Limit = None,
     seed: Seed = None,
     threads: Threads = None,
     resume: Annotated[
@@ -146,6 +147,7 @@ def compress(
         "max_tokens": max_tokens,
         "exports": () if no_export else None,
         "quick": quick,
+        "limit_s": limit,
         "seed": seed,
         "threads": threads,
         "trust_remote_code": trust_remote_code,

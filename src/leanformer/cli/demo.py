@@ -13,6 +13,8 @@ from leanformer.cli.verb import Answer, Seed, Threads, verb
 if TYPE_CHECKING:
     from leanformer.job import Job
 
+LIMIT_S = 20.0  # of timing a batch size: wider intervals, for a demo within a quarter of an hour
+
 
 @verb
 def demo(
@@ -66,6 +68,6 @@ def _job(out: Path, quick: bool, settings: dict[str, Any]) -> Job:
     from leanformer.tasks.load import DataSpec
 
     given = {name: value for name, value in settings.items() if value is not None}
-    given |= {"exports": ("onnx",)} if quick else {}
+    given |= {"exports": ("onnx",)} if quick else {"limit_s": LIMIT_S}
     data = DataSpec(str(out.resolve() / "data" / TASK))
     return Job(str(model_folder()), data, method="ae-bert", quick=quick, **given)

@@ -48,7 +48,9 @@ Trust = Annotated[
 Limit = Annotated[
     float | None,
     typer.Option(
-        help="Seconds of timing a batch size, if the ratios do not settle before.", show_default="60"
+        min=0,
+        help="Seconds of timing a batch size, if the ratios do not settle before.",
+        show_default="60",
     ),
 ]
 FirstToken = Annotated[
