@@ -230,7 +230,7 @@ def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[s
     )
     encoded = {name: encode(rows, tokenizer, longest, True) for name, rows in splits.items()}
     train, held_out = split_held_out(
-        encode(task_data.train, tokenizer, longest, True), task_data.task, cell.seed
+        encode(task_data.train, tokenizer, longest, True), encoded["validation"], task_data.task, cell.seed
     )
     facts: dict[str, Any] = {}
     if not ready:

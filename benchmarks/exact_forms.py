@@ -62,8 +62,8 @@ def material(task: str, data: Path, model: str, folder: Path) -> Material:
     network, tokenizer, _ = load_model(model, loaded.task, finetune=True)
     save_model(network, tokenizer, folder / "model")
     longest = longest_input(network, tokenizer, None)
-    _, held_out = split_held_out(encode(loaded.train, tokenizer, longest, True), loaded.task, SEED)
-    validation = encode(loaded.validation, tokenizer, longest, True)
+    train, validation = (encode(rows, tokenizer, longest, True) for rows in (loaded.train, loaded.validation))
+    _, held_out = split_held_out(train, validation, loaded.task, SEED)
     return Material(folder / "model", network.config, tokenizer, validation, held_out, longest)
 
 

@@ -75,7 +75,7 @@ def figures_of(source: str, data_source: str, bound: float, threads: int) -> dic
     train, validation = (
         encode(rows, tokenizer, longest, truncate=True) for rows in (data.train, data.validation)
     )
-    _, rows = split_held_out(train, data.task, seed=0)
+    _, rows = split_held_out(train, validation, data.task, seed=0)
     held_out = HeldOut(rows, tokenizer, data.task.metric, predict(model, rows, tokenizer), bound)
     exact, labels = predict(model, validation, tokenizer), np.asarray(validation["label"][:])
     with tempfile.TemporaryDirectory(prefix="leanformer-int8-") as scratch:

@@ -12,7 +12,6 @@ from leanformer.reading import Reading
 from leanformer.recheck import check_run
 from leanformer.report.words import verdict
 from leanformer.tasks.load import DataSpec, load_data
-from leanformer.tasks.split import split_held_out
 from tiny import GOOD_WORDS, PLAIN_WORDS, build_model, write_csv
 
 
@@ -114,13 +113,6 @@ def test_a_model_that_arrives_trained_is_judged_on_rows_that_are_not_reported(
     assert record["ladder"]["n"] == validation // 2
     assert f"judged it, and the figures are of the other {record['n']}" in str(verdict(record).notes)
     assert check_run(tmp_path / "run", Reading(), rounds=2, limit_s=1.0).n == record["n"]
-
-
-def test_rows_held_out_for_the_search_are_a_tenth_but_not_more_than_512(tiny_task):
-    data = load_data(DataSpec(str(tiny_task)))
-    train, held_out = split_held_out(data.train, data.task, seed=0)
-    assert (len(train), len(held_out)) == (180, 20)
-    assert not set(train["row"]) & set(held_out["row"])
 
 
 def test_longest_input_is_the_users_within_the_models(tiny_model, tiny_tokenizer):

@@ -156,7 +156,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
         for split, rows in (("train", data.train), ("validation", data.validation), ("test", data.test))
         if rows is not None
     }
-    train, held_out = split_held_out(encoded["train"], data.task, job.seed)
+    train, held_out = split_held_out(encoded["train"], encoded["validation"], data.task, job.seed)
     is_ready, validation = has_head and not job.finetune, encoded["validation"]
     judged_on = "validation" if is_ready and job.method == AUTO else "train"
     if judged_on == "validation":

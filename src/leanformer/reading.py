@@ -150,6 +150,8 @@ def ready_model(source: str, data: TaskData, reading: Reading, scratch: Path) ->
     """
     model, tokenizer = with_head(source, data.task, reading)
     save_model(model, tokenizer, scratch)
-    _, held_out = split_held_out(encode_split(data, "train", model, tokenizer, reading), data.task, seed=0)
-    validation = encode_split(data, "validation", model, tokenizer, reading)
+    train, validation = (
+        encode_split(data, split, model, tokenizer, reading) for split in ("train", "validation")
+    )
+    _, held_out = split_held_out(train, validation, data.task, seed=0)
     return scratch, Examples(data.task, tokenizer, validation, held_out)

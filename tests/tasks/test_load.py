@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from leanformer.errors import DataError
-from leanformer.tasks.load import DataSpec, hold_out, load_data
+from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.task import Task
 
 COLOURS = ("red", "green", "blue")
@@ -232,47 +231,3 @@ def test_numbers_are_no_text(tmp_path):
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DataError, match=r"train\.jsonl line 1 has 0 in 'text', which is not text"):
         load_data(DataSpec(str(tmp_path)))
-
-
-def skewed(rows: int) -> tuple[Dataset, Task]:
-    labels = [0 if number % 10 else 1 for number in range(rows)]
-    data = Dataset.from_dict({"text": ["t"] * rows, "label": labels, "row": list(range(1, rows + 1))})
-    return data, Task("skewed", "classification", False, ("a", "b"), "accuracy")
-
-
-def test_hold_out_is_stratified_disjoint_and_deterministic():
-    data, task = skewed(200)
-    rest, held = hold_out(data, task, 40, seed=3)
-    assert Counter(held["label"][:]) == {0: 36, 1: 4}
-    assert sorted(rest["row"][:] + held["row"][:]) == data["row"][:]
-    assert held["row"][:] == hold_out(data, task, 40, seed=3)[1]["row"][:]
-    assert held["row"][:] != hold_out(data, task, 40, seed=4)[1]["row"][:]
-    assert held["row"][:] == sorted(held["row"][:])
-
-
-@pytest.mark.parametrize("rows", [1, 7, 33, 199])
-def test_hold_out_gives_the_number_asked_for(rows):
-    data, task = skewed(200)
-    rest, held = hold_out(data, task, rows, seed=0)
-    assert (len(rest), len(held)) == (200 - rows, rows)
-
-
-def test_hold_out_leaves_rare_classes_in_train():
-    labels = [0] * 6 + [1, 2, 3, 4]
-    data = Dataset.from_dict({"text": ["t"] * 10, "label": labels, "row": list(range(10))})
-    rest, held = hold_out(data, Task("rare", "classification", False, tuple("abcde"), "accuracy"), 5, seed=0)
-    assert (set(rest["label"][:]), held["label"][:]) == ({0, 1, 2, 3, 4}, [0] * 5)
-
-
-def test_hold_out_of_regression_rows():
-    values = np.linspace(0, 1, 50).tolist()
-    data = Dataset.from_dict({"text": ["t"] * 50, "label": values, "row": list(range(50))})
-    rest, held = hold_out(data, Task("r", "regression", False, (), "spearman"), 10, seed=0)
-    assert (len(rest), len(held)) == (40, 10)
-
-
-@pytest.mark.parametrize("rows", [0, 200, 500])
-def test_hold_out_of_too_few_rows(rows):
-    data, task = skewed(200)
-    with pytest.raises(DataError, match=f"{rows} rows can not be held out of 200"):
-        hold_out(data, task, rows, seed=0)

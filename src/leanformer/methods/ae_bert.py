@@ -43,8 +43,10 @@ from leanformer.structure.activations import second_moments
 from leanformer.structure.importance import Scores, removal_orders
 from leanformer.structure.sequential import dense_stream
 from leanformer.tasks.encode import batches
+from leanformer.tasks.split import few_rows
 
 CANDIDATES = 64
+JUDGING_ROWS = 512  # held-out rows that a candidate answers; more are there for the standard error of a score
 CALIBRATION_TOKENS = 6144
 """Tokens that second moments are gathered from: four times the FFN width of MiniLM."""
 
@@ -188,9 +190,8 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
     stream = dense_stream(problem.teacher, plan, moments)
     realiser = Realiser(problem.teacher, space, scores, moments, stream)
     training = short_training(problem)
-    judge = Judge(
-        realiser, problem.tokenizer, problem.held_out, calibration, journal, errors, short_training=training
-    )
+    rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
+    judge = Judge(realiser, problem.tokenizer, rows, calibration, journal, errors, short_training=training)
     return judge, seeds
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from leanformer.errors import DataError
 from leanformer.tasks.columns import Columns, check_columns, choose_columns
 from leanformer.tasks.labels import (
@@ -22,12 +20,13 @@ from leanformer.tasks.labels import (
 from leanformer.tasks.metrics import metric_for
 from leanformer.tasks.read import Table
 from leanformer.tasks.sources import DataSpec, Source, read_source
+from leanformer.tasks.split import hold_out
 from leanformer.tasks.task import Kind, Task, TaskData
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["DataSpec", "hold_out", "load_data"]
+__all__ = ["DataSpec", "load_data"]
 
 VALIDATION_SHARE = 0.1
 SPLIT_SEED = 0
@@ -181,50 +180,6 @@ def _first_rows(train: Dataset, task: Task, rows: int) -> Dataset:
     if len(set(first["label"][:])) < 2:
         raise DataError(f"the first {rows} training rows all have the same label: raise --train-rows")
     return first
-
-
-def hold_out(dataset: Dataset, task: Task, rows: int, seed: int) -> tuple[Dataset, Dataset]:
-    """Split a slice off, with the same shares of the classes.
-
-    Args:
-        dataset: Rows with `label`.
-        task: The task.
-        rows: The size of the slice.
-        seed: Seed of the draw.
-
-    Returns:
-        The remaining rows and the slice, both in the order of the data set.
-
-    Raises:
-        DataError: If there are too few rows to leave any.
-    """
-    if not 0 < rows < len(dataset):
-        raise DataError(
-            f"{rows} rows can not be held out of {len(dataset)} training rows: give more training rows"
-        )
-    generator = np.random.default_rng(seed)
-    labels = np.asarray(dataset["label"][:])
-    if task.kind == "regression":
-        labels = np.zeros(len(labels), dtype=np.int64)
-    order = generator.permutation(len(labels))
-    classes, counts = np.unique(labels, return_counts=True)
-    taken = [
-        order[labels[order] == label][:share]
-        for label, share in zip(classes, _shares(counts, rows), strict=True)
-    ]
-    held = np.zeros(len(labels), dtype=bool)
-    held[np.concatenate(taken)] = True
-    return dataset.select(np.flatnonzero(~held)), dataset.select(np.flatnonzero(held))
-
-
-def _shares(counts: np.ndarray, rows: int) -> np.ndarray:
-    """Divide rows among classes in proportion to their counts, leaving one row of each class where that can be."""
-    exact = counts * rows / counts.sum()
-    most = counts - 1 if (counts - 1).sum() >= rows else counts
-    shares = np.minimum(np.floor(exact).astype(np.int64), most)
-    while shares.sum() < rows:
-        shares[np.where(shares < most, exact - shares, -np.inf).argmax()] += 1
-    return shares
 
 
 def _describe(
