@@ -31,6 +31,19 @@ def test_what_each_rung_does_is_said_once() -> None:
     assert "layers 50%: Not climbed: the rung before met the budget." in text
 
 
+def test_a_second_rung_of_one_name_says_what_it_was_asked_for() -> None:
+    ladder = example_ladder()
+    for place, factor in ((2, "1.5"), (3, "2")):
+        words = f"pruned and repaired without training, {factor} times as fast"
+        ladder["rungs"][place].update(name="repair", words=words)
+    text = printed(ladder_table(ladder), 120)
+    assert "repair: pruned and repaired without training, 1.5 times as fast" in text
+    assert text.count("pruned and repaired") == 1
+    assert f"repair {rung_rows(ladder)[3].pruned}".rstrip() + ": 2 times as fast" in text
+    ladder["rungs"][3]["words"] = ladder["rungs"][2]["words"]
+    assert rung_rows(ladder)[3].words == ""
+
+
 def test_the_rung_where_the_climb_ended_shows_the_chosen_step() -> None:
     ladder = example_ladder()
     ladder["chosen"] = [5, 0]  # not the fastest of its rung

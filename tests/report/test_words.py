@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from report_example import example_result
+from report_example import example_budget, example_result
 
 from leanformer.report.words import gone_words, verdict
 
@@ -50,6 +50,12 @@ def test_a_small_but_certain_loss_is_called_real() -> None:
     result = changed(1.2, [0.3, 2.2])
     assert "small but real" in notes(result)
     assert verdict(result).tone == "mixed"
+
+
+def test_a_loss_beyond_the_budget_is_not_called_small() -> None:
+    budget = example_budget("torch", "fp32", 1, max_drop_points=(1.0, 1.2, 0.3, 2.2, False))
+    result = changed(1.2, [0.3, 2.2]) | {"budget": budget}
+    assert "The loss is real" in notes(result)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class RungRow:
     Attributes:
         name: The rung.
         pruned: Share of the encoder that it removes, for people; empty where it removes nothing.
-        words: What it does; empty where the rung before has the same name.
+        words: What it does; where the rung before has the same name, what it was asked for.
         seconds: How long it took, for people.
         note: Why it was skipped or stopped, if it was.
         variant: The step's runtime, precision and form; empty where the rung has no steps.
@@ -67,11 +67,19 @@ def rung_rows(ladder: dict[str, Any]) -> list[RungRow]:
     Returns:
         The rows, in the order of the climb.
     """
-    names = ["", *(rung["name"] for rung in ladder["rungs"])]
     return [
-        _row(ladder, rung, is_again=rung["name"] == before)
-        for rung, before in zip(ladder["rungs"], names, strict=False)
+        _row(ladder, rung, _news(rung, before))
+        for rung, before in zip(ladder["rungs"], [None, *ladder["rungs"]], strict=False)
     ]
+
+
+def _news(rung: Rung, before: Rung | None) -> str:
+    """Return what a rung does; beside another of the same name only what it was asked for, if that is new."""
+    words: str = rung["words"]
+    if before is None or rung["name"] != before["name"]:
+        return words
+    does, _, asked = words.partition(", ")
+    return "" if words == before["words"] else asked if before["words"].startswith(f"{does}, ") else words
 
 
 def best_step(ladder: dict[str, Any], rung: Rung) -> Step | None:
@@ -99,11 +107,11 @@ def best_step(ladder: dict[str, Any], rung: Rung) -> Step | None:
     return None
 
 
-def _row(ladder: dict[str, Any], rung: Rung, is_again: bool) -> RungRow:
+def _row(ladder: dict[str, Any], rung: Rung, words: str) -> RungRow:
     row = RungRow(
         name=rung["name"],
         pruned=numbers.percent(rung["pruning_ratio"]) if rung.get("pruning_ratio") else "",
-        words="" if is_again else rung["words"],
+        words=words,
         seconds=numbers.seconds(rung["seconds"]),
         note=rung.get("note") or "",
     )
@@ -173,8 +181,13 @@ def _budget(row: RungRow) -> Text:
 
 def _caption(rows: list[RungRow], limit: str) -> Text:
     """Say what the rungs do, and why some were skipped or stopped."""
-    lines = ["", *(f"{row.name}: {row.words}" for row in rows if row.words)]
-    lines += [f"{' '.join((row.name, row.pruned)).rstrip()}: {row.note}" for row in rows if row.note]
+    before = ["", *(row.name for row in rows)]
+    names = [f"{row.name} {row.pruned}".rstrip() for row in rows]
+    said = [
+        row.name if row.name != last else name for row, name, last in zip(rows, names, before, strict=False)
+    ]
+    lines = ["", *(f"{name}: {row.words}" for name, row in zip(said, rows, strict=True) if row.words)]
+    lines += [f"{name}: {row.note}" for name, row in zip(names, rows, strict=True) if row.note]
     if any(row.error for row in rows):
         lines.append(f"±: one standard error; with it no more than {limit} may be lost")
     if not all(row.is_sound for row in rows):

@@ -179,7 +179,8 @@ def _score_note(result: dict[str, Any]) -> str:
     if drop >= LARGE_DROP_POINTS:
         return f"This is a large drop, although {rows} are too few to tell it from chance: score it on more rows."
     if low > 0:
-        return "The loss is small but real: its whole interval lies above zero."
+        size = "" if "max_drop_points" in missed_names(result) else "small but "
+        return f"The loss is {size}real: its whole interval lies above zero."
     if low == high == 0:
         return f"No resample of the {rows} tells the two models apart."
     if high < 0:
