@@ -1,11 +1,11 @@
 """What does auto find? The fastest model within a point of the dense one, against the best that is free without us.
 
-    python benchmarks/auto.py MODEL --data ../shared/data/glue --task mrpc --batch 8 [--train-rows 10000]
+    python benchmarks/auto.py MODEL --data ../shared/data/glue --task sst-2 --batch 8 --train-rows 10000
 
-MODEL is a folder with or without a task head. Runs `leanformer compress --max-drop 1` (method auto, no speed asked
-for) and keeps of its record: the ladder with the cost of each rung, the chosen step, scores of both models on
-validation and test rows, which nothing was chosen on, and the ratio over the best plain variant of the dense model,
-int8 included, at batch 1 and 8.
+MODEL is a folder with or without a task head. Runs `leanformer compress --max-drop 1` (method auto), which climbs as
+far as it may, or with --speedup until a step is so much faster than the dense model in PyTorch. It keeps the
+ladder with the cost of each rung, the chosen step, scores of both models on validation and test rows, which nothing
+was chosen on, and the ratio over the best plain variant of the dense model, int8 included, at batch 1 and 8.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--train-rows", type=int)
     parser.add_argument("--max-drop", type=float, default=1.0)
+    parser.add_argument("--speedup", type=float, help="over the dense model in PyTorch: the climb ends there")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -68,7 +69,8 @@ def command(options: argparse.Namespace) -> list[str]:
     parts += ["--data-dir", str(Path(options.data) / FOLDERS[options.task])]
     parts += ["--max-drop", f"{options.max_drop:g}", "--target-batch", str(options.batch)]
     parts += ["--seed", str(options.seed), "--threads", str(options.threads)]
-    return parts if options.train_rows is None else [*parts, "--train-rows", str(options.train_rows)]
+    parts += [] if options.train_rows is None else ["--train-rows", str(options.train_rows)]
+    return parts if options.speedup is None else [*parts, "--speedup", f"{options.speedup:g}"]
 
 
 def kept(record: dict[str, Any]) -> dict[str, Any]:
