@@ -87,19 +87,35 @@ def test_pruning_is_repaired_before_it_is_trained(problem, believed):
 
 
 def test_the_ladder_is_climbed_to_its_end_where_nothing_does(problem, believed):
-    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 7.0))
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 4.0), (2.2, 7.0))
     _, found = climbed(problem, Budget(speedup=2.0, max_drop_points=1.0))
-    assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers"]
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "trained longer", "layers"]
     assert found.ladder["why"] == "missed"
     assert found.ladder["chosen"][0] == 0  # the nearest that loses nothing
     assert found.masks == {}
 
 
 def test_a_speed_that_was_asked_for_goes_before_a_bound_that_was_not(problem, believed):
-    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 7.0))
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 6.0), (2.2, 7.0))
     _, found = climbed(problem, Budget(speedup=2.0))
     assert (found.ladder["why"], found.ladder["chosen"][0]) == ("lossy", 2)  # the least that is lost
     assert found.masks
+
+
+def test_a_pruned_model_that_loses_too_much_is_trained_on(problem, believed):
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 1.4), (2.2, 0.6))
+    _, found = climbed(problem, Budget(speedup=2.0, max_drop_points=1.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "trained longer"]
+    assert found.ladder["why"] == "budget"
+    before, after = found.ladder["rungs"][2:]
+    assert after["pruning_ratio"] == before["pruning_ratio"] > 0
+    assert after["words"].endswith("2 times faster and at most 1 points lost")
+
+
+def test_more_training_is_no_way_to_speed(problem, believed):
+    believed((1.1, 0.0), (1.5, 0.0), (1.6, 0.0), (1.7, 0.0))
+    _, found = climbed(problem, Budget(speedup=2.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers"]
 
 
 def test_training_reads_no_row_that_judges(problem, believed, monkeypatch):

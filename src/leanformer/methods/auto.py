@@ -7,7 +7,8 @@ No paper: the order is that of cost to the user, and the rungs are the project's
 3. trained for int8, only where int8 loses too much: quantisation-aware distillation;
 4. repair: the search of AE-BERT and a closed-form repair of what is left, no training;
 5. ae-bert: the same, distilled from the dense model;
-6. layers: the last layers go as a whole, distilled; the last resort.
+6. trained longer: that model distilled on, where it lost too much and a budget says how fast it has to be;
+7. layers: the last layers go as a whole, distilled; the last resort.
 
 Speed is asked for in milliseconds of the runtime and precision in which the dense model is fastest and sound. The
 climb stops at the first rung with a step that meets the budget. Without a budget of size or time, pruning asks for
@@ -40,6 +41,7 @@ from leanformer.methods.ladder.pruning import (
     is_sound,
     layers,
     repaired,
+    trained_longer,
 )
 from leanformer.methods.ladder.rungs import Step
 from leanformer.methods.problem import Compressed, Problem
@@ -135,7 +137,7 @@ def pruned(ascent: Ascent) -> None:
         _pruned_further_and_further(ascent)
         return
     asked = asked_of(ascent)
-    for climb in (repaired, distilled, layers):
+    for climb in (repaired, distilled, trained_longer, layers):
         climb(ascent, asked)
         if ascent.is_met:
             return

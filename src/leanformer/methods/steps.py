@@ -104,6 +104,7 @@ def recovered(
     masks: Masks,
     on_step: OnStep | None = None,
     damaged: PreTrainedModel | None = None,
+    longer: int = 1,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -114,6 +115,7 @@ def recovered(
         on_step: Keeps masks in force; by default sparse matrices keep their zeros.
         damaged: A model as far from the teacher as the learning rate has to allow for, where `model` gets there only
             while it trains; by default `model` itself.
+        longer: How many times the recipe's epochs.
 
     Returns:
         The compressed model and its training facts.
@@ -122,6 +124,7 @@ def recovered(
     objective, teacher = distillation(problem)
     lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
     config = recovery_config(problem, lost)
+    config = replace(config, epochs=longer * config.epochs)
     sparse = any(kind not in ("head", "neuron") for _, kind in masks)
     result = fine_tune(
         model,

@@ -26,6 +26,8 @@ from leanformer.search.realise import START
 from leanformer.structure.cost import pruning_ratio
 
 SAID_S = 1.0
+DISTILLED = "ae-bert"
+LONGER = 2
 MARGIN = 1.02  # of what pruning asks for: the clock has the last word, and it is noisy
 
 
@@ -88,12 +90,28 @@ def distilled(ascent: Ascent, asked: Asked) -> Rung:
         small = recovered(_in(ascent, home), realiser.build(winner, START), realiser.masks(winner))
         return _built(ascent, searched, small)
 
-    rung = _guarded(ascent, "ae-bert", words, asked, build)
+    rung = _guarded(ascent, DISTILLED, words, asked, build)
     number = len(ascent.rungs) - 1
     rounded = any(step.precision == "int8" for step in rung.steps)
     if rounded and not is_sound(rung) and ascent.board.holds(ascent.home(number)):
         return distilled_for_int8(ascent, ascent.built(number))
     return rung
+
+
+def trained_longer(ascent: Ascent, asked: Asked) -> None:
+    """Distil the model of the rung before on, where that one lost too much; other budgets need no training."""
+    before, rung = len(ascent.rungs) - 1, ascent.rungs[-1]
+    if rung.name != DISTILLED or not rung.steps or is_sound(rung):
+        return
+
+    def build(home: Path) -> Built:
+        built = ascent.built(before)
+        small = recovered(_in(ascent, home), built.model, built.masks, longer=LONGER)
+        return replace(built, model=small.model, facts={**built.facts, "training": small.training})
+
+    ascent.model_rung(
+        "trained longer", f"that model distilled on, {LONGER} times as long, {asked.words}", build
+    )
 
 
 def layers(ascent: Ascent, asked: Asked) -> Rung:

@@ -28,6 +28,7 @@ RUNGS = {
     "trained for int8": ("diamond", "rung-trained"),
     "repair": ("triangle", "rung-repair"),
     "ae-bert": ("circle", "rung-ae-bert"),
+    "trained longer": ("diamond", "rung-longer"),
     "layers": ("square", "rung-layers"),
 }
 _OTHER = ("diamond", "rung-other")
