@@ -33,7 +33,7 @@ def demo(
 ) -> Answer:
     """Compress MiniLM for film reviews: half of its encoder goes, everything is measured, nothing is downloaded.
 
-    The model and the Rotten Tomatoes sentences come with the extra "demo". About 14 minutes on 2 cores. It exports to
+    The model and the Rotten Tomatoes sentences come with the extra "demo". About 15 minutes on 2 cores. It exports to
     ONNX alone, for the sake of these minutes; leanformer export leanformer-demo --format openvino writes the other.
 
     leanformer demo --quick

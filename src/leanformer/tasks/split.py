@@ -37,8 +37,8 @@ def split_held_out(train: Dataset, validation: Dataset, task: Task, seed: int) -
     """Split off the training rows that search and calibration read, as long as the validation rows are.
 
     What pruning costs depends on the length of the texts, and training texts can be others than those that a model is
-    for: SST-2's are mostly fragments of sentences, and a model lost 0.6 points on a plain draw of them, 2.3 on the
-    longest quarter and 2.5 on validation (docs/speed.md). Of the validation rows only the lengths are read.
+    for: SST-2's are mostly fragments of sentences, and a model that lost 0.6 points on a plain draw of them lost 3.8
+    on validation (docs/speed.md). Of the validation rows only the lengths are read.
 
     Args:
         train: All training rows, encoded.

@@ -99,9 +99,10 @@ def distilled(ascent: Ascent, asked: Asked) -> Rung:
 
 
 def trained_longer(ascent: Ascent, asked: Asked) -> None:
-    """Distil the model of the rung before on, where that one lost too much; other budgets need no training."""
+    """Distil the model of the rung before on, where all that it misses is the score: training brings no speed."""
     before, rung = len(ascent.rungs) - 1, ascent.rungs[-1]
-    if rung.name != DISTILLED or not rung.steps or is_sound(rung):
+    fits = any(ascent.goal.is_within(step, rung.pruning_ratio) for step in rung.steps)
+    if rung.name != DISTILLED or not fits or is_sound(rung):
         return
 
     def build(home: Path) -> Built:

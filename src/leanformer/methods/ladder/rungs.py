@@ -124,8 +124,11 @@ class Goal:
             The step; without limits of size or time none is met.
         """
         sound = step.most_lost <= self.max_drop_points and self._is_wanted(step)
-        within = not self.budget.is_open and self._shortfall(step, pruning_ratio) <= 1.0
-        return replace(step, sound=sound, met=sound and within)
+        return replace(step, sound=sound, met=sound and self.is_within(step, pruning_ratio))
+
+    def is_within(self, step: Step, pruning_ratio: float) -> bool:
+        """Whether a step keeps the limits of size and time, whatever it loses; without any, none does."""
+        return not self.budget.is_open and self._shortfall(step, pruning_ratio) <= 1.0
 
     def _shortfall(self, step: Step, pruning_ratio: float) -> float:
         """Return by what factor the hardest limit is missed; at most 1 where all hold."""
