@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 import transformers
@@ -32,3 +35,19 @@ def test_a_head_without_a_lean_class_is_refused(tiny_model):
     model = transformers.AutoModelForMultipleChoice.from_config(tiny_model("roberta").config)
     with pytest.raises(ModelError, match="RobertaForMultipleChoice"):
         lean_class_for(model)
+
+
+def test_models_made_in_two_threads_leave_the_initialisers_as_they_were(tiny_model):
+    units = {(0, "head"): torch.tensor([1.0, 0, 1, 0])}
+    before = (torch.nn.init.normal_, torch.nn.init.zeros_, transformers.PreTrainedModel.init_weights)
+    together = threading.Barrier(2)
+
+    def build(model) -> None:
+        together.wait(60)
+        for _ in range(20):
+            slice_units(model, units)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(build, [tiny_model("bert"), tiny_model("roberta")]))
+    after = (torch.nn.init.normal_, torch.nn.init.zeros_, transformers.PreTrainedModel.init_weights)
+    assert after == before

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import ModelError
 from leanformer.structure.activations import Moment, second_moments
 from leanformer.structure.importance import (
     damped,
@@ -168,3 +169,10 @@ def test_errors_stay_exact_where_moments_are_not_quite_symmetric(unit_size, at_o
     expected = float(((weight.double() @ alone) * weight.double()).sum())
     assert float(found.errors[-1]) == pytest.approx(expected, rel=1e-4)
     assert sorted(found.order.tolist()) == list(range(384 // unit_size))
+
+
+def test_a_weight_that_is_not_a_number_is_refused():
+    weight, moment = problem(6)
+    weight[2, 3] = torch.nan
+    with pytest.raises(ModelError, match="not finite numbers"):
+        removal_order(weight, moment, 1)

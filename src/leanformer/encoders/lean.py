@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import transformers
@@ -14,6 +15,9 @@ from leanformer.errors import ModelError
 
 # One entry a layer: {"num_attention_heads": 3, "intermediate_size": 200}, as in `config.json`.
 Shapes = list[dict[str, Any]]
+
+# `no_init_weights` replaces torch's initialisers for all threads; two at once would leave them replaced for good.
+_BUILDING = threading.Lock()
 
 
 def register_lean_classes() -> None:
@@ -115,7 +119,7 @@ def rebuild(model: Any, model_class: Any, config: Any, state: dict[str, Tensor])
     Returns:
         The new model.
     """
-    with no_init_weights():
+    with _BUILDING, no_init_weights():
         made = model_class(config)
     made.load_state_dict(state, strict=True, assign=True)
     made.tie_weights()

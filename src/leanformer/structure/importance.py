@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import ModelError
 from leanformer.structure.activations import Moment, Moments, sites
 
 Scores = dict[tuple[int, str], Tensor]
@@ -89,6 +90,9 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
 
     Returns:
         The order and the errors.
+
+    Raises:
+        ModelError: A cost is not a number, so no unit is the cheapest.
     """
     # The constant takes part in the re-fit (it stands for the bias) but never leaves.
     inverse = torch.linalg.inv(damped(moment.second).double())
@@ -101,6 +105,11 @@ def removal_order(weight: Tensor, moment: Moment, unit_size: int, at_once: int =
     errors = [0.0]
     while left.any():
         costs = _removal_costs(matrix, inverse, unit_size).masked_fill(~left, torch.inf)
+        if costs.isnan().any():
+            raise ModelError(
+                "What removing heads or neurons costs can not be told: the model's weights or its activations on "
+                "the calibration texts are not finite numbers; look at its answers with `leanformer evaluate`."
+            )
         cheapest = torch.argsort(costs)[: min(at_once, int(left.sum()))]
         columns = _columns(cheapest, unit_size)
         heard, removed = inverse[:, columns], matrix[:, columns]
