@@ -28,7 +28,8 @@ torch.set_num_threads(1)
 
 # files that share a costly fixture of the session: a finished run, and a model that is exported
 RUN = ("cli/test_compress.py", "cli/test_check_verb.py")
-EXPORTED = ("exported_forms", "exporters", "parity", "quantise", "runtimes", "sublayers")
+EXPORTED = ("exported_forms", "exporters", "int8_onnx", "int8_openvino", "parity", "quantise", "runtimes")
+EXPORTED += ("sublayers",)
 SHARING = {f"tests/{file}": "run" for file in RUN}
 SHARING |= {f"tests/export/test_{name}.py": "exported" for name in EXPORTED}
 

@@ -41,7 +41,9 @@ def write_three_classes(folder):
     ("family", "write", "method", "granularity", "metric"),
     [
         ("distilbert", write_pairs_with_values, "ae-bert", "unit", "spearman"),
-        ("mpnet", write_three_classes, "ae-bert-random", "weight", "accuracy"),
+        pytest.param(
+            "mpnet", write_three_classes, "ae-bert-random", "weight", "accuracy", marks=pytest.mark.thorough
+        ),
         pytest.param(
             "modernbert",
             write_three_classes,

@@ -42,7 +42,7 @@ def workshop(tmp_path_factory) -> Path:
 def finished(workshop) -> dict:
     """What `leanformer compress --json` printed for a run with exports in workshop/small; standard error too."""
     arguments = ("bert", "--data", "reviews", "--method", "ae-bert", "--out", "small", "--quick")
-    arguments += ("--threads", 1, "--json")
+    arguments += ("--threads", 1, "--limit", 1, "--json")
     done = leanformer("compress", *arguments, folder=workshop)
     record = json.loads(done.stdout)
     assert done.returncode == exit_code(record["gain"], record["budget"]), (

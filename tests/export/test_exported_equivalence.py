@@ -16,8 +16,8 @@ from tiny import TINY_FAMILIES
 
 HEADS, WIDTH = 4, 64
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
-# by name, with a position bias, fused and rotary, and the other runtime once
-FAST = {("bert", "onnx"), ("mpnet", "onnx"), ("modernbert", "onnx"), ("bert", "openvino")}
+# by name, fused and rotary, and the other runtime once; .ci/run has all families
+FAST = {("bert", "onnx"), ("modernbert", "onnx"), ("bert", "openvino")}
 
 
 def cost(case):

@@ -25,8 +25,8 @@ from tiny import TINY_FAMILIES
 
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
 # the three kinds (by name, fused and rotary, with a position bias), and the other runtime once
-FAST = {("bert", "onnx"), ("modernbert", "onnx")}
-THOROUGH = {("mpnet", "onnx"), ("bert", "openvino")}
+FAST = {("bert", "onnx")}
+THOROUGH = {("modernbert", "onnx"), ("mpnet", "onnx"), ("bert", "openvino")}
 
 
 def cost(case):

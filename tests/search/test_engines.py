@@ -71,7 +71,7 @@ def written(judge: Judge) -> list[tuple]:
     return [(tuple(fact["candidate"]), fact["fidelity"], fact["rows"], value) for fact, value in facts]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [pytest.param("random", marks=pytest.mark.thorough), "evolve"])
 def test_lost_workers_change_neither_the_outcome_nor_the_journal(make_judge, tmp_path, strategy):
     alone, shared = make_judge(tmp_path / "alone.log"), make_judge(tmp_path / "shared.log")
     pool = LosingPool()
