@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from leanformer.errors import ModelError
-from leanformer.export.parity import BATCH_SIZES, TOLERANCE, check_parity, max_difference, spread
+from leanformer.export.parity import (
+    BATCH_SIZES,
+    ROUNDING,
+    TOLERANCE,
+    check_parity,
+    max_difference,
+    rounding,
+    spread,
+)
 
 
 class Twin:
@@ -90,3 +98,18 @@ def test_a_spread_goes_from_long_to_short(small):
     assert lengths == sorted(lengths, reverse=True)
     assert (lengths[0], lengths[-1]) == (max(everything), min(everything))
     assert len(spread(small.encoded, 10_000)) == len(everything)
+
+
+def test_what_rounding_alone_does_is_allowed_and_no_more(small):
+    model = deepcopy(small.model)
+    with torch.no_grad():  # the norm behind it takes the large mean away again, and 3 of 7 digits with it
+        model.bert.encoder.layer[0].output.dense.bias.add_(2000.0)
+    rough, exact = replace(small, model=model), deepcopy(model).double()
+    nearer = Twin(exact)
+    own, runtimes = rounding(model, nearer, small.encoded, small.tokenizer)
+    assert own > 2 * TOLERANCE
+    assert runtimes == 0.0
+    assert check(rough, nearer) == pytest.approx(own)
+    check(rough, Twin(exact, lambda _, logits: logits + (ROUNDING - 0.5) * own))
+    with pytest.raises(ModelError, match="from its answer in float64 by .* where PyTorch's own rounding is"):
+        check(rough, Twin(exact, lambda _, logits: logits + (ROUNDING + 0.5) * own))
