@@ -111,5 +111,5 @@ def test_what_rounding_alone_does_is_allowed_and_no_more(small):
     assert runtimes == 0.0
     assert check(rough, nearer) == pytest.approx(own)
     check(rough, Twin(exact, lambda _, logits: logits + (ROUNDING - 0.5) * own))
-    with pytest.raises(ModelError, match="from its answer in float64 by .* where PyTorch's own rounding is"):
+    with pytest.raises(ModelError, match=r"from its answer in float64 by .* where PyTorch's own rounding is"):
         check(rough, Twin(exact, lambda _, logits: logits + (ROUNDING + 0.5) * own))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5  # of the largest logit, where that exceeds 1: float32 has 7 digits
 ROUNDING = 4.0
-"""A runtime may lie so many times as far from the answer in float64 as PyTorch in float32 does: rounding alone parts a
-12-layer e5-small from itself by more than `TOLERANCE`."""
+"""A runtime may lie so many times as far from the answer in float64 as PyTorch in float32 does: rounding alone parts
+a 12-layer e5-small from itself by more than `TOLERANCE`."""
 ROWS = 24
 BATCH_SIZES = (1, 5)
 SENTENCES = (
