@@ -255,6 +255,9 @@ def auto_row(facts: Facts) -> list[str]:
     served = spelt([serve["runtime"], serve["precision"], serve["form"]])
     test = facts["test"]
     on_test = f"{100 * (test['dense'] - test['compressed']):+.1f} (PyTorch fp32)" if test else ""
+    if test and test.get("served"):
+        low, high = test["served"]["drop_interval"]
+        on_test = f"{test['served']['drop_points']:+.1f} ({low:+.1f} to {high:+.1f})"
     over = facts["gain"][str(batch)]
     return [
         *(facts["name"], str(batch), rung["name"] + ratio, served),

@@ -12,6 +12,7 @@ import numpy as np
 from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.view import EncoderView
 from leanformer.export.exporters import remove_int8
+from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import Examples, installed, write_exports
 from leanformer.measure.bench import BATCHES, ROUNDS, bench
 from leanformer.measure.flips import flips
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from leanformer.tasks.task import Task
 
-SCORE_STAGE, SPEED_STAGE = "scores", "speed"
+SCORE_STAGE, SPEED_STAGE, SERVED_STAGE = "scores", "speed", "served"
 EXPORT_STAGES = {"onnx": "ONNX", "openvino": "OpenVINO"}
 SHOWN_FLIPS = 200
 QUICK_ROUNDS, QUICK_LIMIT_S = 6, 5.0
@@ -56,13 +57,18 @@ def prove(
         serve: In which runtime, precision and form the method wants its model to be served, where it says so.
 
     Returns:
-        Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, gain, machine.
+        Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, gain, machine. Where there
+        are test rows and an exported file is served, "test" holds the score of that file under "served".
     """
     scores = run.stage(SCORE_STAGE, lambda _: _scores(run, dense, small, examples, test))
     forms = list(dict.fromkeys([PLAIN, *([serve["form"]] if serve else [])]))
     exports = [row for folder in run.job.exports for row in _exports(run, folder, examples, forms)]
     speed = run.stage(SPEED_STAGE, lambda _: _speed(run, examples, exports, forms))
-    return {**scores, "exports": exports, **speed}
+    proof = {**scores, "exports": exports, **speed}
+    if test is not None and serve and _is_kept(serve, exports):
+        served = run.stage(SERVED_STAGE, lambda _: _served_on_test(run, dense, examples, test, serve))
+        proof["test"] = {**proof["test"], "served": served}
+    return proof
 
 
 def _scores(
@@ -99,6 +105,30 @@ def _on_test(
     _, low, high = paired_drop(metric, before, after, labels, seed=run.job.seed)
     scores = [score_logits(logits, labels, examples.task).value for logits in (before, after)]
     return {"n": len(test), "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
+
+
+def _is_kept(serve: Facts, exports: Sequence[Facts]) -> bool:
+    """Whether what is served is a file that was kept: PyTorch's own answers are on record anyway."""
+    return any(row["accepted"] and all(row[key] == serve[key] for key in serve) for row in exports)
+
+
+def _served_on_test(
+    run: Run, dense: PreTrainedModel, examples: Examples, test: Dataset, serve: Facts
+) -> Facts:
+    """Score the file that is served on the test rows: int8 answers otherwise than PyTorch."""
+    metric, labels = examples.task.metric, np.asarray(test["label"][:])
+    say("the test rows are answered by what is served")
+    before = predict(dense, test, examples.tokenizer)
+    runner = load_runner(
+        run.folder, serve["runtime"], serve["precision"], threads=run.job.threads, form=serve["form"]
+    )
+    after = predict_with(runner, test, examples.tokenizer)
+    drop, low, high = paired_drop(metric, before, after, labels, seed=run.job.seed)
+    return {
+        "score": score_logits(after, labels, examples.task).value,
+        "drop_points": drop,
+        "drop_interval": [low, high],
+    }
 
 
 def _exports(run: Run, folder: str, examples: Examples, forms: Sequence[str]) -> list[dict[str, Any]]:

@@ -168,6 +168,16 @@ def test_the_test_set_is_told_only_when_there_is_one(
     assert "test set" not in notes(bare_result)
 
 
+def test_what_is_served_is_told_of_the_test_set_too(result: dict[str, Any]) -> None:
+    assert "As it is served" not in notes(result)
+    result["serve"] = {"runtime": "onnxruntime", "precision": "int8", "form": ""}
+    result["test"]["served"] = {"score": 0.801, "drop_points": -1.0, "drop_interval": [-2.5, 0.4]}
+    assert (
+        "As it is served, in ONNX Runtime int8, it is 80.1, a drop of −1.0 points (95% interval −2.5 to 0.4)."
+        in notes(result)
+    )
+
+
 def test_equal_answers_are_no_gain() -> None:
     said = verdict(changed(0.0, [0.0, 0.0]))
     assert "gain" not in " ".join(said.notes)

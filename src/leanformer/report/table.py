@@ -102,6 +102,14 @@ def summary_table(result: dict[str, Any]) -> Table:
             numbers.points(test["compressed"]),
             f"{_signed_change(100 * (test['compressed'] - test['dense']))}",
         )
+    if test and (served := test.get("served")):
+        table.add_row(
+            f"the same, served\n{variant(result['serve'])}",
+            "",
+            numbers.points(served["score"]),
+            f"{_signed_change(-served['drop_points'])} "
+            f"({numbers.drop_interval([-end for end in reversed(served['drop_interval'])])})",
+        )
     for name, key, write in (
         ("encoder parameters", "encoder_parameters", numbers.short_count),
         ("size on disk", "size_mb", numbers.megabytes),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from leanformer.report import numbers
 from leanformer.report.budget import budget_tone, missed_names, missed_sentences
 from leanformer.report.ladder_words import why_words
-from leanformer.report.runtimes import gain_note, kept_rows, runtime_note
+from leanformer.report.runtimes import gain_note, kept_rows, runtime_note, variant
 from leanformer.report.served import nothing_removed, serve_note, served, served_headline
 
 LARGE_DROP_POINTS = 3.0
@@ -199,9 +199,16 @@ def _test_note(result: dict[str, Any]) -> str:
     tail = f", a drop of {numbers.signed(100 * (test['dense'] - test['compressed']))} points"
     tail += f" (95% interval {numbers.drop_interval(interval)})" if interval else ""
     metric, n = numbers.metric_name(result["metric"]), numbers.count(test["n"])
+    file = test.get("served")
+    as_served = (
+        f" As it is served, in {variant(result['serve'])}, it is {numbers.points(file['score'])}, a drop of "
+        f"{numbers.signed(file['drop_points'])} points (95% interval {numbers.drop_interval(file['drop_interval'])})."
+        if file
+        else ""
+    )
     return (
         f"On the test set (n\u00a0=\u00a0{n}) the {metric} went from {numbers.points(test['dense'])} to "
-        f"{numbers.points(test['compressed'])}{tail}."
+        f"{numbers.points(test['compressed'])}{tail}.{as_served}"
     )
 
 
