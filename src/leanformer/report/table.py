@@ -104,7 +104,7 @@ def summary_table(result: dict[str, Any]) -> Table:
         )
     if test and (served := test.get("served")):
         table.add_row(
-            f"the same, served\n{variant(result['serve'])}",
+            "on test rows\nas served",
             "",
             numbers.points(served["score"]),
             f"{_signed_change(-served['drop_points'])} "
