@@ -18,6 +18,7 @@ from leanformer.errors import BudgetError
         ({"speedup": float("nan")}, "speed-up of nan is none"),
         ({"latency_ms": 0.0}, "--latency-ms 0 is no budget"),
         ({"size_mb": -1.0}, "--size-mb -1 is no budget"),
+        ({"macs_share": 1.0}, r"share 1 of the multiply-accumulates lies outside \(0, 1\)"),
         ({"max_drop_points": -0.5}, "--max-drop -0.5 lies outside 0 to 100"),
     ],
 )
@@ -36,16 +37,18 @@ def test_an_open_budget_takes_half_where_a_method_needs_one():
     assert Budget(max_drop_points=1.0).is_open
     assert Budget(max_drop_points=1.0).or_half() == Budget(0.5, max_drop_points=1.0)
     assert Budget(size_mb=20.0).or_half() == Budget(size_mb=20.0)
+    assert Budget(macs_share=0.6).or_half() == Budget(macs_share=0.6)
 
 
 def test_only_time_asks_for_time():
     assert Budget(speedup=2.0).asks_for_time
     assert Budget(latency_ms=5.0).asks_for_time
-    assert not Budget(0.5, size_mb=20.0).asks_for_time
+    assert not Budget(0.5, size_mb=20.0, macs_share=0.5).asks_for_time
 
 
 def test_in_words():
     assert Budget().words() == "no budget"
     assert Budget(0.5, size_mb=20.0).words() == "pruning ratio 0.5 and at most 20 MB"
     assert Budget(speedup=3.0, max_drop_points=1.0).words() == "3 times faster and at most 1 points lost"
+    assert Budget(macs_share=0.4).words() == "at most 0.4 of the multiply-accumulates"
     assert Target("onnxruntime", "int8", 8).words() == "onnxruntime int8, batch 8"

@@ -1,5 +1,6 @@
 """What time costs: only what is asked for is measured, and a resumed run reckons with what it knew."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -77,3 +78,8 @@ def test_a_resumed_method_asks_the_table_no_more(asked, tiny_model, mood_held_ou
         assert len(asked) == 2
     with pytest.raises(BudgetError, match="no budget of time"):
         serving.pace(Budget(pruning_ratio=0.5), TARGET, tmp_path / "other.json")
+
+
+def test_auto_does_not_take_multiply_accumulates_for_time(rows):
+    with pytest.raises(BudgetError, match="no measure of time: give --speedup"):
+        costing.check_reachable(replace(job(macs_share=0.5), method="auto"), rows, None)

@@ -89,7 +89,7 @@ def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True, metho
     }
     job = Job("bert", DataSpec("reviews"), budget, method, threads=1, target=target)
     target = job.target
-    facts = budget_facts(job, {"pruning_ratio_reached": ratio}, proof)
+    facts = budget_facts(job, {"pruning_ratio_reached": ratio, "macs_share": 0.51}, proof)
     assert (facts["runtime"], facts["precision"], facts["batch"]) == (
         target.runtime,
         target.precision,
@@ -122,6 +122,8 @@ def test_a_ratio_has_the_tolerance_of_the_search_and_megabytes_have_none():
     assert limits_of(Budget(0.5), ratio=0.4951)["pruning_ratio"][-1]
     assert not limits_of(Budget(0.5), ratio=0.4949)["pruning_ratio"][-1]
     assert not limits_of(Budget(size_mb=69.59))["size_mb"][-1]
+    assert limits_of(Budget(macs_share=0.52))["macs_share"] == (0.51, None, None, True)
+    assert not limits_of(Budget(macs_share=0.5))["macs_share"][-1]
 
 
 def test_points_are_those_lost_where_the_model_is_served():

@@ -22,6 +22,8 @@ class Budget:
         size_mb: Most megabytes (10^6 bytes) of the model's float32 weights; for auto, of the file that it
             serves.
         max_drop_points: Most points of score that may be lost on held-out rows; the report judges it on its own.
+        macs_share: Most multiply-accumulates of the encoder's layers, as a share of the dense model's, in (0, 1).
+            They are what papers count, and no measure of time.
 
     Raises:
         BudgetError: If one of them can not be a constraint.
@@ -32,6 +34,7 @@ class Budget:
     latency_ms: float | None = None
     size_mb: float | None = None
     max_drop_points: float | None = None
+    macs_share: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can not be a constraint."""
@@ -39,6 +42,11 @@ class Budget:
             raise BudgetError(
                 f"the pruning ratio {self.pruning_ratio:g} lies outside (0, 1): give the share of the encoder's "
                 "weights to remove, for example --pruning-ratio 0.5"
+            )
+        if self.macs_share is not None and not 0.0 < self.macs_share < 1.0:
+            raise BudgetError(
+                f"the share {self.macs_share:g} of the multiply-accumulates lies outside (0, 1): give what may "
+                "stay, for example --macs-share 0.5"
             )
         if self.speedup is not None and not 1.0 < self.speedup < math.inf:
             raise BudgetError(
@@ -57,8 +65,8 @@ class Budget:
 
     @property
     def is_open(self) -> bool:
-        """Whether neither size nor time is limited."""
-        sized = (self.pruning_ratio, self.speedup, self.latency_ms, self.size_mb)
+        """Whether neither size, nor time, nor work is limited."""
+        sized = (self.pruning_ratio, self.speedup, self.latency_ms, self.size_mb, self.macs_share)
         return all(value is None for value in sized)
 
     @property
@@ -78,6 +86,7 @@ class Budget:
             "latency_ms": "at most {:g} ms a batch",
             "size_mb": "at most {:g} MB",
             "max_drop_points": "at most {:g} points lost",
+            "macs_share": "at most {:g} of the multiply-accumulates",
         }
         given = [(field.name, getattr(self, field.name)) for field in fields(self)]
         found = [forms[name].format(value) for name, value in given if value is not None]

@@ -140,12 +140,12 @@ def serving_of(job: Job, problem: Problem, dense: PreTrainedModel) -> Serving:
     return Serving(job.target, job.threads, pace)
 
 
-def check_reachable(job: Job, dense: PreTrainedModel, price: Price | None) -> None:
+def check_reachable(job: Job, problem: Problem, price: Price | None) -> None:
     """Refuse a budget that can not be reached, before anything is computed.
 
     Args:
         job: The budget and the method. auto finds out by itself what time it can save.
-        dense: The dense model.
+        problem: The dense model and its texts.
         price: What time costs, where it is known.
 
     Raises:
@@ -153,12 +153,21 @@ def check_reachable(job: Job, dense: PreTrainedModel, price: Price | None) -> No
     """
     from leanformer.encoders.view import EncoderView
     from leanformer.job import AUTO
+    from leanformer.search.depth import layers_to_drop
     from leanformer.search.pricing import budgeted_space, check_size
 
-    view, budget = EncoderView(dense), job.budget
-    if job.method != AUTO:
-        budgeted_space(view, budget, job.granularity, price)
+    view, budget = EncoderView(problem.teacher), job.budget
+    if job.granularity == "layer":
+        layers_to_drop(view, budget, price)
         return
+    if job.method != AUTO:
+        budgeted_space(view, budget, job.granularity, price, problem.mean_tokens)
+        return
+    if budget.macs_share is not None:
+        raise BudgetError(
+            "auto goes by the clock, and multiply-accumulates are no measure of time: give --speedup, or a method "
+            "beside --macs-share, for example --method one-shot"
+        )
     if budget.pruning_ratio is not None:
         budgeted_space(view, Budget(budget.pruning_ratio), job.granularity)
     if budget.size_mb is not None:

@@ -14,13 +14,14 @@ from leanformer import __version__
 from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.export.cpu import usable_threads
+from leanformer.methods.registry import Value, find_method
 from leanformer.tasks.load import DataSpec
 
 LARGEST_SEED = 2**32 - 1  # of NumPy's generator
 RUNTIME_FOLDERS = ("onnx", "openvino")
 AUTO = "auto"  # the method that may choose runtime and budget itself
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
-_NO_FLAG = ("model", "data", "budget", "target", "exports")
+_NO_FLAG = ("model", "data", "budget", "target", "exports", "granularity", "options")
 _HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
 
 
@@ -33,7 +34,7 @@ class Job:
         data: The task data.
         budget: What has to go. Where nothing is limited, auto gives the best trade, others take half of the encoder.
         method: A name that `leanformer methods` lists.
-        granularity: What is removed: "unit" (heads and FFN neurons) or "weight".
+        granularity: What is removed, one of the method's granularities: its first where none is given.
         seed: Same seed, same result; auto also follows the clock.
         threads: Processor threads for training and for every measured runtime.
         finetune: Fine-tune the dense model first, even when it has a head that matches the data.
@@ -45,13 +46,14 @@ class Job:
             what `leanformer.measure.bench` takes.
         trust_remote_code: Run code that comes with the model.
         target: Where the model is served: what a budget of time is about.
+        options: The method's own settings; those that are not given are at their defaults.
     """
 
     model: str
     data: DataSpec
     budget: Budget = field(default_factory=Budget)
     method: str = AUTO
-    granularity: str = "unit"
+    granularity: str = ""
     seed: int = 0
     threads: int = field(default_factory=usable_threads)
     finetune: bool = False
@@ -62,10 +64,14 @@ class Job:
     limit_s: float | None = None
     trust_remote_code: bool = False
     target: Target = field(default_factory=Target)
+    options: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
         check_limits(self.threads, self.max_tokens)
+        method = find_method(self.method, self.granularity or None)
+        object.__setattr__(self, "granularity", self.granularity or method.granularities[0])
+        object.__setattr__(self, "options", method.settings(self.options))
         if self.method != AUTO:
             object.__setattr__(self, "budget", self.budget.or_half())
             object.__setattr__(self, "target", self.target.or_torch())
@@ -108,10 +114,13 @@ class Job:
         budget = _build(Budget, settings.pop("budget", {}), path)
         target = _build(Target, settings.pop("target", {}), path)
         data = _build(DataSpec, settings.pop("data", {}), path)
+        options = settings.pop("options", {})
+        if not isinstance(options, Mapping):
+            raise RunError(f"{path}: [options] has to be a table")
         if isinstance(settings.get("exports"), list):
             settings["exports"] = tuple(settings["exports"])
         job: Job = _build(cls, {**settings, "data": data, "budget": budget, "target": target}, path)
-        return job
+        return replace(job, options=options)
 
     def command(self, out: str | Path) -> str:
         """Return the command line that repeats the job into a folder.
@@ -139,14 +148,19 @@ class Job:
             value = getattr(self, item.name)
             if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):
                 parts += _flag("limit" if item.name == "limit_s" else item.name, value)
+        method = find_method(self.method, self.granularity)
+        parts += [] if self.granularity == method.granularities[0] else ["--granularity", self.granularity]
+        usual_options = method.settings({})
+        for name, value in self.options.items():
+            parts += [] if value == usual_options[name] else ["--option", f"{name}={value}"]
         parts += [] if self.exports else ["--no-export"]
         return shlex.join([*parts, "--out", str(out)])
 
     def differences(self, other: Job) -> list[str]:
         """Return the settings in which another job differs, as "seed (0, now 1)"."""
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
-        names = [name for name in mine if mine[name] != theirs[name]]
-        return [f"{name} ({_shown(mine[name])}, now {_shown(theirs[name])})" for name in names]
+        names = [name for name in mine if mine[name] != theirs.get(name)]
+        return [f"{name} ({_shown(mine[name])}, now {_shown(theirs.get(name))})" for name in names]
 
 
 def check_limits(threads: int | None, max_tokens: int | None) -> None:

@@ -94,7 +94,6 @@ def run_job(
         LeanformerError: If the job, the data, the model or the folder can not be used. What this call created is
             removed, unless a stage is finished.
     """
-    find_method(job.method, job.granularity)
     with ExitStack() as opened:
         with processes.leader_first() as leads:
             run = opened.enter_context(Run.create(out, job, resume)) if leads else Follower.open(out)
@@ -173,6 +172,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
         held_out=held_out,
         budget=job.budget,
         granularity=job.granularity,
+        options=job.options,
         seed=job.seed,
         folder=run.artefact("search"),
         resume=True,
@@ -183,7 +183,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     known = {} if job.method == AUTO else noted  # auto measures when it needs to
     facts = price_facts(job, problem) if known is None else known
     price = price_from(facts)
-    check_reachable(job, model, price)
+    check_reachable(job, problem, price)
     if price is not None:
         run.stage(PRICE_STAGE, lambda _: facts)
     run.require_disk(_needed_mb(problem, encoded["train"]))
@@ -271,7 +271,7 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
     """Run the method and keep its model."""
     from leanformer.encoders.saving import save_model
     from leanformer.encoders.view import EncoderView
-    from leanformer.structure.cost import pruning_ratio
+    from leanformer.structure.cost import macs_share, pruning_ratio
 
     problem.folder.mkdir(exist_ok=True)
     found = find_method(job.method, job.granularity).run(problem)
@@ -279,6 +279,7 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
     return {
         "door": save_model(found.model, problem.tokenizer, target) if processes.leads() else None,
         "pruning_ratio_reached": pruning_ratio(view, found.masks),
+        "macs_share": macs_share(view, found.masks, problem.mean_tokens),
         "layers": layer_facts(view, found.masks),
         "search": found.search,
         "training": found.training,

@@ -44,8 +44,11 @@ def layer_facts(view: EncoderView, masks: Masks) -> list[Facts]:
 def _one_layer(view: EncoderView, masks: Masks, layer: int) -> Facts:
     heads, width = view.heads(layer), view.width(layer)
     head_mask, neuron_mask = masks.get((layer, "head")), masks.get((layer, "neuron"))
+    dropped = (layer, "layer") in masks and not masks[layer, "layer"].any()
     head_kept = [1] * heads if head_mask is None else [int(value > 0) for value in head_mask.tolist()]
     neurons = width if neuron_mask is None else int((neuron_mask > 0).sum())
+    if dropped:
+        head_kept, neurons = [0] * heads, 0
     facts: Facts = {
         "layer": layer,
         "heads": sum(head_kept),
@@ -129,6 +132,7 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         "pruning_ratio": job.budget.pruning_ratio or compress["pruning_ratio_reached"],
         "budget": budget_facts(job, compress, proof),
         "pruning_ratio_reached": compress["pruning_ratio_reached"],
+        "macs_share": compress.get("macs_share"),  # runs of older versions did not count
         "layers": compress["layers"],
         "door": compress["door"],
         "search": compress["search"],
@@ -164,6 +168,7 @@ def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
         "latency_ms": tuple(row.get(key) for key in ("latency_ms", "latency_low", "latency_high")),
         "size_mb": (file_mb, None, None),
         "max_drop_points": _drop(served, own, proof),
+        "macs_share": (compress.get("macs_share"), None, None),
     }
     limits = [
         _limit(name, asked, *measured[name])

@@ -5,7 +5,16 @@ import torch
 
 from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
-from leanformer.structure.cost import encoder_weights, head_cost, neuron_cost, pruning_ratio, size_mb
+from leanformer.structure.cost import (
+    encoder_weights,
+    head_cost,
+    head_macs,
+    macs_share,
+    neuron_cost,
+    neuron_macs,
+    pruning_ratio,
+    size_mb,
+)
 from leanformer.structure.surgery import slice_units
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "modernbert")
@@ -56,3 +65,15 @@ def test_sizes_in_megabytes(tiny_model, tmp_path):
 def test_a_folder_without_weights_has_no_size(tmp_path):
     with pytest.raises(FileNotFoundError, match="No weight file"):
         size_mb(tmp_path)
+
+
+def test_multiply_accumulates_by_hand(tiny_model):
+    """Of 10 tokens, hidden size 32, heads of 8: four matrices of 32 x 8 each token, and 10 x 10 scores, twice."""
+    view = EncoderView(tiny_model("bert"))
+    assert head_macs(view, 10) == 10 * 4 * 32 * 8 + 2 * 10 * 10 * 8
+    assert neuron_macs(view, 10) == 10 * 2 * 32
+    whole = 2 * (4 * head_macs(view, 10) + 64 * neuron_macs(view, 10))
+    masks = {(0, "head"): torch.tensor([1.0, 0, 0, 1]), (1, "neuron"): torch.tensor([0.0] * 40 + [1.0] * 24)}
+    left = whole - 2 * head_macs(view, 10) - 40 * neuron_macs(view, 10)
+    assert macs_share(view, masks, 10) == pytest.approx(left / whole)
+    assert macs_share(view, {(0, "key"): torch.zeros(32, 32)}, 10) == 1.0

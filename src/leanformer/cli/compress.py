@@ -56,6 +56,10 @@ def compress(
     size_mb: Annotated[
         float | None, _budget("Most megabytes of the weights: in float32, with auto of the file to serve.")
     ] = None,
+    macs_share: Annotated[
+        float | None,
+        _budget("Most multiply-accumulates, as a share of the dense encoder's: no measure of time."),
+    ] = None,
     max_drop: Annotated[
         float | None,
         _budget("Most points of score that may be lost.", "1 with auto, yet what you ask for goes first"),
@@ -78,8 +82,13 @@ def compress(
     granularity: Annotated[
         str | None,
         typer.Option(
-            help="unit: heads and FFN neurons, a smaller model; weight: zeros.", show_default="unit"
+            help="unit: heads and FFN neurons, a smaller model; weight: zeros.",
+            show_default="the method's first",
         ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, a setting of the method's own; leanformer methods lists them."),
     ] = None,
     finetune: Annotated[
         bool | None,
@@ -151,6 +160,7 @@ def compress(
         "seed": seed,
         "threads": threads,
         "trust_remote_code": trust_remote_code,
+        "options": _options(option),
     }
     limits = {
         "pruning_ratio": pruning_ratio,
@@ -158,6 +168,7 @@ def compress(
         "latency_ms": latency_ms,
         "size_mb": size_mb,
         "max_drop_points": max_drop,
+        "macs_share": macs_share,
     }
     served = {"runtime": target_runtime, "precision": target_precision, "batch": target_batch}
     asked = _Asked(_given(settings), data, _given(limits), _given(served))
@@ -220,6 +231,19 @@ class _Asked:
     target: dict[str, Any]
 
 
+def _options(given: list[str] | None) -> dict[str, str] | None:
+    """Read `--option NAME=VALUE`, given any number of times; None where it is not given."""
+    from leanformer.errors import BudgetError
+
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BudgetError(f"'{text}' is no setting: give --option NAME=VALUE")
+        found[name] = value
+    return found or None
+
+
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -234,6 +258,10 @@ def _job(asked: _Asked, start: Job | None) -> Job:
     if asked.limits:  # a new budget takes the place of the old one, it is not added to it
         settings["budget"] = Budget(**asked.limits)
     if start is not None:
+        if (
+            settings.get("method", start.method) != start.method
+        ):  # what the old method had, the new one has not
+            settings = {"granularity": "", "options": {}, **settings}
         data, target = replace(start.data, **asked.data), replace(start.target, **asked.target)
         return replace(start, **settings, data=data, target=target).resolved()
     if "model" not in settings:

@@ -21,6 +21,8 @@ def methods() -> Answer:
     table.add_column("paper")
     for method in METHODS.values():
         removes = f"{method.removes} (granularity {' or '.join(method.granularities)})"
+        options = [f"--option {one.name}={one.default}: {one.text}" for one in method.options]
+        removes = "\n".join([removes, *options])
         table.add_row(method.name, removes, method.trains, f"{method.paper}, {method.year}")
     record = [
         {key: value for key, value in asdict(method).items() if key != "entry"} for method in METHODS.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ class Problem:
         engine: Who measures candidates; it does not change what is found.
         serving: How speed is measured, for methods that do so.
         journal: Where a search notes what it measured; `journal.log` in `folder` by default.
+        options: The method's own settings, all of them.
         judges_trained: Whether trained models are judged on the held-out rows, so that no training may read them.
     """
 
@@ -77,7 +78,14 @@ class Problem:
     engine: Engine = field(default_factory=InProcess)
     serving: Serving | None = None
     journal: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     judges_trained: bool = False
+
+    @property
+    def mean_tokens(self) -> float:
+        """Mean length of the held-out texts in tokens, padding not counted."""
+        lengths = [len(ids) for ids in self.held_out["input_ids"]]
+        return sum(lengths) / len(lengths)
 
 
 @dataclass(frozen=True)

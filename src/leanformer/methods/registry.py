@@ -9,7 +9,51 @@ from typing import TYPE_CHECKING
 from leanformer.errors import BudgetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from leanformer.methods.problem import Compressed, Problem
+
+
+Value = str | int | float
+"""Of an option."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting that only one method has.
+
+    Attributes:
+        name: What users type: `--option NAME=VALUE`.
+        default: What holds where nothing is given; its type is the option's.
+        text: What it decides, for people.
+        choices: The values that there are; empty where any of the type will do.
+    """
+
+    name: str
+    default: Value
+    text: str
+    choices: tuple[Value, ...] = ()
+
+    def read(self, given: Value) -> Value:
+        """Return a value as the option's type.
+
+        Args:
+            given: The value, or its text.
+
+        Returns:
+            The value.
+
+        Raises:
+            BudgetError: If it is of another type, or none of the choices.
+        """
+        try:
+            value = type(self.default)(given)
+        except ValueError:
+            value = None
+        if value is None or (self.choices and value not in self.choices):
+            wanted = ", ".join(map(str, self.choices)) or f"a value like {self.default}"
+            raise BudgetError(f"the option {self.name} can not be '{given}': give {wanted}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -24,6 +68,7 @@ class Method:
         removes: How it chooses what goes, for people.
         trains: How the rest is trained, for people.
         entry: The function that runs it, as "module:function".
+        options: Settings of its own.
     """
 
     name: str
@@ -33,6 +78,25 @@ class Method:
     removes: str
     trains: str
     entry: str
+    options: tuple[Option, ...] = ()
+
+    def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Return all options of the method, those that are not given at their defaults.
+
+        Args:
+            given: Values, or their texts, by name.
+
+        Returns:
+            Values by name.
+
+        Raises:
+            BudgetError: If the method has no such option, or a value is none of it.
+        """
+        known = {option.name: option for option in self.options}
+        if unknown := sorted(given.keys() - known.keys()):
+            there = f"choose from {', '.join(known)}" if known else "it has none"
+            raise BudgetError(f"{self.name} has no option '{unknown[0]}': {there}")
+        return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
 
     def run(self, problem: Problem) -> Compressed:
         """Solve the problem with this method.
@@ -85,6 +149,33 @@ _ALL = (
         entry="leanformer.methods.ae_bert:run_random",
     ),
     Method(
+        name="one-shot",
+        paper="A Fast Post-Training Pruning Framework for Transformers, arXiv 2204.09656; with K-prune's repair in "
+        "sequence (arXiv 2308.03449) and ZipLM's order of removal (arXiv 2302.04089)",
+        year=2022,
+        granularities=("unit",),
+        removes="what the rest can best make good for (OBS), searched as ae-bert does; minutes, without labels",
+        trains="nothing: least squares re-fit what is left, sub-layer by sub-layer",
+        entry="leanformer.methods.one_shot:run",
+    ),
+    Method(
+        name="drop-layers",
+        paper="On the Effect of Dropping Layers of Pre-trained Transformer Models, arXiv 2004.03844",
+        year=2023,
+        granularities=("layer",),
+        removes="whole layers, by position, weights or contribution",
+        trains=_DISTILLED,
+        entry="leanformer.methods.drop_layers:run",
+        options=(
+            Option(
+                "strategy",
+                "top",
+                "which layers go",
+                ("top", "bottom", "alternate-odd", "alternate-even", "symmetric", "weight", "contribution"),
+            ),
+        ),
+    ),
+    Method(
         name="uniform-magnitude",
         paper=_MAGNITUDE_PAPER,
         year=2015,
@@ -116,12 +207,12 @@ _ALL = (
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 
-def find_method(name: str, granularity: str) -> Method:
+def find_method(name: str, granularity: str | None = None) -> Method:
     """Return the method of that name, if it works at that granularity.
 
     Args:
         name: A key of `METHODS`.
-        granularity: What is to be removed, for example "unit".
+        granularity: What is to be removed, for example "unit"; None where any will do.
 
     Returns:
         The method.
@@ -132,7 +223,7 @@ def find_method(name: str, granularity: str) -> Method:
     if name not in METHODS:
         raise BudgetError(f"there is no method '{name}': choose one of {', '.join(METHODS)}")
     method = METHODS[name]
-    if granularity not in method.granularities:
+    if granularity is not None and granularity not in method.granularities:
         others = ", ".join(one.name for one in _ALL if granularity in one.granularities)
         another = f", or another method: {others}" if others else ""
         raise BudgetError(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import concatenate_datasets
 
-from leanformer.encoders.view import EncoderView
+from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.search.pricing import budgeted_space
 from leanformer.search.space import Space
 from leanformer.structure.importance import Scores, unit_magnitude, weight_magnitude
-from leanformer.structure.masks import Masks
+from leanformer.structure.masks import Masks, kept_layers
 from leanformer.training.config import TrainingConfig
 from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
@@ -50,7 +50,7 @@ def build_space(view: EncoderView, problem: Problem) -> Space:
         BudgetError: If the budget can not be met.
     """
     price = None if problem.pace is None else problem.pace.price
-    return budgeted_space(view, problem.budget, problem.granularity, price)
+    return budgeted_space(view, problem.budget, problem.granularity, price, problem.mean_tokens)
 
 
 def magnitude_scores(view: EncoderView, granularity: str) -> Scores:
@@ -122,10 +122,11 @@ def recovered(
     """
     started = time.perf_counter()
     objective, teacher = distillation(problem)
+    objective = objective.for_student(kept_layers(masks, EncoderView(problem.teacher).n_layers))
     lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
     config = recovery_config(problem, lost)
     config = replace(config, epochs=longer * config.epochs)
-    sparse = any(kind not in ("head", "neuron") for _, kind in masks)
+    sparse = any(kind in MATRICES for _, kind in masks)
     result = fine_tune(
         model,
         problem.tokenizer,
@@ -227,7 +228,7 @@ def damage_of(problem: Problem, model: PreTrainedModel, objective: Objective, te
     Returns:
         See `leanformer.training.damage.damage`.
     """
-    return damage(model, problem.tokenizer, problem.train, teacher, objective.hidden_layers)
+    return damage(model, problem.tokenizer, problem.train, teacher, objective.compared)
 
 
 def recovery_config(problem: Problem, lost: float) -> TrainingConfig:

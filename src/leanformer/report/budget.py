@@ -50,6 +50,9 @@ _KINDS = {
         numbers.signed,
         lambda *ends: numbers.drop_interval(ends),
     ),
+    "macs_share": _Kind(
+        "share of the multiply-accumulates", "--macs-share", False, "", lambda value: f"{value:.3f}"
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""From a budget to a space: weights, megabytes and milliseconds as constraints on the same groups of units."""
+"""From a budget to a space: weights, megabytes, multiply-accumulates and milliseconds limit the same units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from leanformer.search.costs import Limit
 from leanformer.search.realise import unit_groups, weight_groups
 from leanformer.search.space import TOLERANCE, Group, Space
 from leanformer.search.timed import timed_groups
-from leanformer.structure.cost import BYTES_PER_MB
+from leanformer.structure.cost import BYTES_PER_MB, head_macs, neuron_macs
 from leanformer.structure.cost import size_mb as _megabytes
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ class Price:
         return replace(self, deadline_ms=self.deadline_ms * factor)
 
 
-def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: Price | None = None) -> Space:
+def budgeted_space(
+    view: EncoderView,
+    budget: Budget,
+    granularity: str,
+    price: Price | None = None,
+    tokens: float | None = None,
+) -> Space:
     """Return the space of a granularity under all constraints of a budget.
 
     Args:
@@ -51,28 +57,37 @@ def budgeted_space(view: EncoderView, budget: Budget, granularity: str, price: P
         budget: The constraints; half of the encoder where there are none.
         granularity: "unit" or "weight".
         price: What time costs; needed where the budget asks for time.
+        tokens: Mean length of a text; needed where the budget limits multiply-accumulates.
 
     Returns:
-        A space in milliseconds where time is limited, else in weights; the other constraint stands beside it.
+        A space in milliseconds where time is limited, else in weights, else in multiply-accumulates; further
+        constraints stand beside it.
 
     Raises:
         BudgetError: If the budget can not be reached; the sentence names the nearest that can.
-        ValueError: If time is limited and has no price.
+        ValueError: If time is limited and has no price, or multiply-accumulates and the texts have no length.
     """
     if granularity == "weight":
-        if budget.asks_for_time or budget.size_mb is not None:
+        if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
             raise BudgetError(
-                "zeros among the weights make no file smaller and no answer faster here: give a pruning ratio, or "
+                "zeros among the weights make no file smaller, save no work and no time here: give a pruning ratio, or "
                 "--granularity unit"
             )
         return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
     groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())
+    scales = [] if ratio is None else [("weights", groups, ratio)]
+    if budget.macs_share is not None:
+        if tokens is None:
+            raise ValueError("a budget of multiply-accumulates needs the length of the texts")
+        costs = head_macs(view, tokens), neuron_macs(view, tokens)
+        removed = min(1.0, 1.0 - budget.macs_share + _tolerance(budget))  # an upper bound: aim below it
+        scales.append(("multiply-accumulates", unit_groups(view, costs), removed))
     if not budget.asks_for_time:
-        return Space(groups, HALF if ratio is None else ratio)
+        (_, leading, removed), *others = scales
+        return Space(leading, removed, limits=tuple(_limit(*other) for other in others))
     if price is None:
         raise ValueError("a budget of time needs the price of the sub-layers")
-    limits = () if ratio is None else (_limit_of_weights(groups, ratio),)
-    return _timed_space(view, groups, price, limits)
+    return _timed_space(view, groups, price, tuple(_limit(*scale) for scale in scales))
 
 
 def check_size(view: EncoderView, size_mb: float, quantised: bool = False) -> None:
@@ -119,9 +134,9 @@ def _timed_space(
     return Space(timed, 1.0 - left / whole, limits=limits, tolerance=TIME_TOLERANCE)
 
 
-def _limit_of_weights(groups: tuple[Group, ...], ratio: float) -> Limit:
+def _limit(name: str, groups: tuple[Group, ...], ratio: float) -> Limit:
     tables = tuple(tuple(group.costs.tolist()) for group in groups)
-    return Limit("weights", tables, (1.0 - ratio) * sum(table[-1] for table in tables))
+    return Limit(name, tables, (1.0 - ratio) * sum(table[-1] for table in tables))
 
 
 def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
@@ -130,7 +145,7 @@ def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
     A candidate may miss its constraint by the space's tolerance, to either side. Megabytes are an upper bound, so the
     search aims below it by as much; of a ratio only what goes beyond the ratio's own tolerance is made up for.
     """
-    tolerance = TIME_TOLERANCE if budget.asks_for_time else TOLERANCE
+    tolerance = _tolerance(budget)
     asked = [] if budget.pruning_ratio is None else [min(1.0, budget.pruning_ratio + (tolerance - TOLERANCE))]
     if budget.size_mb is not None:
         check_size(view, budget.size_mb)
@@ -139,9 +154,14 @@ def _ratio_of_weights(view: EncoderView, budget: Budget) -> float | None:
         needed = (dense_mb - budget.size_mb) / prunable_mb
         if needed > 0.0:
             asked.append(min(1.0, needed + tolerance))
-        elif budget.pruning_ratio is None and not budget.asks_for_time:
+        elif budget.pruning_ratio is None and not budget.asks_for_time and budget.macs_share is None:
             raise BudgetError(
                 f"the dense model has {dense_mb:.3g} MB and meets --size-mb {budget.size_mb:g} as it is: use it, "
                 "or give a smaller budget"
             )
     return max(asked, default=None)
+
+
+def _tolerance(budget: Budget) -> float:
+    """Return how far a space under a budget may miss its constraint, as a share of its total."""
+    return TIME_TOLERANCE if budget.asks_for_time else TOLERANCE

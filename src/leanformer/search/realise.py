@@ -36,16 +36,25 @@ NEURON_LEVELS = 48
 WEIGHT_LEVELS = 64
 
 
-def unit_groups(view: EncoderView) -> tuple[Group, ...]:
-    """Return the heads and the FFN neurons of each layer: two groups a layer, at their cost in weights."""
+def unit_groups(view: EncoderView, costs: tuple[float, float] | None = None) -> tuple[Group, ...]:
+    """Return the heads and the FFN neurons of each layer: two groups a layer.
+
+    Args:
+        view: The dense encoder.
+        costs: Of a head and of a neuron; by default their weights.
+
+    Returns:
+        The groups; a sub-layer without units has none.
+    """
+    head, neuron = (head_cost(view), neuron_cost(view)) if costs is None else costs
     groups = []
     for layer in range(view.n_layers):
         heads, width = view.heads(layer), view.width(layer)
         if heads:
-            groups.append(Group(layer, "head", heads, heads, head_cost(view)))
+            groups.append(Group(layer, "head", heads, heads, head))
         if width:
             levels = NEURON_LEVELS if width % NEURON_LEVELS == 0 else width
-            groups.append(Group(layer, "neuron", width, levels, neuron_cost(view) * width / levels))
+            groups.append(Group(layer, "neuron", width, levels, neuron * width / levels))
     return tuple(groups)
 
 

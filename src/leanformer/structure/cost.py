@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from leanformer.encoders.view import EncoderView
-from leanformer.structure.masks import Masks, check_masks
+from leanformer.encoders.view import MATRICES, EncoderView
+from leanformer.structure.masks import LAYER, Masks, check_masks
 
 BYTES_PER_MB = 1_000_000
 WEIGHT_FILES = {".safetensors", ".onnx", ".data", ".bin"}
@@ -22,11 +23,48 @@ def neuron_cost(view: EncoderView) -> int:
     return (3 if view.family.gated else 2) * view.hidden_size
 
 
+def head_macs(view: EncoderView, tokens: float) -> float:
+    """Return the multiply-accumulates of one head on a text: its four matrices, and queries x keys x values.
+
+    Args:
+        view: The model's view.
+        tokens: Length of the text, or the mean of many.
+
+    Returns:
+        tokens * (4 * hidden * head_size + 2 * tokens * head_size); softmax and norms are not counted.
+    """
+    return tokens * (head_cost(view) + 2 * tokens * view.head_size)
+
+
+def neuron_macs(view: EncoderView, tokens: float) -> float:
+    """Return the multiply-accumulates of one FFN neuron on a text of so many tokens."""
+    return tokens * neuron_cost(view)
+
+
+def macs_share(view: EncoderView, masks: Masks, tokens: float) -> float:
+    """Return the share of the multiply-accumulates of the layers that masks of heads and neurons leave.
+
+    Args:
+        view: The dense model's view.
+        masks: The masks; zeros among the weights of a matrix save nothing.
+        tokens: Length of the text.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        ValueError: A mask does not fit the model.
+    """
+    check_masks(view, masks)
+    cost = {"head": head_macs(view, tokens), "neuron": neuron_macs(view, tokens)}
+    whole = sum(_of_layer(view, layer, cost) for layer in range(view.n_layers))
+    return 1.0 - _removed(view, masks, {**cost, **dict.fromkeys(MATRICES, 0.0)}) / whole
+
+
 def encoder_weights(view: EncoderView) -> int:
     """Return the weights of all heads and neurons that the model has now (biases and norms excluded)."""
-    heads = sum(view.heads(layer) for layer in range(view.n_layers))
-    neurons = sum(view.width(layer) for layer in range(view.n_layers))
-    return heads * head_cost(view) + neurons * neuron_cost(view)
+    cost = {"head": head_cost(view), "neuron": neuron_cost(view)}
+    return sum(round(_of_layer(view, layer, cost)) for layer in range(view.n_layers))
 
 
 def removed_weights(view: EncoderView, masks: Masks) -> int:
@@ -34,7 +72,7 @@ def removed_weights(view: EncoderView, masks: Masks) -> int:
 
     Args:
         view: The model's view.
-        masks: Masks of heads and neurons, or of matrices; not both on one sub-layer.
+        masks: Masks of heads and neurons, of matrices, or of layers; not several of these on one sub-layer.
 
     Returns:
         The number of weights under a zero.
@@ -43,8 +81,8 @@ def removed_weights(view: EncoderView, masks: Masks) -> int:
         ValueError: A mask does not fit the model.
     """
     check_masks(view, masks)
-    cost = {"head": head_cost(view), "neuron": neuron_cost(view)}
-    return sum(int((mask == 0).sum()) * cost.get(kind, 1) for (_, kind), mask in masks.items())
+    cost = {"head": head_cost(view), "neuron": neuron_cost(view), **dict.fromkeys(MATRICES, 1)}
+    return round(_removed(view, masks, cost))
 
 
 def pruning_ratio(view: EncoderView, masks: Masks) -> float:
@@ -83,3 +121,16 @@ def size_mb(model_or_folder: Any) -> float:
     if not files:
         raise FileNotFoundError(f"No weight file in {model_or_folder}.")
     return sum(path.stat().st_size for path in files) / BYTES_PER_MB
+
+
+def _of_layer(view: EncoderView, layer: int, cost: Mapping[str, float]) -> float:
+    """What all heads and neurons of a layer cost."""
+    return view.heads(layer) * cost["head"] + view.width(layer) * cost["neuron"]
+
+
+def _removed(view: EncoderView, masks: Masks, cost: Mapping[str, float]) -> float:
+    """What the zeros of masks cost, by kind; a layer costs what its heads and neurons do."""
+    return sum(
+        float((mask == 0).sum()) * (_of_layer(view, layer, cost) if kind == LAYER else cost[kind])
+        for (layer, kind), mask in masks.items()
+    )

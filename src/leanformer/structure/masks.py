@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from leanformer.encoders.view import MATRICES, EncoderView
 
 UNITS = ("head", "neuron")
+LAYER = "layer"
 
-# (layer, kind) -> mask; kind "head": (heads,), "neuron": (width,), a matrix name: the matrix' own shape.
+# (layer, kind) -> mask; "head": (heads,), "neuron": (width,), "layer": (1,), a matrix' name: the matrix' own shape.
 Masks = dict[tuple[int, str], Tensor]
 
 
@@ -34,23 +35,30 @@ def check_masks(view: EncoderView, masks: Masks) -> None:
             expected: tuple[int, ...] = (view.heads(layer),)
         elif kind == "neuron":
             expected = (view.width(layer),)
+        elif kind == LAYER:
+            expected = (1,)
         elif kind in MATRICES:
             matrix = view.matrices(layer).get(kind)
             expected = (0,) if matrix is None else tuple(matrix.shape)
         else:
-            raise ValueError(f"'{kind}' is no kind of mask; use one of {', '.join((*UNITS, *MATRICES))}.")
+            raise ValueError(
+                f"'{kind}' is no kind of mask; use one of {', '.join((*UNITS, LAYER, *MATRICES))}."
+            )
         if tuple(mask.shape) != expected:
             shape = tuple(mask.shape)
             raise ValueError(f"The {kind} mask of layer {layer} has shape {shape}, expected {expected}.")
 
 
 def _gate_hook(gate: Tensor, repeats: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
-    """Make a hook that multiplies a linear's input (..., len(gate) * repeats) by the gate."""
+    """Make a hook that multiplies a linear's input (batch, tokens, units * repeats) by a gate.
+
+    The gate is (units,), or (batch, units) where each row of the batch has gates of its own.
+    """
 
     def multiply(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         states = inputs[0]
-        factor = gate.to(states.device, states.dtype).repeat_interleave(repeats)
-        return (states * factor, *inputs[1:])
+        factor = gate.to(states.device, states.dtype).repeat_interleave(repeats, dim=-1)
+        return (states * (factor if factor.ndim == 1 else factor[:, None]), *inputs[1:])
 
     return multiply
 
@@ -61,6 +69,24 @@ def _gated(linear: nn.Linear | None, gate: Tensor, repeats: int) -> Iterator[Non
         yield
         return
     handle = linear.register_forward_pre_hook(_gate_hook(gate, repeats))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _bypassed(layer: nn.Module, gate: Tensor) -> Iterator[None]:
+    """Let a share of 1 - gate of the states pass by a layer."""
+
+    def mix(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
+        before = given[0] if given else named["hidden_states"]
+        after = output[0] if isinstance(output, tuple) else output
+        share = gate.to(after.device, after.dtype)
+        mixed = share * after + (1 - share) * before
+        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
+
+    handle = layer.register_forward_hook(mix, with_kwargs=True)
     try:
         yield
     finally:
@@ -81,9 +107,9 @@ def _multiplied(matrix: Tensor, mask: Tensor) -> Iterator[None]:
 def applied(model: Any, masks: Masks) -> Iterator[None]:
     """Mask a model for the length of a `with` block; on leaving, all weights are bitwise what they were.
 
-    Head and neuron masks are gates on the input of the sub-layer's output linear: they may be any float and
-    may require a gradient. Matrix masks multiply the weights in place, so changes made to these weights
-    inside the block are lost.
+    Head and neuron masks are gates on the input of the sub-layer's output linear, a layer's mask mixes what it
+    gives with what it was given: they may be any float and may require a gradient. Matrix masks multiply the
+    weights in place, so changes made to these weights inside the block are lost.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -98,13 +124,31 @@ def applied(model: Any, masks: Masks) -> Iterator[None]:
     view = EncoderView(model)
     check_masks(view, masks)
     with ExitStack() as stack:
+        stack.enter_context(gated(view, {key: mask for key, mask in masks.items() if key[1] in UNITS}))
         for (layer, kind), mask in masks.items():
-            if kind == "head":
-                stack.enter_context(_gated(view.attention_out(layer), mask, view.head_size))
-            elif kind == "neuron":
-                stack.enter_context(_gated(view.ffn_out(layer), mask, 1))
-            elif mask.numel():
+            if kind == LAYER:
+                stack.enter_context(_bypassed(view.layers[layer], mask))
+            elif kind in MATRICES and mask.numel():
                 stack.enter_context(_multiplied(view.matrices(layer)[kind], mask))
+        yield
+
+
+@contextmanager
+def gated(view: EncoderView, gates: Masks) -> Iterator[None]:
+    """Multiply what heads and neurons give to their sub-layer's output linear, for the length of a `with` block.
+
+    Args:
+        view: The model's view.
+        gates: By (layer, kind), (units,), or (batch, units) for gates of each row's own; any float, and they may
+            require a gradient.
+
+    Yields:
+        Nothing.
+    """
+    with ExitStack() as stack:
+        for (layer, kind), gate in gates.items():
+            linear = view.attention_out(layer) if kind == "head" else view.ffn_out(layer)
+            stack.enter_context(_gated(linear, gate, view.head_size if kind == "head" else 1))
         yield
 
 
@@ -121,9 +165,24 @@ def make_permanent(model: Any, masks: Masks) -> None:
     """
     view = EncoderView(model)
     check_masks(view, masks)
-    if units := sorted({kind for _, kind in masks} & set(UNITS)):
-        raise ValueError(f"Only matrix masks can be made permanent; slice_units removes {units[0]} units.")
+    if units := sorted({kind for _, kind in masks} - set(MATRICES)):
+        raise ValueError(f"Only matrix masks can be made permanent; surgery removes {units[0]} units.")
     for (layer, kind), mask in masks.items():
         if mask.numel():
             matrix = view.matrices(layer)[kind]
             matrix.mul_(mask.to(matrix.device, matrix.dtype))
+
+
+def kept_layers(masks: Masks, n_layers: int) -> list[int]:
+    """Return the layers that masks keep, by their numbers from 0.
+
+    Args:
+        masks: Masks of any kind.
+        n_layers: Layers of the dense model.
+
+    Returns:
+        The layers that no mask of kind "layer" removes.
+    """
+    return [
+        layer for layer in range(n_layers) if (layer, LAYER) not in masks or bool(masks[layer, LAYER].any())
+    ]

@@ -117,11 +117,31 @@ def slice_units(model: Any, masks: Masks) -> Any:
         prefix = f"{base}{view.family.layers}.{layer}."
         _slice_heads(state, view, layer, prefix, heads)
         _slice_neurons(state, view, layer, prefix, neurons)
-        shapes.append({"num_attention_heads": len(heads), "intermediate_size": len(neurons)})
-        if view.family.attention_class is not None:
-            columns = view.kept_heads(layer)
-            shapes[-1]["kept_heads"] = [columns[head] for head in heads.tolist()]
+        shapes.append(layer_shape(view, layer, heads, neurons))
     lean_class = lean_class_for(model)
     config = config_for(lean_class, model.config, per_layer_config=dict(enumerate(shapes)))
     copied = {name: tensor.detach().clone() for name, tensor in state.items()}
     return rebuild(model, lean_class, config, copied)
+
+
+def layer_shape(
+    view: EncoderView, layer: int, heads: Tensor | None = None, neurons: Tensor | None = None
+) -> dict[str, Any]:
+    """Return a layer's entry in a lean configuration.
+
+    Args:
+        view: The model's view.
+        layer: Index of the layer.
+        heads: Indices of the heads that stay; all by default.
+        neurons: Indices of the neurons that stay; all by default.
+
+    Returns:
+        Its sizes under transformers' own names; where heads share a table, the columns that the kept ones use.
+    """
+    left = list(range(view.heads(layer))) if heads is None else heads.tolist()
+    width = view.width(layer) if neurons is None else len(neurons)
+    shape: dict[str, Any] = {"num_attention_heads": len(left), "intermediate_size": width}
+    if view.family.attention_class is not None:
+        columns = view.kept_heads(layer)
+        shape["kept_heads"] = [columns[head] for head in left]
+    return shape

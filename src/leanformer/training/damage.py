@@ -33,7 +33,7 @@ def damage(
         tokenizer: Pads the batches.
         train: Encoded rows, in the teacher's order.
         teacher: Its outputs.
-        layers: The hidden states that the teacher gives.
+        layers: The model's hidden states that are compared with those that the teacher gives.
 
     Returns:
         0 for equal states, about 1 for a model that only knows their mean; see `hidden_loss`.

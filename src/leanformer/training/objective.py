@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ class Objective:
             a projection: a pruned student keeps the teacher's width).
         temperature: Temperature T of the softened answers.
         hidden_layers: Which hidden states are compared; 0 is the embeddings' output, i the output of layer i.
+        student_layers: Which of the student's hidden states they are compared with, where it has fewer layers; empty
+            where it has as many.
     """
 
     task: float = 1.0
@@ -28,11 +30,30 @@ class Objective:
     hidden: float = 0.0
     temperature: float = 2.0
     hidden_layers: tuple[int, ...] = ()
+    student_layers: tuple[int, ...] = ()
 
     @property
     def needs_teacher(self) -> bool:
         """Whether a teacher's outputs are part of the loss."""
         return self.logits > 0 or self.hidden > 0
+
+    @property
+    def compared(self) -> tuple[int, ...]:
+        """Which of the student's hidden states are compared, in the order of `hidden_layers`."""
+        return self.student_layers or self.hidden_layers
+
+    def for_student(self, kept: Sequence[int]) -> Objective:
+        """Return the objective of a student that has only some of the teacher's layers.
+
+        Args:
+            kept: The layers that it has, by their numbers in the teacher, from 0.
+
+        Returns:
+            The objective: what the teacher knows after a layer is compared with what the student knows after all of
+            its own layers up to there.
+        """
+        places = tuple(sum(layer < state for layer in kept) for state in self.hidden_layers)
+        return replace(self, student_layers=places)
 
     @classmethod
     def distillation(cls, n_layers: int) -> Objective:
@@ -48,19 +69,24 @@ class Objective:
         return cls(task=0.5, logits=1.0, hidden=1.0, hidden_layers=tuple(sorted(spaced - {0})))
 
 
-def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss against the labels.
+def row_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return each row's loss against its label.
 
     Args:
         logits: (batch, classes), or (batch, 1) for regression.
         labels: (batch,) of class ids, or of scores for regression.
 
     Returns:
-        Mean cross-entropy, or mean squared error for regression.
+        (batch,): cross-entropy, or squared error for regression.
     """
     if logits.shape[-1] == 1:
-        return functional.mse_loss(logits.float().squeeze(-1), labels.float())
-    return functional.cross_entropy(logits.float(), labels)
+        return functional.mse_loss(logits.float().squeeze(-1), labels.float(), reduction="none")
+    return functional.cross_entropy(logits.float(), labels, reduction="none")
+
+
+def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the loss against the labels: the mean of `row_losses`."""
+    return row_losses(logits, labels).mean()
 
 
 def logits_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:

@@ -72,7 +72,7 @@ class CompressionTrainer(Trainer):
             if goal.logits:
                 loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
             if goal.hidden:
-                states = [outputs.hidden_states[layer] for layer in goal.hidden_layers]
+                states = [outputs.hidden_states[layer] for layer in goal.compared]
                 loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
         return (loss, outputs) if return_outputs else loss
 

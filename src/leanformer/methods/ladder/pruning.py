@@ -19,6 +19,7 @@ from leanformer.measure.bench import BASELINE, Variant
 from leanformer.methods.ae_bert import Found, record, winner_of
 from leanformer.methods.ladder.ascent import Ascent, Built
 from leanformer.methods.ladder.rungs import Rung
+from leanformer.methods.one_shot import refitted
 from leanformer.methods.pace import Pace
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import quantisation_aware, recovered
@@ -73,9 +74,8 @@ def repaired(ascent: Ascent, asked: Asked) -> Rung:
     words = f"pruned and repaired without training, {asked.words}"
 
     def build(home: Path) -> Built:
-        found, winner, _ = searched = _search(ascent, asked)
-        model = found.judge.realiser.build(winner, "in sequence")
-        return _built(ascent, searched, Compressed(model, found.judge.realiser.masks(winner)))
+        searched = _search(ascent, asked)
+        return _built(ascent, searched, refitted(searched))
 
     return _guarded(ascent, "repair", words, asked, build)
 

@@ -1,0 +1,85 @@
+"""What a unit's gate does to the loss: the gradient of each row's loss by a gate that stands at 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from leanformer.encoders.view import EncoderView
+from leanformer.progress import track
+from leanformer.structure.importance import Scores
+from leanformer.structure.masks import UNITS, gated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from transformers import PreTrainedModel
+
+RowLosses = Callable[[Tensor, Tensor], Tensor]
+"""From logits (batch, classes) and labels (batch,) to losses (batch,)."""
+
+Gradients = dict[tuple[int, str], Tensor]
+"""(layer, kind) -> (rows, units)."""
+
+
+def gate_gradients(
+    model: PreTrainedModel,
+    plan: Iterable[Mapping[str, Tensor]],
+    losses: RowLosses,
+    kinds: Collection[str] = UNITS,
+) -> Gradients:
+    """Return dL(x)/dxi of every row x and unit gate xi = 1, all of a batch in one backward pass.
+
+    Each row has gates of its own, so that the gradient of the batch's summed loss holds each row's alone.
+
+    Args:
+        model: The model, in eval mode.
+        plan: Batches of inputs, with `labels` (batch,).
+        losses: Each row's loss.
+        kinds: Which units have gates: "head", "neuron" or both.
+
+    Returns:
+        The gradients; a sub-layer without units has none.
+    """
+    view = EncoderView(model)
+    counts = {(layer, "head"): view.heads(layer) for layer in range(view.n_layers)}
+    counts |= {(layer, "neuron"): view.width(layer) for layer in range(view.n_layers)}
+    counts = {key: count for key, count in counts.items() if count and key[1] in kinds}
+    found: dict[tuple[int, str], list[Tensor]] = {key: [] for key in counts}
+    with _frozen(model), torch.enable_grad():
+        for batch in track(list(plan), "Gradients of gates"):
+            inputs, labels = {**batch}, batch["labels"]
+            del inputs["labels"]
+            gates = {key: torch.ones(len(labels), count, requires_grad=True) for key, count in counts.items()}
+            with gated(view, gates):
+                loss = losses(model(**inputs).logits, labels).sum()
+            for key, gradient in zip(gates, torch.autograd.grad(loss, list(gates.values())), strict=True):
+                found[key].append(gradient)
+    return {key: torch.cat(parts) for key, parts in found.items()}
+
+
+def taylor_scores(gradients: Gradients) -> Scores:
+    """Return I = E_x |dL(x)/dxi| (Michel et al. 2019, arXiv 1905.10650, equation 2), (units,) a group."""
+    return {key: rows.abs().mean(dim=0) for key, rows in gradients.items()}
+
+
+def fisher_scores(gradients: Gradients) -> Scores:
+    """Return E_x (dL(x)/dxi)^2, the diagonal of the Fisher information (Kwon et al. 2022, arXiv 2204.09656)."""
+    return {key: rows.square().mean(dim=0) for key, rows in gradients.items()}
+
+
+@contextmanager
+def _frozen(model: PreTrainedModel) -> Iterator[None]:
+    """Compute no gradient of weights."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
