@@ -14,7 +14,7 @@ from leanformer import __version__
 from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.export.cpu import usable_threads
-from leanformer.methods.registry import Value, find_method
+from leanformer.methods.registry import Method, Value, find_method
 from leanformer.tasks.load import DataSpec
 
 LARGEST_SEED = 2**32 - 1  # of NumPy's generator
@@ -73,7 +73,7 @@ class Job:
         object.__setattr__(self, "granularity", self.granularity or method.granularities[0])
         object.__setattr__(self, "options", method.settings(self.options))
         if self.method != AUTO:
-            object.__setattr__(self, "budget", self.budget.or_half())
+            object.__setattr__(self, "budget", _budget_for(method, self.budget))
             object.__setattr__(self, "target", self.target.or_torch())
         if not 0 <= self.seed <= LARGEST_SEED:
             raise RunError(f"the seed {self.seed} lies outside 0 to {LARGEST_SEED}: give another --seed")
@@ -161,6 +161,15 @@ class Job:
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
         names = [name for name in mine if mine[name] != theirs.get(name)]
         return [f"{name} ({_shown(mine[name])}, now {_shown(theirs.get(name))})" for name in names]
+
+
+def _budget_for(method: Method, budget: Budget) -> Budget:
+    """Return a budget that a method can work with: half of what it can remove, where nothing else ends its work."""
+    if budget == Budget() and method.default_drop_points is not None:
+        return Budget(max_drop_points=method.default_drop_points)
+    if method.goes_by_score and budget.max_drop_points is not None:
+        return budget
+    return budget.or_half()
 
 
 def check_limits(threads: int | None, max_tokens: int | None) -> None:

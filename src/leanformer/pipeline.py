@@ -278,11 +278,12 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
     view = EncoderView(problem.teacher)
     return {
         "door": save_model(found.model, problem.tokenizer, target) if processes.leads() else None,
-        "pruning_ratio_reached": pruning_ratio(view, found.masks),
+        "pruning_ratio_reached": pruning_ratio(view, found.masks, job.granularity),
         "macs_share": macs_share(view, found.masks, problem.mean_tokens),
         "layers": layer_facts(view, found.masks),
         "search": found.search,
         "training": found.training,
+        "heads": found.heads,
         "ladder": found.ladder,
         "serve": None if found.serve is None else dict(zip(SERVED_KEYS, found.serve, strict=True)),
     }

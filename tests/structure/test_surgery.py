@@ -8,7 +8,7 @@ from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.structure.masks import Masks, applied
-from leanformer.structure.surgery import kept_indices, slice_units
+from leanformer.structure.surgery import fold_gates, kept_indices, slice_units
 
 MASKS: Masks = {(0, "head"): torch.tensor([0.0, 1, 1, 0]), (1, "neuron"): torch.tensor([1.0, 0] * 32)}
 TOKENS = torch.arange(5, 15).view(2, 5)
@@ -129,3 +129,16 @@ def test_regression_heads_keep_their_configuration(tiny_model, tmp_path):
     assert (small.config.num_labels, small.config.problem_type) == (1, "regression")
     save_model(small, None, tmp_path)
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path).config.num_labels == 1
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet", "modernbert"])
+def test_folded_gates_answer_as_gates_do(tiny_model, family):
+    model = tiny_model(family).eval()
+    gates: Masks = {(0, "head"): torch.tensor([0.0, 0.3, 1.0, 1.2]), (1, "neuron"): torch.linspace(0, 1, 64)}
+    with applied(model, gates), torch.no_grad():
+        expected = model(input_ids=TOKENS).logits
+    fold_gates(model, gates)
+    with torch.no_grad():
+        torch.testing.assert_close(model(input_ids=TOKENS).logits, expected, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="not of 'query'"):
+        fold_gates(model, {(0, "query"): torch.ones(32, 32)})

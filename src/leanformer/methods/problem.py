@@ -99,6 +99,7 @@ class Compressed:
         training: The "training" facts of result.json: recovery_seconds, epochs, curve.
         ladder: The "ladder" facts of result.json; None where the method climbs none.
         serve: Runtime, precision and form in which the model is to be served, where the method has measured that.
+        heads: The "heads" facts of result.json, of methods that rank heads.
     """
 
     model: PreTrainedModel
@@ -107,3 +108,4 @@ class Compressed:
     training: dict[str, Any] = field(default_factory=dict)
     ladder: dict[str, Any] | None = None
     serve: tuple[str, str, str] | None = None
+    heads: dict[str, Any] | None = None

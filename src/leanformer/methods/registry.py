@@ -69,6 +69,8 @@ class Method:
         trains: How the rest is trained, for people.
         entry: The function that runs it, as "module:function".
         options: Settings of its own.
+        goes_by_score: Whether a bound on the score alone is a budget for it: it removes what the bound allows.
+        default_drop_points: That bound where no budget is given; None: half of what can be removed leaves.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Method:
     trains: str
     entry: str
     options: tuple[Option, ...] = ()
+    goes_by_score: bool = False
+    default_drop_points: float | None = None
 
     def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """Return all options of the method, those that are not given at their defaults.
@@ -174,6 +178,49 @@ _ALL = (
                 ("top", "bottom", "alternate-odd", "alternate-even", "symmetric", "weight", "contribution"),
             ),
         ),
+    ),
+    Method(
+        name="taylor-heads",
+        paper="Are Sixteen Heads Really Better than One?, arXiv 1905.10650",
+        year=2019,
+        granularities=("head",),
+        removes="the heads that the loss is least sensitive to; the pruning ratio is a share of the heads",
+        trains="nothing",
+        entry="leanformer.methods.taylor_heads:run",
+        options=(
+            Option("normalise", "layer", "whether scores are divided by their layer's norm", ("layer", "no")),
+            Option("ablations", "no", "each head alone, and all but one of a layer: minutes", ("no", "yes")),
+        ),
+        goes_by_score=True,
+    ),
+    Method(
+        name="l0-heads",
+        paper="Analyzing Multi-Head Self-Attention: Specialized Heads Do the Heavy Lifting, the Rest Can Be Pruned, "
+        "arXiv 1905.09418",
+        year=2019,
+        granularities=("head",),
+        removes="the heads whose trained gates close; the pruning ratio is a share of the heads",
+        trains=f"{_DISTILLED} together with the gates",
+        entry="leanformer.methods.l0_heads:run",
+        options=(
+            Option("lambda", 0.0, "the paper's weight of an open gate; 0: what the pruning ratio needs"),
+        ),
+    ),
+    Method(
+        name="astar-heads",
+        paper="Pruning Attention Heads of Transformer Models Using A* Search, arXiv 2110.15225 (a reconstruction)",
+        year=2021,
+        granularities=("head",),
+        removes="the largest set of heads that a measured bound on the score allows (--max-drop, 0.5 points)",
+        trains="nothing; with the option refit, distilled from the dense model",
+        entry="leanformer.methods.astar_heads:run",
+        options=(
+            Option("expansions", 200, "after so many sets the largest so far is taken"),
+            Option("width", 8, "heads that a set is tried with at a time"),
+            Option("refit", "no", "whether what is left is distilled", ("no", "yes")),
+        ),
+        goes_by_score=True,
+        default_drop_points=0.5,
     ),
     Method(
         name="uniform-magnitude",

@@ -21,6 +21,7 @@ from leanformer.training.config import TrainingConfig
 from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
+from leanformer.training.gates import UnitGates
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher, teacher_for
@@ -105,6 +106,7 @@ def recovered(
     on_step: OnStep | None = None,
     damaged: PreTrainedModel | None = None,
     longer: int = 1,
+    gates: UnitGates | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -116,6 +118,7 @@ def recovered(
         damaged: A model as far from the teacher as the learning rate has to allow for, where `model` gets there only
             while it trains; by default `model` itself.
         longer: How many times the recipe's epochs.
+        gates: Gates that train along; the caller keeps them in force.
 
     Returns:
         The compressed model and its training facts.
@@ -138,6 +141,7 @@ def recovered(
         objective,
         teacher,
         on_step or (fixed_masks(model, masks) if sparse else None),
+        gates,
     )
     facts: dict[str, Any] = {
         "recovery_seconds": time.perf_counter() - started,  # the teacher's outputs included
@@ -196,7 +200,7 @@ def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:
     def train(model: PreTrainedModel) -> None:
         objective, teacher = distillation(problem)
         config = recovery_config(problem, damage_of(problem, model, objective, teacher))
-        steps = config.epochs * -(-len(all_training_rows(problem)) // config.batch_size)
+        steps = recovery_steps(problem, config)
         short = replace(config, max_steps=max(MIN_SHORT_STEPS, steps // SHORT_SHARE))
         keep = fixed_zeros(model) if problem.granularity == "weight" else None
         with tempfile.TemporaryDirectory(prefix="short-", dir=problem.folder) as folder:
@@ -244,3 +248,18 @@ def recovery_config(problem: Problem, lost: float) -> TrainingConfig:
     rows = len(all_training_rows(problem))
     width = problem.teacher.config.hidden_size
     return TrainingConfig.for_recovery(rows, lost, problem.quick, problem.seed, width)
+
+
+def recovery_steps(problem: Problem, config: TrainingConfig | None = None) -> int:
+    """Return how many steps the recovery takes; its damage does not change that.
+
+    Args:
+        problem: Rows, seed, and whether it has to be quick.
+        config: The recipe, where it is known.
+
+    Returns:
+        Optimiser steps.
+    """
+    recipe = recovery_config(problem, 0.0) if config is None else config
+    steps = recipe.epochs * -(-len(all_training_rows(problem)) // recipe.batch_size)
+    return min(steps, recipe.max_steps or steps)

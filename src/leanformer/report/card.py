@@ -54,12 +54,16 @@ def model_card(result: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+REMOVABLE = {"head": "heads", "layer": "layers"}
+"""What a pruning ratio is a share of; else of the weights, without the embeddings."""
+
+
 def _removed(result: dict[str, Any]) -> str:
     if nothing_removed(result):
         return "Nothing was pruned"
     return (
         f"Pruning ratio asked {result['pruning_ratio']:g}, reached {result['pruning_ratio_reached']:.3f} of the "
-        f"encoder's weights (embeddings are not counted), granularity `{result['granularity']}`"
+        f"encoder's {REMOVABLE.get(result['granularity'], 'weights')}, granularity `{result['granularity']}`"
     )
 
 

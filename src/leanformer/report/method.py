@@ -12,6 +12,24 @@ _STATEMENTS = {
         "Of the paper only the abstract was readable and no public code exists, so this is a reconstruction: "
         "its details are ours, not the paper's."
     ),
+    "one-shot": (
+        "One-shot pruning without training or labels, after Kwon et al. 2022 (arXiv 2204.09656), K-prune (arXiv "
+        "2308.03449) and ZipLM (arXiv 2302.04089): a reconstruction on this project's own search and repair."
+    ),
+    "drop-layers": (
+        "Layer dropping after Sajjad et al. (arXiv 2004.03844); the rest is distilled, which the paper does not do."
+    ),
+    "taylor-heads": (
+        "Head importance after Michel et al. 2019 (arXiv 1905.10650), by the paper's formula and not its code's."
+    ),
+    "l0-heads": (
+        "Head pruning by L0 gates after Voita et al. 2019 (arXiv 1905.09418), with this project's distillation as "
+        "the loss."
+    ),
+    "astar-heads": (
+        "Head pruning by A* search after Parnami et al. 2021 (arXiv 2110.15225), of which only the abstract and the "
+        "first page were readable: a reconstruction."
+    ),
     "auto": (
         "Method “auto” climbs a ladder of cost, from other runtimes for the dense model to pruning with "
         "distillation, and each rung is scored and timed before the next one."

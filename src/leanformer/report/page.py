@@ -21,6 +21,7 @@ from leanformer.report.ladder_words import asks_for_more, chosen_step, ladder_wo
 from leanformer.report.loading import doors, export_doors
 from leanformer.report.method import method_words
 from leanformer.report.pictures.curve import curve_picture
+from leanformer.report.pictures.heads import heads_picture, heads_words, ladder_of_heads
 from leanformer.report.pictures.ladder import ladder_picture
 from leanformer.report.pictures.layers import layers_picture, units_kept
 from leanformer.report.pictures.search import search_picture
@@ -117,6 +118,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "ladder": _ladder(result["ladder"]) if result.get("ladder") else None,
         "layers": layers_picture(result["layers"], result["granularity"]) if result.get("layers") else None,
         "layers_words": units_kept(result["layers"]) if result["granularity"] == "unit" else "",
+        "heads": _heads(result),
         "search": _search(result),
         "speed": speed_picture(bench) if bench else None,
         "bench": [(row, lost_points(row, bench)) for row in bench],
@@ -136,6 +138,15 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
 
 def _asset(name: str) -> Markup:
     return Markup(files("leanformer.report").joinpath("templates", name).read_text(encoding="utf-8"))
+
+
+def _heads(result: dict[str, Any]) -> dict[str, Any] | None:
+    heads = result.get("heads")
+    if not heads:
+        return None
+    measure = numbers.metric_name(result["metric"])
+    ladder = ladder_of_heads(heads, measure) if heads.get("ladder") else None
+    return {"map": heads_picture(heads), "ladder": ladder, "words": heads_words(heads)}
 
 
 def _search(result: dict[str, Any]) -> dict[str, Any] | None:

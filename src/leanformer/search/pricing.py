@@ -70,10 +70,12 @@ def budgeted_space(
     if granularity == "weight":
         if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
             raise BudgetError(
-                "zeros among the weights make no file smaller, save no work and no time here: give a pruning ratio, or "
-                "--granularity unit"
+                "zeros among the weights make no file smaller, save no work and no time here: give a pruning ratio, "
+                "or --granularity unit"
             )
         return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
+    if granularity == "head":
+        return _head_space(view, budget)
     groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())
     scales = [] if ratio is None else [("weights", groups, ratio)]
     if budget.macs_share is not None:
@@ -88,6 +90,17 @@ def budgeted_space(
     if price is None:
         raise ValueError("a budget of time needs the price of the sub-layers")
     return _timed_space(view, groups, price, tuple(_limit(*scale) for scale in scales))
+
+
+def _head_space(view: EncoderView, budget: Budget) -> Space:
+    """Return the space of heads alone, under a share of the heads."""
+    if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
+        raise BudgetError(
+            "where only heads are removed, the budget is a share of the heads: give --pruning-ratio, or a method "
+            "that removes neurons, too"
+        )
+    heads = tuple(group for group in unit_groups(view) if group.kind == "head")
+    return Space(heads, budget.pruning_ratio or HALF, tolerance=0.5 / sum(group.units for group in heads))
 
 
 def check_size(view: EncoderView, size_mb: float, quantised: bool = False) -> None:

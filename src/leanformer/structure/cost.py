@@ -85,20 +85,22 @@ def removed_weights(view: EncoderView, masks: Masks) -> int:
     return round(_removed(view, masks, cost))
 
 
-def pruning_ratio(view: EncoderView, masks: Masks) -> float:
-    """Return the share of the model's prunable weights, from 0 to 1, that the masks remove.
+def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") -> float:
+    """Return the share of what a granularity can remove, from 0 to 1, that the masks remove.
 
     Args:
         view: The model's view.
         masks: The masks; parts without a mask are kept.
+        granularity: "head" for the share of the heads; else it is one of all weights of the six matrices.
 
     Returns:
-        Removed weights / all weights of the six matrices of all layers.
+        Removed weights / all weights that can be removed.
 
     Raises:
         ValueError: A mask does not fit the model.
     """
-    total = view.prunable_weights()
+    heads = sum(view.heads(layer) for layer in range(view.n_layers))
+    total = heads * head_cost(view) if granularity == "head" else view.prunable_weights()
     return removed_weights(view, masks) / total
 
 

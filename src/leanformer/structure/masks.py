@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -49,7 +49,11 @@ def check_masks(view: EncoderView, masks: Masks) -> None:
             raise ValueError(f"The {kind} mask of layer {layer} has shape {shape}, expected {expected}.")
 
 
-def _gate_hook(gate: Tensor, repeats: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
+Gate = Tensor | Callable[[], Tensor]
+"""A gate, or what gives the one that is in force now."""
+
+
+def _gate_hook(gate: Gate, repeats: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
     """Make a hook that multiplies a linear's input (batch, tokens, units * repeats) by a gate.
 
     The gate is (units,), or (batch, units) where each row of the batch has gates of its own.
@@ -57,14 +61,15 @@ def _gate_hook(gate: Tensor, repeats: int) -> Callable[[nn.Module, tuple[Any, ..
 
     def multiply(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         states = inputs[0]
-        factor = gate.to(states.device, states.dtype).repeat_interleave(repeats, dim=-1)
+        current = gate if isinstance(gate, Tensor) else gate()
+        factor = current.to(states.device, states.dtype).repeat_interleave(repeats, dim=-1)
         return (states * (factor if factor.ndim == 1 else factor[:, None]), *inputs[1:])
 
     return multiply
 
 
 @contextmanager
-def _gated(linear: nn.Linear | None, gate: Tensor, repeats: int) -> Iterator[None]:
+def _gated(linear: nn.Linear | None, gate: Gate, repeats: int) -> Iterator[None]:
     if linear is None:  # an empty sub-layer has no unit to gate
         yield
         return
@@ -134,13 +139,13 @@ def applied(model: Any, masks: Masks) -> Iterator[None]:
 
 
 @contextmanager
-def gated(view: EncoderView, gates: Masks) -> Iterator[None]:
+def gated(view: EncoderView, gates: Mapping[tuple[int, str], Gate]) -> Iterator[None]:
     """Multiply what heads and neurons give to their sub-layer's output linear, for the length of a `with` block.
 
     Args:
         view: The model's view.
         gates: By (layer, kind), (units,), or (batch, units) for gates of each row's own; any float, and they may
-            require a gradient.
+            require a gradient. What is no tensor is called for one in each forward pass.
 
     Yields:
         Nothing.

@@ -145,3 +145,25 @@ def layer_shape(
         columns = view.kept_heads(layer)
         shape["kept_heads"] = [columns[head] for head in left]
     return shape
+
+
+@torch.no_grad()
+def fold_gates(model: Any, gates: Masks) -> None:
+    """Multiply the inputs of sub-layers' output linears by gates, in place and for good; the outputs stay.
+
+    Args:
+        model: A transformers encoder model of a supported family.
+        gates: Of heads and neurons, any float.
+
+    Raises:
+        ValueError: A gate does not fit the model, or is of another kind.
+    """
+    view = EncoderView(model)
+    check_masks(view, gates)
+    for (layer, kind), gate in gates.items():
+        if kind not in UNITS:
+            raise ValueError(f"Only gates of heads and neurons can be folded, not of '{kind}'.")
+        linear = view.attention_out(layer) if kind == "head" else view.ffn_out(layer)
+        if linear is not None:
+            repeats = view.head_size if kind == "head" else 1
+            linear.weight.mul_(gate.to(linear.weight.device, linear.weight.dtype).repeat_interleave(repeats))

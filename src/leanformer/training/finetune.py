@@ -18,6 +18,7 @@ from leanformer.tasks.heads import silence
 from leanformer.tasks.task import Task
 from leanformer.training import processes
 from leanformer.training.config import TrainingConfig
+from leanformer.training.gates import UnitGates
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher
 from leanformer.training.trainer import (
@@ -66,6 +67,7 @@ def fine_tune(
     objective: Objective | None = None,
     teacher: Teacher | None = None,
     on_step: OnStep | None = None,
+    gates: UnitGates | None = None,
 ) -> TrainingResult:
     """Train a model in place; a killed run goes on from its last checkpoint in `folder`.
 
@@ -80,6 +82,7 @@ def fine_tune(
         objective: What to minimise; the labels alone by default.
         teacher: Outputs to distil from, where the objective asks for them.
         on_step: Called as on_step(step, total) before training and after each step, to keep masks in force.
+        gates: Gates that train too; the caller keeps them in force.
 
     Returns:
         Cost and loss curve.
@@ -104,6 +107,7 @@ def fine_tune(
         objective=objective or Objective(),
         teacher=teacher,
         dropout=config.dropout,
+        gates=gates,
     )
     trainer.add_callback(EpochKeeper(trainer, steps_an_epoch))
     trainer.remove_callback(PrinterCallback)  # it prints on standard output

@@ -15,6 +15,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from leanformer.progress import bar
 from leanformer.training import processes
 from leanformer.training.config import TrainingConfig
+from leanformer.training.gates import UnitGates
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
@@ -35,9 +36,11 @@ class CompressionTrainer(Trainer):
         objective: Objective,
         teacher: Teacher | None = None,
         dropout: bool = True,
+        gates: UnitGates | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.gates = gates
         self.objective: Objective = objective
         self.teacher: Teacher | None = teacher
         self.dropout = dropout
@@ -64,6 +67,8 @@ class CompressionTrainer(Trainer):
         """
         rows, labels = inputs.pop(POSITION), inputs.pop("labels")
         model.train(self.dropout)  # dropout is all that the mode changes in an encoder
+        if self.gates is not None:
+            self.gates.train()
         goal = self.objective
         outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
@@ -74,7 +79,20 @@ class CompressionTrainer(Trainer):
             if goal.hidden:
                 states = [outputs.hidden_states[layer] for layer in goal.compared]
                 loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+        if self.gates is not None:
+            loss = loss + self.gates.cost(self.state.global_step / max(1, self.state.max_steps))
         return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Give gates, which are a part of the model, a learning rate of their own."""
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
+        if self.gates is not None:
+            own = {id(parameter) for parameter in self.gates.parameters()}
+            for group in optimizer.param_groups:
+                group["params"] = [one for one in group["params"] if id(one) not in own]
+            for group in self.gates.groups():
+                optimizer.add_param_group(group)
+        return optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset

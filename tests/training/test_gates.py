@@ -1,0 +1,117 @@
+"""Trainable gates: the sampler against its formula, penalties by hand, gates in a model, and a target that is met."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from leanformer.encoders.view import EncoderView
+from leanformer.structure.masks import applied
+from leanformer.training.gates import ExpectedOpen, HardConcrete, TowardsShare, UnitGates, gates_in_force
+
+DRAWS = 20_000
+
+
+@torch.no_grad()
+def set_to(gate, values):
+    gate.log_alpha.copy_(torch.tensor(values))
+
+
+@pytest.mark.parametrize("beta", [0.33, 2 / 3])
+def test_the_probability_of_an_open_gate_is_that_of_the_sampler(beta):
+    gate = HardConcrete(5, beta)
+    set_to(gate, [-4.0, -1.0, 0.0, 1.0, 4.0])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        opened = torch.stack([gate() > 0 for _ in range(DRAWS)]).float().mean(dim=0)
+    torch.testing.assert_close(
+        opened, gate.open_probability().detach(), atol=0.012, rtol=0
+    )  # 3 standard errors
+
+
+def test_gates_are_exactly_closed_and_exactly_open_at_times():
+    gate = HardConcrete(DRAWS, 0.33)
+    torch.manual_seed(0)
+    drawn = gate()
+    assert (drawn == 0).any()
+    assert (drawn == 1).any()
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+
+
+def test_what_eval_mode_gives():
+    gate = HardConcrete(3, 0.33).eval()
+    set_to(gate, [-2.4, 0.0, 2.4])  # closed from -2.398 down, whole from 2.398 up
+    assert gate().tolist() == pytest.approx([0.0, 0.5, 1.0])
+    assert torch.equal(gate(), gate())
+
+
+def test_a_gate_learns_through_the_sampler():
+    gate = HardConcrete(4, 0.33)
+    torch.manual_seed(0)
+    gate().sum().backward()
+    assert (gate.log_alpha.grad != 0).any()
+
+
+def test_the_expected_number_of_open_gates():
+    found = ExpectedOpen(0.5)({(0, "head"): torch.tensor([0.2, 0.4]), (1, "head"): torch.tensor([1.0])}, 0.3)
+    assert float(found) == pytest.approx(0.8)
+
+
+def test_the_target_falls_in_a_straight_line_to_its_end():
+    penalty = TowardsShare(0.4, {"head": 1.0}, ramp=0.5)
+    assert [penalty.target(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(
+        [1.0, 0.7, 0.4, 0.4]
+    )
+
+
+def test_what_is_missed_is_weighed_by_cost():
+    penalty = TowardsShare(0.5, {"head": 3.0, "neuron": 1.0})
+    with torch.no_grad():
+        penalty.multipliers.copy_(torch.tensor([2.0, 10.0]))
+    open_ = {(0, "head"): torch.tensor([1.0]), (0, "neuron"): torch.tensor([0.0])}  # 3 of 4
+    assert float(penalty(open_, 1.0).detach()) == pytest.approx(2 * 0.25 + 10 * 0.25**2)
+
+
+@pytest.fixture
+def gated_model(tiny_model):
+    model = tiny_model("bert").eval()
+    gates = UnitGates(EncoderView(model), ("head", "neuron"), 0.33, 0.0, 0.1, ExpectedOpen(0.1))
+    return model, gates
+
+
+@torch.no_grad()
+def logits(model):
+    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
+    return model(input_ids=tokens).logits
+
+
+def test_gates_in_a_model_are_masks_and_leave_no_trace(gated_model):
+    model, gates = gated_model
+    plain, names = logits(model), set(model.state_dict())
+    for _, gate in gates.each():
+        set_to(gate, torch.linspace(-3, 3, len(gate.log_alpha)).tolist())
+    with applied(model, {key: value.detach() for key, value in gates.eval().values().items()}):
+        expected = logits(model)
+    with gates_in_force(model, gates):
+        assert "gates.gates.0.log_alpha" in model.state_dict()
+        torch.testing.assert_close(logits(model), expected)
+        gates.train()
+        torch.manual_seed(0)
+        assert not torch.equal(logits(model), logits(model))  # drawn anew
+    assert torch.equal(logits(model), plain)
+    assert set(model.state_dict()) == names
+
+
+def test_multipliers_lead_the_expected_share_to_its_target(tiny_model):
+    """Without any loss but the Lagrangian: two optimisers' groups, one of them ascending."""
+    view = EncoderView(tiny_model("bert", layers=4))
+    penalty = TowardsShare(0.3, {"head": 1.0}, ramp=0.3)
+    gates = UnitGates(view, ("head",), 0.33, 2.5, 0.05, penalty)
+    optimizer = torch.optim.AdamW(gates.groups())
+    steps = 600
+    for step in range(steps):
+        optimizer.zero_grad()
+        gates.cost(step / steps).backward()
+        optimizer.step()
+    share = torch.cat(list(gates.open_probabilities().values())).mean()
+    assert float(share) == pytest.approx(0.3, abs=0.05)
