@@ -6,9 +6,9 @@ are read as a configuration. Code: temperature 0.33, stretch (-0.1, 1.1), the no
 the sigmoid is not sharpened.
 
 Ours: encoders only, and the loss is this library's distillation; gates start open (log_alpha 2.5, not near 0, where
-half of each context would be missing at once), and learn faster where the training is short. Beside the paper's lambda
-a share of heads can be asked for: a Lagrangian (FLOP, arXiv 1910.04732) leads the expected share there, and heads
-leave by rank until it is exact. What is left of an open gate below 1 is folded into the output matrix.
+half of each context would be missing at once), and learn faster where the training is short. Beside the paper's
+lambda a share of heads can be asked for: a Lagrangian (FLOP, arXiv 1910.04732) leads the expected share there, and
+heads leave by rank until it is exact. What is left of an open gate below 1 is folded into the output matrix.
 """
 
 from __future__ import annotations
