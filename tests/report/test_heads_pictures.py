@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from report_example import example_result
 
 from leanformer.report.page import render
 from leanformer.report.pictures.heads import heads_picture, heads_words, ladder_of_heads
-from report_example import example_result
 
 
 @pytest.fixture
