@@ -9,6 +9,7 @@ stock classes.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import nn
 from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 
 MODEL_TYPE_PREFIX = "leanformer-"
+HARD_ATTENTION = "leanformer-hard-attention"
 SIZES = ("num_attention_heads", "intermediate_size")
 TASKS = {
     "AutoModel": "Model",
@@ -222,6 +224,66 @@ def shrink_ffn(layer: nn.Module, family: Family, width: int) -> None:
     layer.set_submodule(family.ffn_out, resized(ffn_out, width, ffn_out.out_features))
 
 
+def hard_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attend to no more than `module.hard_top` tokens a query: other probabilities are zero, the rest stay as they are.
+
+    Args:
+        module: The attention.
+        query: (batch, heads, tokens, head_size).
+        key: The same shape.
+        value: The same shape.
+        attention_mask: Boolean or additive, (batch, 1, 1 or tokens, tokens); or None.
+        scaling: Of the scores; by default 1 / sqrt(head_size).
+        dropout: Of the probabilities while training.
+        **kwargs: What families pass besides, of no effect here.
+
+    Returns:
+        The context (batch, tokens, heads, head_size), and the probabilities.
+    """
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    elif attention_mask is not None:
+        scores = scores + attention_mask
+    probabilities = scores.softmax(dim=-1)  # (batch, heads, tokens, tokens)
+    padded = nn.functional.pad(probabilities, (0, module.hard_top))  # so that texts may be shorter than that
+    least = padded.topk(module.hard_top, dim=-1).values[..., -1:]
+    probabilities = probabilities * (probabilities >= least)
+    probabilities = nn.functional.dropout(probabilities, dropout, module.training)
+    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
+
+
+transformers.AttentionInterface.register(HARD_ATTENTION, hard_attention)
+
+
+def harden_attention(layer: nn.Module, family: Family, top: int) -> None:
+    """Let a layer attend to a few tokens a query, whatever attention the model uses elsewhere.
+
+    Args:
+        layer: The layer.
+        family: Its family.
+        top: How many tokens.
+
+    Raises:
+        ValueError: The family's attention can not be exchanged.
+    """
+    attention: Any = layer.get_submodule(family.attention)
+    if family.attention_class is not None:
+        raise ValueError(f"The attention of {family.name} can not be made hard.")
+    attention.config = copy.copy(attention.config)
+    attention.config._attn_implementation = HARD_ATTENTION
+    attention.hard_top = top
+
+
 class LeanConfig:
     """Mixin of lean configs: global sizes are the dense model's, `per_layer_config[i]` has layer i's."""
 
@@ -253,6 +315,8 @@ class LeanModel:
                 shrink_attention(layer, self.family, config, list(range(heads)) if kept is None else kept)
             if width != dense_width:
                 shrink_ffn(layer, self.family, width)
+            if heads and (top := getattr(layer_config, "hard_attention", None)):
+                harden_attention(layer, self.family, top)
 
 
 def lean_classes(family: Family) -> dict[str, Any]:

@@ -141,12 +141,16 @@ def reason_against(config: Any) -> str | None:
         config: A transformers configuration of a supported family.
 
     Returns:
-        A sentence where the head pools over all tokens; None where it reads the first one alone.
+        A sentence where the head pools over all tokens, or the last layer's attention is hard; None where the head
+        reads the first token alone.
 
     Raises:
         ModelError: The architecture is not supported.
     """
     family = family_of(config)
+    layers = list(getattr(config, "per_layer_config", None) or ())
+    if layers and getattr(layers[-1], "hard_attention", None):
+        return "The last layer of this model has hard attention of its own: leave the form first-token out."
     pooling = getattr(config, family.pooling_name) if family.pooling_name else EXACT_POOLING
     if pooling == EXACT_POOLING:
         return None

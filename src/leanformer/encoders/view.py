@@ -143,6 +143,11 @@ class EncoderView:
         attention = self.layers[layer].get_submodule(self.family.attention)
         return list(getattr(attention, "kept_heads", range(self.heads(layer))))
 
+    def hard_attention(self, layer: int) -> int | None:
+        """Return to how many tokens a query of the layer attends; None for all."""
+        top: int | None = getattr(self.layers[layer].get_submodule(self.family.attention), "hard_top", None)
+        return top
+
     def matrices(self, layer: int) -> dict[str, Tensor]:
         """Return the layer's weight matrices by name, as views that share storage with the parameters.
 

@@ -223,6 +223,22 @@ _ALL = (
         default_drop_points=0.5,
     ),
     Method(
+        name="accuracy-driven",
+        paper="Optimizing Transformers with Approximate Computing for Faster, Smaller and more Accurate NLP Models "
+        "(AxFormer)",
+        year=2020,
+        granularities=("unit",),
+        removes="whatever held-out rows are better without: blocks, groups of 256 neurons, heads; hard attention",
+        trains="nothing; with the option refit, distilled from the dense model",
+        entry="leanformer.methods.accuracy_driven:run",
+        options=(
+            Option("hard_attention", "yes", "whether layers are tried with 30 tokens a query", ("yes", "no")),
+            Option("refit", "no", "whether what is left is distilled", ("no", "yes")),
+        ),
+        goes_by_score=True,
+        default_drop_points=1.0,
+    ),
+    Method(
         name="uniform-magnitude",
         paper=_MAGNITUDE_PAPER,
         year=2015,

@@ -30,6 +30,9 @@ _STATEMENTS = {
         "Head pruning by A* search after Parnami et al. 2021 (arXiv 2110.15225), of which only the abstract and the "
         "first page were readable: a reconstruction."
     ),
+    "accuracy-driven": (
+        "Accuracy-driven pruning after AxFormer (Nagarajan et al. 2020); removed blocks leave their output bias here."
+    ),
     "auto": (
         "Method “auto” climbs a ladder of cost, from other runtimes for the dense model to pruning with "
         "distillation, and each rung is scored and timed before the next one."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from leanformer.structure.hard_attention import hardened
 from leanformer.structure.masks import Masks, applied
 from leanformer.tasks.metrics import score
 from leanformer.tasks.predict import predict
@@ -72,11 +74,12 @@ class Answers:
                 continue
             self._known[key] = Answer(value, np.asarray(losses, dtype=np.float32))
 
-    def of(self, masks: Masks) -> Answer:
+    def of(self, masks: Masks, hard: Collection[int] = ()) -> Answer:
         """Return what the model answers under masks of heads, neurons or layers.
 
         Args:
             masks: 0/1 masks; parts without one are whole.
+            hard: Layers that attend hard.
 
         Returns:
             Score and losses.
@@ -85,10 +88,10 @@ class Answers:
             f"{layer}.{kind}.{np.packbits(mask.numpy() > 0).tobytes().hex()}"
             for (layer, kind), mask in sorted(masks.items())
             if not mask.all()
-        )
+        ) + "".join(f" hard.{layer}" for layer in sorted(hard))
         if key not in self._known:
             self.asked += 1
-            with applied(self.model, masks):
+            with applied(self.model, masks), hardened(self.model, hard):
                 logits = predict(self.model, self.rows, self.tokenizer, batch_size=64)
             self._known[key] = answer = self._judged(logits)
             if self.path:
