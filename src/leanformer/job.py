@@ -14,7 +14,8 @@ from leanformer import __version__
 from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.export.cpu import usable_threads
-from leanformer.methods.registry import Method, Value, find_method
+from leanformer.methods.method import Method, Value
+from leanformer.methods.registry import find_method
 from leanformer.tasks.load import DataSpec
 
 LARGEST_SEED = 2**32 - 1  # of NumPy's generator

@@ -7,7 +7,7 @@ import pytest
 
 import leanformer.demo
 import leanformer.proof
-from leanformer.methods.registry import Method
+from leanformer.methods.method import Method
 
 
 @pytest.fixture

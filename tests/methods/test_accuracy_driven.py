@@ -56,7 +56,9 @@ def test_the_mean_must_fall_and_most_rows_must_not_lose(losses, accepted):
 def test_a_block_is_tried_whole_and_then_in_parts_only_if_it_was_near(tiny_model):
     view = EncoderView(tiny_model("bert"))
     for whole, parts in ((1.05, 4), (1.2, 0)):
-        judge, answers = acceptance(lambda gone, whole=whole: [1.0 if gone in ({}, {(1, "head"): 1}) else whole])
+        judge, answers = acceptance(
+            lambda gone, whole=whole: [1.0 if gone in ({}, {(1, "head"): 1}) else whole]
+        )
         without_parts(judge, view, {}, frozenset(), (1, "head"), 1)
         assert [gone for gone, _ in answers.asked[1:]] == [{(1, "head"): 4}] + parts * [{(1, "head"): 1}]
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from leanformer.errors import BudgetError
-from leanformer.methods.registry import METHODS, Method, Option, find_method
+from leanformer.methods.method import Method, Option
+from leanformer.methods.registry import METHODS, find_method
 
 
 def test_names_are_the_keys():

@@ -234,7 +234,7 @@ def hard_attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend to no more than `module.hard_top` tokens a query: other probabilities are zero, the rest stay as they are.
+    """Attend to `module.hard_top` tokens a query at most: other probabilities are zero, these stay as they are.
 
     Args:
         module: The attention.

@@ -141,7 +141,9 @@ def layer_shape(
     left = list(range(view.heads(layer))) if heads is None else heads.tolist()
     width = view.width(layer) if neurons is None else len(neurons)
     shape: dict[str, Any] = {"num_attention_heads": len(left), "intermediate_size": width}
-    if any(view.hard_attention(other) for other in range(view.n_layers)):  # transformers wants it in all or none
+    if any(
+        view.hard_attention(other) for other in range(view.n_layers)
+    ):  # transformers wants it in all or none
         shape["hard_attention"] = (view.hard_attention(layer) or 0) if left else 0
     if view.family.attention_class is not None:
         columns = view.kept_heads(layer)

@@ -1,0 +1,115 @@
+"""What a method is to its users: a name, a paper, what it removes and trains, and settings of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from leanformer.errors import BudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leanformer.methods.problem import Compressed, Problem
+
+Value = str | int | float
+"""Of an option."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting that only one method has.
+
+    Attributes:
+        name: What users type: `--option NAME=VALUE`.
+        default: What holds where nothing is given; its type is the option's.
+        text: What it decides, for people.
+        choices: The values that there are; empty where any of the type will do.
+    """
+
+    name: str
+    default: Value
+    text: str
+    choices: tuple[Value, ...] = ()
+
+    def read(self, given: Value) -> Value:
+        """Return a value as the option's type.
+
+        Args:
+            given: The value, or its text.
+
+        Returns:
+            The value.
+
+        Raises:
+            BudgetError: If it is of another type, or none of the choices.
+        """
+        try:
+            value = type(self.default)(given)
+        except ValueError:
+            value = None
+        if value is None or (self.choices and value not in self.choices):
+            wanted = ", ".join(map(str, self.choices)) or f"a value like {self.default}"
+            raise BudgetError(f"the option {self.name} can not be '{given}': give {wanted}")
+        return value
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published way to compress an encoder.
+
+    Attributes:
+        name: What users type.
+        paper: Where it was published.
+        year: Of the publication.
+        granularities: What it can remove, the default first.
+        removes: How it chooses what goes, for people.
+        trains: How the rest is trained, for people.
+        entry: The function that runs it, as "module:function".
+        options: Settings of its own.
+        goes_by_score: Whether a bound on the score alone is a budget for it: it removes what the bound allows.
+        default_drop_points: That bound where no budget is given; None: half of what can be removed leaves.
+    """
+
+    name: str
+    paper: str
+    year: int
+    granularities: tuple[str, ...]
+    removes: str
+    trains: str
+    entry: str
+    options: tuple[Option, ...] = ()
+    goes_by_score: bool = False
+    default_drop_points: float | None = None
+
+    def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Return all options of the method, those that are not given at their defaults.
+
+        Args:
+            given: Values, or their texts, by name.
+
+        Returns:
+            Values by name.
+
+        Raises:
+            BudgetError: If the method has no such option, or a value is none of it.
+        """
+        known = {option.name: option for option in self.options}
+        if unknown := sorted(given.keys() - known.keys()):
+            there = f"choose from {', '.join(known)}" if known else "it has none"
+            raise BudgetError(f"{self.name} has no option '{unknown[0]}': {there}")
+        return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
+
+    def run(self, problem: Problem) -> Compressed:
+        """Solve the problem with this method.
+
+        Args:
+            problem: The dense model, its data and the budget.
+
+        Returns:
+            The compressed, trained model and how it was found.
+        """
+        module, function = self.entry.split(":")
+        answer: Compressed = getattr(import_module(module), function)(problem)
+        return answer
