@@ -5,8 +5,8 @@ is better with it. A fine-tuned model's losses on a held-out slice are the base;
 falls below the least so far, and more than half of the rows lose no more than in the base. First each layer's
 attention is tried hard (each query keeps its 30 largest probabilities, not renormalised), from the first layer on;
 then, from the last layer down, the whole FFN, and where that is refused but the loss stays below 1.1 times the least,
-its groups of 256 neurons one by one; then the whole attention, or its heads one by one. Optionally the found structure
-is fine-tuned.
+its groups of 256 neurons one by one; then the whole attention, or its heads one by one. Optionally what was found is
+fine-tuned.
 
 Ours: a removed block leaves its output bias (the code drops it, too), so that what is removed is sliced exactly; the
 slice that is searched on is held out of the training rows, and the report reads others (the code searches on the
