@@ -36,7 +36,7 @@ def test_the_curve_has_a_point_a_step(heads):
 
 def test_words_with_a_ladder_and_without(heads):
     words = heads_words(heads)
-    assert "2 of 6 heads left" in words
+    assert "2 of 6 heads are gone" in words
     assert "On 512 held-out training rows the score went from 80.0 to 70.0 with 2 heads gone." in words
     del heads["ladder"]
     assert "held-out" not in heads_words(heads)

@@ -48,8 +48,8 @@ def heads_words(heads: dict[str, Any]) -> str:
     """
     every, gone = sum(len(scores) for scores in heads["scores"]), len(heads["removed"])
     words = (
-        f"{gone} of {every} heads left; the stronger the colour, the higher a head's {heads['measure']}, and a "
-        "dashed frame says that it left."
+        f"{gone} of {every} heads are gone; the stronger the colour, the higher a head's {heads['measure']}, and a "
+        "dashed frame says that it is gone."
     )
     steps = heads.get("ladder")
     if not steps:
