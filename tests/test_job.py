@@ -109,3 +109,25 @@ def test_a_part_of_the_exports_is_repeated_from_the_job_file(tmp_path):
     job = Job("bert", DataSpec("reviews"), Budget(0.5), exports=("onnx",))
     assert job.command("small") == "leanformer compress --job small/job.toml --out small"
     assert Job.from_toml(written(job, tmp_path)) == job
+
+
+def test_options_and_granularity_are_the_methods_and_come_back(tmp_path):
+    data = DataSpec("reviews")
+    job = Job("bert", data, method="drop-layers", options={"strategy": "symmetric"})
+    assert (job.granularity, job.budget.pruning_ratio) == ("layer", 0.5)
+    (tmp_path / "job.toml").write_text(job.to_toml())
+    assert Job.from_toml(tmp_path / "job.toml") == job
+    command = job.command("out")
+    assert "--option strategy=symmetric" in command
+    assert "--granularity" not in command
+    other = Job("bert", data, method="drop-layers")
+    assert other.differences(job) == ["options.strategy (top, now symmetric)"]
+    assert "--granularity weight" in Job("bert", data, method="ae-bert", granularity="weight").command("out")
+
+
+def test_a_method_that_goes_by_the_score_needs_no_ratio():
+    data = DataSpec("reviews")
+    assert Job("bert", data, method="astar-heads").budget == Budget(max_drop_points=0.5)
+    assert Job("bert", data, Budget(max_drop_points=2.0), "taylor-heads").budget.pruning_ratio is None
+    assert Job("bert", data, method="taylor-heads").budget.pruning_ratio == 0.5
+    assert Job("bert", data, Budget(max_drop_points=2.0), "ae-bert").budget.pruning_ratio == 0.5

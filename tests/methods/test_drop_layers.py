@@ -75,7 +75,7 @@ def view_of(tiny_model, layers=6):
         (Budget(0.504), 3),  # the tolerance of every ratio
         (Budget(0.51), 4),
         (Budget(macs_share=0.66), 3),
-        (Budget(macs_share=0.665), 2),
+        (Budget(macs_share=0.67), 2),
         (Budget(0.1, macs_share=0.4), 4),
     ],
 )

@@ -78,6 +78,7 @@ def test_ablations_are_asked_for(problem):
     ("budget", "count"),
     [
         (Budget(0.25), 2),
+        (Budget(0.3), 3),  # a whole head more: a ratio is met, not approached
         (Budget(max_drop_points=1.0), 3),
         (Budget(max_drop_points=3.0), 5),  # the first step below ends it, though a later one is above again
         (Budget(0.5, max_drop_points=0.0), 4),

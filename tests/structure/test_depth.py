@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from test_equivalence import logits
 from transformers import AutoModelForSequenceClassification
 
 from leanformer.encoders.saving import save_model
@@ -21,14 +22,6 @@ LAYERS = 4
 @pytest.fixture(params=FAMILIES)
 def model(request, tiny_model):
     return tiny_model(request.param, layers=LAYERS).eval()
-
-
-@torch.no_grad()
-def logits(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    mask = torch.ones_like(tokens)
-    mask[1, 7:] = 0
-    return model(input_ids=tokens * mask, attention_mask=mask).logits
 
 
 @pytest.mark.parametrize("pruned", [False, True])

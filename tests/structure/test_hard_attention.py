@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from test_equivalence import logits
 from transformers import AutoModelForSequenceClassification
 
 from leanformer.encoders.carried import hard_attention
@@ -22,14 +23,6 @@ TOP = 3
 
 class Attention(torch.nn.Module):
     hard_top = TOP
-
-
-@torch.no_grad()
-def logits(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    mask = torch.ones_like(tokens)
-    mask[1, 7:] = 0
-    return model(input_ids=tokens * mask, attention_mask=mask).logits
 
 
 def states(tokens):
@@ -103,3 +96,11 @@ def test_it_is_exported(tiny_model, tiny_tokenizer, family, tmp_path):
     """The exporter proves parity by itself, in several batch sizes and lengths, shorter than `TOP` and longer."""
     save_model(with_hard_attention(tiny_model(family), [0, 1], 8), tiny_tokenizer, tmp_path / "model")
     assert export_onnx(tmp_path / "model", tmp_path).max_difference < 1e-5
+
+
+def test_what_was_hard_before_is_so_again(tiny_model):
+    hard = with_hard_attention(tiny_model("bert"), [0], TOP).eval()
+    expected = logits(hard)
+    with hardened(hard, [0, 1], 1):
+        assert not torch.allclose(logits(hard), expected, atol=1e-4)
+    assert torch.equal(logits(hard), expected)

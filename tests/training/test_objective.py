@@ -65,3 +65,11 @@ def test_distillation_compares_four_spaced_layers():
     assert Objective.distillation(2).hidden_layers == (1, 2)
     assert Objective.distillation(12).needs_teacher
     assert not Objective().needs_teacher
+
+
+def test_a_student_of_fewer_layers_is_compared_after_its_own_layers_up_to_there():
+    goal = Objective.distillation(12)
+    assert goal.compared == goal.hidden_layers == (3, 6, 9, 12)
+    assert goal.for_student(range(12)).compared == goal.hidden_layers
+    assert goal.for_student([0, 1, 2, 9, 10, 11]).compared == (3, 3, 3, 6)
+    assert goal.for_student([3, 7]).compared == (0, 1, 2, 2)

@@ -258,9 +258,7 @@ def _job(asked: _Asked, start: Job | None) -> Job:
     if asked.limits:  # a new budget takes the place of the old one, it is not added to it
         settings["budget"] = Budget(**asked.limits)
     if start is not None:
-        if (
-            settings.get("method", start.method) != start.method
-        ):  # what the old method had, the new one has not
+        if settings.get("method", start.method) != start.method:  # the new method has settings of its own
             settings = {"granularity": "", "options": {}, **settings}
         data, target = replace(start.data, **asked.data), replace(start.target, **asked.target)
         return replace(start, **settings, data=data, target=target).resolved()

@@ -25,6 +25,7 @@ from leanformer.methods.taylor_heads import JUDGING_ROWS, Head, by_importance, h
 from leanformer.progress import bar
 from leanformer.search.answers import Answers
 from leanformer.search.astar import Found, largest_set
+from leanformer.search.space import fewest_units
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.split import few_rows
 
@@ -63,7 +64,7 @@ def run(problem: Problem) -> Compressed:
             words = f"A*: {len(found.removed)} of {len(order)} heads"
             progress.update(shown, completed=found.expanded, description=words)
 
-        most = None if budget.pruning_ratio is None else round(budget.pruning_ratio * len(order))
+        most = None if budget.pruning_ratio is None else fewest_units(budget.pruning_ratio, len(order))
         found = largest_set(order, evaluate, least, expansions, int(options["width"]), most, tell)
     masks = without(view, sorted(found.removed))
     facts: dict[str, Any] = {

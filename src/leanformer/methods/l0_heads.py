@@ -24,6 +24,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, recovery_steps
 from leanformer.search.realise import Realiser
+from leanformer.search.space import fewest_units
 from leanformer.structure.masks import Masks
 from leanformer.structure.surgery import fold_gates, slice_units
 from leanformer.training.gates import ExpectedOpen, Penalty, TowardsShare, UnitGates, gates_in_force
@@ -77,7 +78,7 @@ def opened(values: Masks) -> Masks:
 def by_rank(space: Space, log_alphas: Masks) -> Masks:
     """Return the masks that keep exactly the share of heads that is asked for, those of the highest log_alpha."""
     flat = torch.cat(list(log_alphas.values()))
-    kept = round(len(flat) * (1 - space.pruning_ratio))
+    kept = len(flat) - fewest_units(space.pruning_ratio, len(flat))
     chosen = torch.zeros(len(flat))
     chosen[torch.topk(flat, kept).indices] = 1.0
     parts = chosen.split([len(row) for row in log_alphas.values()])

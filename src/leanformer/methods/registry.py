@@ -47,7 +47,7 @@ _ALL = (
         "sequence (arXiv 2308.03449) and ZipLM's order of removal (arXiv 2302.04089)",
         year=2022,
         granularities=("unit",),
-        removes="what the rest can best make good for (OBS), searched as ae-bert does; minutes, without labels",
+        removes="what the rest can best make good for (OBS), searched as ae-bert does; minutes, no label is read",
         trains="nothing: least squares re-fit what is left, sub-layer by sub-layer",
         entry="leanformer.methods.one_shot:run",
     ),

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from leanformer.budget import HALF
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.progress import track
 from leanformer.search.answers import Answers
+from leanformer.search.space import fewest_units
 from leanformer.structure.gradients import gate_gradients, taylor_scores
 from leanformer.structure.masks import Masks
 from leanformer.structure.surgery import slice_units
@@ -129,7 +131,7 @@ def heads_to_remove(problem: Problem, ladder: Sequence[dict[str, float]], heads:
     """Return how many heads the budget takes: its ratio, or as many as its bound on the score allows."""
     budget = problem.budget
     if budget.pruning_ratio is not None or budget.max_drop_points is None:
-        return round(heads * float(budget.or_half().pruning_ratio or 0.0))
+        return fewest_units(budget.or_half().pruning_ratio or HALF, heads)
     least = ladder[0]["score"] - budget.max_drop_points / 100 - 1e-9
     within = [0]
     for step in ladder[1:]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leanformer.errors import BudgetError
-from leanformer.search.space import TOLERANCE
+from leanformer.search.space import fewest_units
 from leanformer.structure.cost import size_mb
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def layers_to_drop(view: EncoderView, budget: Budget, price: Price | None = None
 def _fits(view: EncoderView, budget: Budget, price: Price | None, dropped: int) -> bool:
     """Whether a model without so many layers keeps all constraints."""
     left, count = view.n_layers - dropped, view.n_layers
-    if budget.pruning_ratio is not None and dropped / count < budget.pruning_ratio - TOLERANCE:
+    if budget.pruning_ratio is not None and dropped < fewest_units(budget.pruning_ratio, count):
         return False
-    if budget.macs_share is not None and left / count > budget.macs_share + TOLERANCE:
+    if budget.macs_share is not None and left / count > budget.macs_share:
         return False
     if budget.size_mb is not None:
         a_layer = view.encoder_parameters() / count * size_mb(view.model) / _parameters(view)

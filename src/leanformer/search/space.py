@@ -245,6 +245,11 @@ def _nearest(costs: NDArray[np.float64], wanted: float) -> int:
     return int(np.argmin(np.abs(costs - wanted)))
 
 
+def fewest_units(ratio: float, units: int) -> int:
+    """Return the fewest of so many equal units whose removal reaches a ratio, within its tolerance."""
+    return math.ceil((ratio - TOLERANCE) * units - NEGLIGIBLE)
+
+
 def allocation(space: Space, scores: Mapping[tuple[int, str], NDArray[np.float64]]) -> Candidate:
     """Return the allocation that one global threshold on unit scores gives, put onto the constraint.
 

@@ -35,18 +35,21 @@ def hardened(model: Any, layers: Collection[int], top: int = TOP) -> Iterator[No
     chosen: list[Any] = [
         view.layers[layer].get_submodule(view.family.attention) for layer in layers if view.heads(layer)
     ]
-    before = [(attention, getattr(attention, "config", None)) for attention in chosen]
+    if chosen:
+        _check(view)
+    before = [(attention, attention.config, getattr(attention, "hard_top", None)) for attention in chosen]
     try:
         for layer in layers:
             if view.heads(layer):
-                _harden(view, layer, top)
+                harden_attention(view.layers[layer], view.family, top)
         yield
     finally:
-        for attention, config in before:
-            if config is not None:
-                attention.config = config
-            if hasattr(attention, "hard_top"):
+        for attention, config, usual_top in before:
+            attention.config = config
+            if usual_top is None:
                 del attention.hard_top
+            else:  # it was hard before
+                attention.hard_top = usual_top
 
 
 def with_hard_attention(model: Any, layers: Collection[int], top: int = TOP) -> Any:
@@ -73,11 +76,6 @@ def with_hard_attention(model: Any, layers: Collection[int], top: int = TOP) -> 
     config = config_for(lean_class, model.config, per_layer_config=dict(enumerate(shapes)))
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     return rebuild(model, lean_class, config, state)
-
-
-def _harden(view: EncoderView, layer: int, top: int) -> None:
-    _check(view)
-    harden_attention(view.layers[layer], view.family, top)
 
 
 def _check(view: EncoderView) -> None:

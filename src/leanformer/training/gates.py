@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -52,9 +53,10 @@ class HardConcrete(nn.Module):
         return (self.log_alpha - self.beta * math.log(-LOW / HIGH)).sigmoid()
 
 
-class Penalty(nn.Module):
+class Penalty(nn.Module, ABC):
     """What open gates cost; its parameters, where it has any, are multipliers that ascend."""
 
+    @abstractmethod
     def forward(self, probabilities: Mapping[Key, Tensor], progress: float) -> Tensor:
         """Return the cost.
 
@@ -65,7 +67,6 @@ class Penalty(nn.Module):
         Returns:
             A scalar.
         """
-        raise NotImplementedError
 
 
 class ExpectedOpen(Penalty):
