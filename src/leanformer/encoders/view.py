@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
 from leanformer.encoders.families import Family, family_of, linear_paths
 
@@ -114,6 +116,15 @@ class EncoderView:
     def ffn_input(self, layer: int) -> nn.Module:
         """Return the module that is called with what the layer's FFN reads, (batch, tokens, hidden)."""
         return self.layers[layer].get_submodule(self.family.ffn_in)
+
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """Return the function between the FFN's two linears (before the product, where the FFN is gated)."""
+        config = self.model.config
+        names = ("hidden_act", "activation", "hidden_activation")  # distilbert's, modernbert's
+        function: Callable[[Tensor], Tensor] = ACT2FN[
+            next(getattr(config, name) for name in names if hasattr(config, name))
+        ]
+        return function
 
     def output_bias(self, layer: int, kind: str) -> nn.Parameter | None:
         """Return the bias of a sub-layer's output linear, which stays when the sub-layer has no unit left.

@@ -128,6 +128,30 @@ _ALL = (
         default_drop_points=1.0,
     ),
     Method(
+        name="movement",
+        paper="Movement Pruning: Adaptive Sparsity by Fine-Tuning, arXiv 2005.07683; Block Pruning For Faster "
+        "Transformers, arXiv 2109.04838",
+        year=2020,
+        granularities=("unit", "head", "neuron", "weight", "block", "hybrid"),
+        removes="what moves towards zero while it trains; what is empty is sliced",
+        trains=f"{_DISTILLED} together with the scores",
+        entry="leanformer.methods.movement:run",
+        options=(
+            Option(
+                "selection",
+                "global",
+                "one cut through all scores, the same share of each matrix or layer, or sigmoid(score) > 0.1",
+                ("global", "local", "threshold"),
+            ),
+            Option(
+                "lambda", 10.0, "the penalty's weight where selection is threshold; no ratio is aimed at then"
+            ),
+            Option(
+                "fill", "no", "whether zeros that slicing leaves are filled and trained again", ("no", "yes")
+            ),
+        ),
+    ),
+    Method(
         name="uniform-magnitude",
         paper=_MAGNITUDE_PAPER,
         year=2015,

@@ -21,7 +21,7 @@ from leanformer.training.config import TrainingConfig
 from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
-from leanformer.training.gates import UnitGates
+from leanformer.training.gates import Gates
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher, teacher_for
@@ -106,7 +106,7 @@ def recovered(
     on_step: OnStep | None = None,
     damaged: PreTrainedModel | None = None,
     longer: int = 1,
-    gates: UnitGates | None = None,
+    gates: Gates | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 

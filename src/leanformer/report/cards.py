@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from leanformer.budget import SPARSE
 from leanformer.report import numbers
 from leanformer.report.pictures import pairs
 from leanformer.report.runtimes import kept_exports
@@ -113,7 +114,7 @@ def _served_speed(one: Served) -> Card:
 def _parameters(result: dict[str, Any]) -> Card:
     before, after = (result[key]["encoder_parameters"] for key in ("dense", "compressed"))
     details = [f"{numbers.count(after)} of {numbers.count(before)}"]
-    if result["granularity"] == "weight":
+    if result["granularity"] in SPARSE:
         details.append(f"{numbers.percent(result['pruning_ratio_reached'])} of the weights are zeros")
     elif not nothing_removed(result):
         asked, reached = result["pruning_ratio"], result["pruning_ratio_reached"]

@@ -91,7 +91,7 @@ def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") ->
     Args:
         view: The model's view.
         masks: The masks; parts without a mask are kept.
-        granularity: "head" for the share of the heads; else it is one of all weights of the six matrices.
+        granularity: "head" or "neuron" for the share of those; else it is one of all weights of the six matrices.
 
     Returns:
         Removed weights / all weights that can be removed.
@@ -99,8 +99,13 @@ def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") ->
     Raises:
         ValueError: A mask does not fit the model.
     """
-    heads = sum(view.heads(layer) for layer in range(view.n_layers))
-    total = heads * head_cost(view) if granularity == "head" else view.prunable_weights()
+    layers = range(view.n_layers)
+    if granularity == "head":
+        total = sum(view.heads(layer) for layer in layers) * head_cost(view)
+    elif granularity == "neuron":
+        total = sum(view.width(layer) for layer in layers) * neuron_cost(view)
+    else:
+        total = view.prunable_weights()
     return removed_weights(view, masks) / total
 
 

@@ -15,7 +15,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from leanformer.progress import bar
 from leanformer.training import processes
 from leanformer.training.config import TrainingConfig
-from leanformer.training.gates import UnitGates
+from leanformer.training.gates import Gates
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
@@ -36,7 +36,7 @@ class CompressionTrainer(Trainer):
         objective: Objective,
         teacher: Teacher | None = None,
         dropout: bool = True,
-        gates: UnitGates | None = None,
+        gates: Gates | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -67,21 +67,31 @@ class CompressionTrainer(Trainer):
         """
         rows, labels = inputs.pop(POSITION), inputs.pop("labels")
         model.train(self.dropout)  # dropout is all that the mode changes in an encoder
+        progress = self.state.global_step / max(1, self.state.max_steps)
         if self.gates is not None:
             self.gates.train()
-        goal = self.objective
+            self.gates.advance(progress)
+        loss, outputs = self._loss(model, inputs, rows, labels)
+        if self.gates is not None:
+            loss = loss + self.gates.cost(progress)
+        return (loss, outputs) if return_outputs else loss
+
+    def _loss(
+        self, model: torch.nn.Module, inputs: dict[str, Tensor], rows: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Any]:
+        """Return the weighted sum of the objective's terms, and the model's outputs."""
+        goal, teacher = self.objective, self.teacher if self.objective.needs_teacher else None
         outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
-        if self.teacher is not None and goal.needs_teacher:
-            logits, hidden = self.teacher.outputs(rows, inputs)
-            if goal.logits:
-                loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
-            if goal.hidden:
-                states = [outputs.hidden_states[layer] for layer in goal.compared]
-                loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+        logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
+        if goal.logits and logits is not None:
+            loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
         if self.gates is not None:
-            loss = loss + self.gates.cost(self.state.global_step / max(1, self.state.max_steps))
-        return (loss, outputs) if return_outputs else loss
+            self.gates.watch(loss)
+        if goal.hidden and hidden is not None:
+            states = [outputs.hidden_states[layer] for layer in goal.compared]
+            loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+        return loss, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Give gates, which are a part of the model, a learning rate of their own."""
