@@ -11,6 +11,7 @@ _GRADUAL_PAPER = (
     "To prune, or not to prune: exploring the efficacy of pruning for model compression, arXiv 1710.01878"
 )
 _BOTH = ("unit", "weight")
+_WEIGHT_FIRST = ("weight", "unit")
 _DISTILLED = "distilled from the dense model"
 
 _ALL = (
@@ -150,6 +151,15 @@ _ALL = (
                 "fill", "no", "whether zeros that slicing leaves are filled and trained again", ("no", "yes")
             ),
         ),
+    ),
+    Method(
+        name="robust-tickets",
+        paper="Robust Lottery Tickets for Pre-trained Language Models, arXiv 2211.03013",
+        year=2022,
+        granularities=_WEIGHT_FIRST,
+        removes="the weights, or heads and neurons, whose gates an adversarial training closes",
+        trains="gates alone under attack, then what is left on the labels, from the dense weights",
+        entry="leanformer.methods.robust_tickets:run",
     ),
     Method(
         name="uniform-magnitude",

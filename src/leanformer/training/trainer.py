@@ -14,6 +14,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from leanformer.progress import bar
 from leanformer.training import processes
+from leanformer.training.adversary import Adversary, perturbed
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
@@ -71,7 +72,10 @@ class CompressionTrainer(Trainer):
         if self.gates is not None:
             self.gates.train()
             self.gates.advance(progress)
-        loss, outputs = self._loss(model, inputs, rows, labels)
+        if self.objective.adversary is None:
+            loss, outputs = self._loss(model, inputs, rows, labels)
+        else:
+            loss, outputs = self._loss_under_attack(model, inputs, rows, labels, self.objective.adversary)
         if self.gates is not None:
             loss = loss + self.gates.cost(progress)
         return (loss, outputs) if return_outputs else loss
@@ -92,6 +96,23 @@ class CompressionTrainer(Trainer):
             states = [outputs.hidden_states[layer] for layer in goal.compared]
             loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
         return loss, outputs
+
+    def _loss_under_attack(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        rows: Tensor,
+        labels: Tensor,
+        adversary: Adversary,
+    ) -> tuple[Tensor, Any]:
+        """Go back through all steps of the noise but the last one, whose share of the loss is returned."""
+        with perturbed(self.accelerator.unwrap_model(model), inputs["attention_mask"], adversary) as noise:
+            for _ in range(adversary.steps - 1):
+                loss, _ = self._loss(model, inputs, rows, labels)
+                self.accelerator.backward(loss / adversary.steps)
+                noise.ascend()
+            loss, outputs = self._loss(model, inputs, rows, labels)
+        return loss / adversary.steps, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Give gates, which are a part of the model, a learning rate of their own."""
@@ -239,14 +260,18 @@ def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> Trai
     )
 
 
-def trainable(model: PreTrainedModel, train_embeddings: bool) -> None:
-    """Set which parameters train: all, or all but the embedding tables.
+def trainable(model: PreTrainedModel, train_embeddings: bool, train_weights: bool = True) -> None:
+    """Set which parameters train: all, all but the embedding tables, or gates alone.
 
     Args:
         model: The model, changed in place.
         train_embeddings: Whether the tables train too.
+        train_weights: Whether anything but gates trains.
     """
-    model.requires_grad_(True)
+    model.requires_grad_(train_weights)
+    if not train_weights:
+        model.get_submodule("gates").requires_grad_(True)
+        return
     # MPNet's table of relative biases is an nn.Embedding too, but lies in the encoder: it always trains.
     for module in model.base_model.get_submodule("embeddings").modules():
         if isinstance(module, torch.nn.Embedding):
