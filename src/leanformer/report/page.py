@@ -51,7 +51,7 @@ def write_report(run_folder: Path) -> Path:
         raise RunError(
             f"{run_folder / 'result.json'} lacks {name}: run the compression again to write it anew"
         ) from missing
-    target, partial = run_folder / "report.html", run_folder / f".report.html.{os.getpid()}"
+    target, partial = run_folder / "report.html", run_folder / f".report.html.{os.getpid()}.partial"
     try:
         partial.write_text(page, encoding="utf-8")
         os.replace(partial, target)
