@@ -79,7 +79,7 @@ def with_hard_attention(model: Any, layers: Collection[int], top: int = TOP) -> 
 
 
 def _check(view: EncoderView) -> None:
-    if view.family.attention_class is not None:
+    if view.family.shared_bias:
         raise ModelError(
             f"The attention of {view.family.name} can not be made hard: it is written out in one piece. Use a method "
             "without hard attention, or another model."

@@ -145,7 +145,7 @@ def layer_shape(
         view.hard_attention(other) for other in range(view.n_layers)
     ):  # transformers wants it in all or none
         shape["hard_attention"] = (view.hard_attention(layer) or 0) if left else 0
-    if view.family.attention_class is not None:
+    if view.family.shared_bias:
         columns = view.kept_heads(layer)
         shape["kept_heads"] = [columns[head] for head in left]
     return shape
