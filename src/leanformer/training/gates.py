@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leanformer.encoders.view import EncoderView
-from leanformer.structure.masks import Masks, gated
+from leanformer.structure.masks import Masks, gated, unit_counts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -110,7 +110,7 @@ class TowardsShare(Penalty):
 
 
 class UnitGates(nn.Module):
-    """One hard-concrete gate for each head, or each neuron, of a model.
+    """One hard-concrete gate for each unit of some kinds of a model.
 
     It becomes a part of the model while it trains, so that checkpoints hold it.
 
@@ -135,10 +135,12 @@ class UnitGates(nn.Module):
         super().__init__()
         self.learning_rate = learning_rate
         self.penalty = penalty
-        counts: dict[Key, int] = {}
-        for layer in range(view.n_layers):
-            counts |= {(layer, "head"): view.heads(layer), (layer, "neuron"): view.width(layer)}
-        wanted = {key: count for key, count in counts.items() if count and key[1] in kinds}
+        wanted: dict[Key, int] = {
+            (layer, kind): count
+            for layer in range(view.n_layers)
+            for kind, count in unit_counts(view, layer).items()
+            if count and kind in kinds
+        }
         self.keys = list(wanted)
         self.gates = nn.ModuleList(HardConcrete(count, beta, log_alpha) for count in wanted.values())
 
