@@ -7,7 +7,7 @@ import torch
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.masks import QUERY_KEY, VALUE_OUTPUT, Masks
 
-CASES = ("values", "queries", "both", "no values", "no queries", "empty", "with units")
+CASES = ("values", "queries", "both", "no values", "no queries", "empty", "with units", "all kinds of heads")
 
 
 def ragged(view: EncoderView, layer: int, kind: str, kept: list[int]) -> torch.Tensor:
@@ -43,6 +43,12 @@ def dimension_masks(view: EncoderView, case: str) -> Masks:
             (0, "head"): torch.tensor([1.0, 0, 1, 1]),
             (last, "neuron"): (torch.arange(view.width(last)) % 3 > 0).float(),
         },
+        "all kinds of heads": {
+            **queries,
+            **values,
+            (0, QUERY_KEY): ragged(view, 0, QUERY_KEY, [5, 0, 4, 2]),
+            (0, VALUE_OUTPUT): ragged(view, 0, VALUE_OUTPUT, [0, 6, 1, 2]),
+        },
     }[case]
     if view.family.fused:  # its queries and keys turn in pairs
         found = {key: mask for key, mask in found.items() if key[1] != QUERY_KEY}
@@ -51,4 +57,8 @@ def dimension_masks(view: EncoderView, case: str) -> Masks:
 
 def cases_of(family: str) -> tuple[str, ...]:
     """The cases that differ for a family."""
-    return ("values", "no values", "empty", "with units") if family == "modernbert" else CASES
+    return (
+        ("values", "no values", "empty", "with units", "all kinds of heads")
+        if family == "modernbert"
+        else CASES
+    )
