@@ -12,8 +12,14 @@ from dimensions import cases_of, dimension_masks, ragged
 from leanformer.encoders.first_token import first_token_only
 from leanformer.encoders.saving import plain_width, save_model
 from leanformer.encoders.view import EncoderView
+from leanformer.structure.activations import second_moments
+from leanformer.structure.depth import keep_layers
+from leanformer.structure.gradients import gate_gradients
+from leanformer.structure.hard_attention import hardened, with_hard_attention
+from leanformer.structure.importance import removal_orders, unit_magnitude
 from leanformer.structure.kept import settled
-from leanformer.structure.masks import DIMENSIONS, QUERY_KEY, VALUE_OUTPUT, applied, gated
+from leanformer.structure.masks import DIMENSIONS, GATED, QUERY_KEY, VALUE_OUTPUT, applied, gated
+from leanformer.structure.repair import repair_units
 from leanformer.structure.surgery import fold_gates, slice_units
 from tiny import TINY_FAMILIES
 
@@ -167,6 +173,45 @@ def test_folded_gates_answer_as_gates_do(tiny_model, family):
         expected = logits(model)
     fold_gates(model, gates)
     torch.testing.assert_close(logits(model), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_other_ways_to_change_a_model_keep_its_sizes(tiny_model):
+    model = tiny_model("bert", layers=3)
+    small = slice_units(model, dimension_masks(EncoderView(model), "all kinds of heads"))
+    kept = keep_layers(small, [0, 1])
+    view = EncoderView(kept)
+    assert [(view.heads(n), view.query_key_size(n), view.value_size(n)) for n in (0, 1)] == [
+        (3, 4, 6),
+        (4, 8, 8),
+    ]
+    with hardened(small, [0, 2], 3):
+        expected = logits(small)
+    hard = with_hard_attention(small, [0, 2], 3)
+    assert (expected - logits(small)).abs().max() > 1e-4
+    torch.testing.assert_close(logits(hard), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_scores_of_what_is_left(tiny_model):
+    model = tiny_model("bert")
+    small = slice_units(model, dimension_masks(EncoderView(model), "all kinds of heads"))
+    view = EncoderView(small)
+    moments = second_moments(small, [batch()], seed=0)
+    assert len(removal_orders(view, moments)[0, "head"].order) == 3
+    assert unit_magnitude(view)[0, "head"].shape == (3,)
+    gradients = gate_gradients(small, [{**batch(), "labels": torch.tensor([0, 1])}], row_losses, GATED)
+    assert {kind: tuple(gradients[0, kind].shape) for kind in DIMENSIONS} == {
+        QUERY_KEY: (2, 3 * 4),
+        VALUE_OUTPUT: (2, 3 * 6),
+    }
+    ones = {(0, "head"): torch.tensor([1.0, 0, 1])}
+    smaller = slice_units(small, ones)
+    repair_units(view, EncoderView(smaller), ones, moments)
+    with pytest.raises(ValueError, match="not of heads' dimensions"):
+        repair_units(view, view, {(0, VALUE_OUTPUT): torch.ones(18)}, moments)
+
+
+def row_losses(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
 
 def test_attention_weights_are_still_shown(tiny_model):

@@ -1,4 +1,4 @@
-"""Encoders whose layers differ in heads and FFN neurons, loadable by plain transformers.
+"""Encoders whose layers differ in heads, their sizes and FFN neurons, loadable by plain transformers.
 
 This file and `carried_attention.py` need torch and transformers only. Leanformer copies them into a compressed
 checkpoint, so that `AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)` works where
@@ -197,9 +197,8 @@ def shrink_attention(layer: nn.Module, family: Family, sizes: AttentionSizes) ->
     for name, size in known.items():
         if hasattr(attention, name):
             setattr(attention, name, size)
-    if (
-        family.shared_bias or not sizes.even
-    ):  # the stock forward knows one head size, and columns 0 to heads - 1
+    # The stock forward knows one size of all parts of a head, and the whole table of a shared bias.
+    if family.shared_bias or not sizes.even:
         mix_in(attention, LeanAttention, family)
         attention.heads, attention.head_size = sizes.heads, sizes.dense
         if family.shared_bias:
