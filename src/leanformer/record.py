@@ -38,6 +38,9 @@ def layer_facts(view: EncoderView, masks: Masks) -> list[Facts]:
         One dictionary a layer: heads and neurons, before and after, and for weights the share removed from each
         matrix.
     """
+    from leanformer.structure.kept import settled
+
+    masks = settled(view, masks)  # so that a head without values counts as gone
     return [_one_layer(view, masks, layer) for layer in range(view.n_layers)]
 
 

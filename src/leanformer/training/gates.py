@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leanformer.encoders.view import MATRICES, EncoderView
-from leanformer.structure.masks import UNITS, Masks, gated
+from leanformer.structure.masks import GATED, Masks, gated, unit_counts
 from leanformer.structure.weight_gates import weights_gated
 from leanformer.training.penalties import Key, Penalty
 
@@ -154,7 +154,7 @@ def gate_shapes(view: EncoderView, kinds: tuple[str, ...]) -> dict[Key, tuple[in
     """Return the shapes of a model's masks of some kinds, layer by layer; of what is empty there is none."""
     shapes: dict[Key, tuple[int, ...]] = {}
     for layer in range(view.n_layers):
-        found: dict[str, tuple[int, ...]] = {"head": (view.heads(layer),), "neuron": (view.width(layer),)}
+        found: dict[str, tuple[int, ...]] = {kind: (n,) for kind, n in unit_counts(view, layer).items()}
         found |= {name: tuple(matrix.shape) for name, matrix in view.matrices(layer).items()}
         shapes |= {(layer, kind): found[kind] for kind in kinds if math.prod(found.get(kind, (0,)))}
     return shapes
@@ -182,7 +182,7 @@ def gates_in_force(model: PreTrainedModel, gates: Gates) -> Iterator[None]:
         handle = model.register_forward_pre_hook(draw, with_kwargs=True)
         stack.callback(handle.remove)
         view, current = EncoderView(model), {key: partial(drawn.__getitem__, key) for key in gates.keys}
-        stack.enter_context(gated(view, {key: gate for key, gate in current.items() if key[1] in UNITS}))
+        stack.enter_context(gated(view, {key: gate for key, gate in current.items() if key[1] in GATED}))
         stack.enter_context(
             weights_gated(view, {key: gate for key, gate in current.items() if key[1] in MATRICES})
         )
