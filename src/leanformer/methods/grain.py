@@ -20,9 +20,11 @@ import copy
 from dataclasses import replace
 
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, recovery_steps
 from leanformer.search.realise import Realiser
+from leanformer.structure.cost import unit_costs
 from leanformer.structure.masks import DIMENSIONS
 from leanformer.structure.surgery import slice_units
 from leanformer.training.gates import gate_shapes, gates_in_force
@@ -67,14 +69,23 @@ def grain_gates(problem: Problem, view: EncoderView) -> WatchedGates:
 
     Returns:
         The gates, all open.
+
+    Raises:
+        BudgetError: If the ratio needs queries and keys of a family that can not lose single dimensions of them.
     """
     ratio = build_space(EncoderView(problem.teacher), problem).pruning_ratio
-    steps = recovery_steps(problem)
+    steps, costs = recovery_steps(problem), unit_costs(view)
     gates = {key: Watched(shape[0]) for key, shape in gate_shapes(view, (*DIMENSIONS, "neuron")).items()}
+    most = sum(costs[kind] * len(gate.mask) for (_, kind), gate in gates.items()) / view.prunable_weights()
+    if ratio > most:
+        raise BudgetError(
+            f"queries and keys of {view.family.name} turn in pairs and stay, so grain can remove {most:.2f} of the "
+            "weights at most: give a smaller --pruning-ratio, or another method"
+        )
     return WatchedGates(
         gates,
-        TopOfAll(Ramp(START, END, ratio)),
-        unit_costs(view),
+        TopOfAll(Ramp(START, END, ratio / most)),
+        costs,
         {layer: view.heads(layer) for layer in range(view.n_layers)},
         min(DECAY, 1.0 - 1.0 / max(1.0, MEMORY_SHARE * steps)),
         DENSITY_SCALE,

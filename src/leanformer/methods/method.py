@@ -69,6 +69,7 @@ class Method:
         entry: The function that runs it, as "module:function".
         options: Settings of its own.
         goes_by_score: Whether a bound on the score alone is a budget for it: it removes what the bound allows.
+        counts_weights: Whether it can aim at a share of the weights only, not at time or multiply-accumulates.
         default_drop_points: That bound where no budget is given; None: half of what can be removed leaves.
     """
 
@@ -81,6 +82,7 @@ class Method:
     entry: str
     options: tuple[Option, ...] = ()
     goes_by_score: bool = False
+    counts_weights: bool = False
     default_drop_points: float | None = None
 
     def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:

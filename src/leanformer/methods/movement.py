@@ -31,7 +31,7 @@ from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, recovery_steps
 from leanformer.search.realise import Realiser
-from leanformer.structure.cost import head_cost, neuron_cost
+from leanformer.structure.cost import unit_costs
 from leanformer.structure.empty import without_empty_units
 from leanformer.structure.masks import UNITS, Masks, make_permanent
 from leanformer.structure.surgery import slice_units
@@ -121,14 +121,13 @@ def movement_gates(problem: Problem, view: EncoderView) -> SelectedGates:
         key: StraightThrough(shape, (BLOCK, BLOCK) if blocks and len(shape) == 2 else None)
         for key, shape in gate_shapes(view, GATED[problem.granularity]).items()
     }
-    costs = {"head": head_cost(view), "neuron": neuron_cost(view), **dict.fromkeys(MATRICES, 1.0)}
     selection, penalty = selection_of(problem)
     single = problem.granularity == "weight"
     return SelectedGates(
         gates,
         max(LEARNING_RATE, TRAVEL / recovery_steps(problem)),
         selection,
-        costs,
+        unit_costs(view),
         refreshes=100 if single else recovery_steps(problem),  # millions of scores take long to sort
         penalty=penalty,
     )

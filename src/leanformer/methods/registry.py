@@ -137,6 +137,7 @@ _ALL = (
         removes="what moves towards zero while it trains; what is empty is sliced",
         trains=f"{_DISTILLED} together with the scores",
         entry="leanformer.methods.movement:run",
+        counts_weights=True,
         options=(
             Option(
                 "selection",
@@ -153,6 +154,16 @@ _ALL = (
         ),
     ),
     Method(
+        name="grain",
+        paper="Gradient-based Intra-attention Pruning on Pre-trained Language Models (GRAIN), arXiv 2212.07634",
+        year=2023,
+        granularities=("dimension",),
+        removes="the dimensions of heads, and the neurons, to which the teacher's answers are least sensitive",
+        trains=f"{_DISTILLED} while it shrinks",
+        entry="leanformer.methods.grain:run",
+        counts_weights=True,
+    ),
+    Method(
         name="robust-tickets",
         paper="Robust Lottery Tickets for Pre-trained Language Models, arXiv 2211.03013",
         year=2022,
@@ -160,6 +171,7 @@ _ALL = (
         removes="the weights, or heads and neurons, whose gates an adversarial training closes",
         trains="gates alone under attack, then what is left on the labels, from the dense weights",
         entry="leanformer.methods.robust_tickets:run",
+        counts_weights=True,
     ),
     Method(
         name="uniform-magnitude",

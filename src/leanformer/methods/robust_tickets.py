@@ -24,7 +24,7 @@ from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, recovery_config, trained
-from leanformer.structure.cost import head_cost, neuron_cost
+from leanformer.structure.cost import unit_costs
 from leanformer.structure.masks import UNITS, Masks, make_permanent
 from leanformer.structure.surgery import slice_units
 from leanformer.tasks.split import few_rows
@@ -126,8 +126,7 @@ def ticket(problem: Problem, gates: Gates) -> Masks:
     """
     view = EncoderView(problem.teacher)
     ratio = build_space(view, problem).pruning_ratio
-    costs = {"head": head_cost(view), "neuron": neuron_cost(view), **dict.fromkeys(MATRICES, 1.0)}
-    logits = gates.log_alphas()
+    logits, costs = gates.log_alphas(), unit_costs(view)
     prices = {key: score.new_full(score.shape, costs[key[1]]) for key, score in logits.items()}
     return TopOfAll(Ramp(0.0, 1.0, ratio))(logits, prices, 1.0)
 

@@ -18,7 +18,27 @@ MOMENTS = 1000
 """Schedules count steps; a training's progress is a share."""
 
 
-class StraightThrough(Gate):
+class Scored(Gate):
+    """A 0/1 mask, and the scores by which a selection makes it.
+
+    Attributes:
+        mask: What is open now.
+        scores: Of the mask's shape; high stays.
+    """
+
+    mask: Tensor
+    scores: Tensor
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Return values of the scores' shape as one of each unit: as they are, where each has its own."""
+        return values
+
+    def sizes(self) -> Tensor:
+        """Return how many weights, or units, each score stands for, of the scores' shape."""
+        return torch.ones_like(self.mask)
+
+
+class StraightThrough(Scored):
     """A 0/1 mask whose gradient goes to scores, as if the mask were the scores.
 
     dL/dS := dL/dM = sum over the block of dL/dW' * W (movement pruning, Sanh et al. 2020, arXiv 2005.07683,
@@ -35,7 +55,6 @@ class StraightThrough(Gate):
         self.block = (1,) * len(shape) if block is None else block
         scored = [-(-size // step) for size, step in zip(shape, self.block, strict=True)]
         self.scores = nn.Parameter(torch.zeros(scored))
-        self.mask: Tensor
         self.register_buffer("mask", torch.ones(scored))
 
     def forward(self) -> Tensor:
@@ -50,7 +69,7 @@ class StraightThrough(Gate):
         return values
 
     def sizes(self) -> Tensor:
-        """Return how many weights, or units, each score stands for, of the scores' shape."""
+        """Return the sizes of the blocks; see `Scored.sizes`."""
         sizes = torch.ones(())
         for size, step in zip(self.shape, self.block, strict=True):
             starts = torch.arange(0, size, step)
@@ -180,7 +199,7 @@ class SelectedGates(Gates):
 
     def __init__(
         self,
-        gates: Mapping[Key, StraightThrough],
+        gates: Mapping[Key, Scored],
         learning_rate: float,
         selection: Selection,
         costs: Mapping[str, float],

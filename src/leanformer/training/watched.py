@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from leanformer.structure.masks import QUERY_KEY, VALUE_OUTPUT, Masks
-from leanformer.training.gates import Gate
 from leanformer.training.penalties import Key
-from leanformer.training.straight_through import SelectedGates, Selection
+from leanformer.training.straight_through import Scored, SelectedGates, Selection
 
 
-class Watched(Gate):
+class Watched(Scored):
     """A 0/1 mask of units, and their importance: a moving average of |dL/dz|.
 
     With z the mask, |dL/dz_j| = |sum_i W_ij dL/dW_ij| over the weights of the unit behind its gate: GRAIN's scores of
@@ -26,8 +25,6 @@ class Watched(Gate):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.mask: Tensor
-        self.scores: Tensor
         self.register_buffer("mask", torch.ones(size))
         self.register_buffer("scores", torch.zeros(size))
         self.seen = torch.ones(size)
@@ -40,14 +37,6 @@ class Watched(Gate):
     def open_probability(self) -> Tensor:
         """Return the mask: nothing is drawn."""
         return self.mask
-
-    def sizes(self) -> Tensor:
-        """Return ones: a unit each."""
-        return torch.ones_like(self.mask)
-
-    def spread(self, values: Tensor) -> Tensor:
-        """Return the values as they are: a unit each."""
-        return values
 
 
 class WatchedGates(SelectedGates):
