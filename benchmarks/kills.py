@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py --seed 0
 
-A whole run comes first. Then as many fresh runs as --kills says: each is killed, with its whole process group, at a
+The runs export to ONNX alone. A whole run comes first. Then as many fresh runs as --kills says: each is killed, with its whole process group, at a
 moment drawn evenly from the time that the whole run took, looked at, and resumed to its end. Wanted: the same
 candidate, the same score and weights, no file that can not be read, no process left. Needs the extra `demo`, or
 --model and --data.
@@ -27,6 +27,8 @@ from typing import Any
 
 from grid import RESULTS, SCRATCH, write_result
 from leanformer.cli.exit_codes import MISSED, NO_GAIN
+from leanformer.job import Job
+from leanformer.tasks.load import DataSpec
 
 FOLDER = SCRATCH / "kills"
 MARK = "LEANFORMER_KILLS"  # in the environment of all that a run starts
@@ -50,12 +52,8 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     model, data = (options.model, options.data) if options.model else demo_inputs()
-    command = [
-        *(sys.executable, "-m", "leanformer", "compress", model, "--data", data, "--quick"),
-        *("--method", "ae-bert"),  # auto follows the clock: a resumed climb may end elsewhere
-        *("--train-rows", str(options.train_rows), "--threads", str(options.threads)),
-        *("--limit", "1"),  # timing writes nothing: the fewer seconds of it, the more kills fall elsewhere
-    ]
+    (FOLDER / "job.toml").write_text(job(model, data, options).to_toml(), encoding="utf-8")
+    command = [sys.executable, "-m", "leanformer", "compress", "--job", str(FOLDER / "job.toml")]
     whole = FOLDER / "whole"
     started = time.perf_counter()
     finish([*command, "--out", str(whole)])
@@ -71,6 +69,17 @@ def main() -> int:
     again += f" --train-rows {options.train_rows}"
     write_result(RESULTS / "kills.json", figures, options.seed, options.threads, again)
     return min(1, lost)
+
+
+def job(model: str, data: str, options: argparse.Namespace) -> Job:
+    """Return the job of all runs.
+
+    Its method is not auto, which follows the clock, so that a resumed climb may end elsewhere. Timing writes nothing:
+    the fewer seconds of it, the more kills fall elsewhere.
+    """
+    spec = DataSpec(data, train_rows=options.train_rows)
+    named = {"method": "ae-bert", "quick": True, "threads": options.threads, "limit_s": 1.0}
+    return Job(model, spec, exports=("onnx",), **named).resolved()
 
 
 def demo_inputs() -> tuple[str, str]:
