@@ -2,7 +2,8 @@
 
     python benchmarks/kills.py --seed 0
 
-The runs export to ONNX alone. A whole run comes first. Then as many fresh runs as --kills says: each is killed, with its whole process group, at a
+The runs export to ONNX alone. A whole run comes first. Then as many fresh runs as --kills says: each is killed, with
+its whole process group, at a
 moment drawn evenly from the time that the whole run took, looked at, and resumed to its end. Wanted: the same
 candidate, the same score and weights, no file that can not be read, no process left. Needs the extra `demo`, or
 --model and --data.

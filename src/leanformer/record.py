@@ -140,7 +140,11 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         "door": compress["door"],
         "search": compress["search"],
         "training": training,
-        **{key: compress[key] for key in ("heads", "ladder", "serve") if compress.get(key) is not None},
+        **{
+            key: compress[key]
+            for key in ("heads", "attack", "ladder", "serve")
+            if compress.get(key) is not None
+        },
         **proof,
         "stages": run.stages(),
     }

@@ -29,7 +29,7 @@ def test_a_ticket_of_the_share_that_is_asked_for(problem, granularity, within):
         left = EncoderView(found.model).prunable_weights() / dense.prunable_weights()
         assert left == pytest.approx(0.6, abs=within)
     for name in ("dense", "compressed"):
-        facts = found.search[name]
+        facts = found.attack[name]
         assert 0 <= facts["attacked"] <= facts["clean"] <= 1
         assert facts["n"] == len(case.held_out)
     assert found.training["curve"]

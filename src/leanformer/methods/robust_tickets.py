@@ -51,7 +51,7 @@ def run(problem: Problem) -> Compressed:
         problem: What to compress, and how far; granularity "weight" or "unit". A classification.
 
     Returns:
-        The compressed model; its search facts hold clean and attacked accuracy, dense and compressed.
+        The compressed model; with clean and attacked accuracy of it and of the dense model.
 
     Raises:
         BudgetError: If the task is a regression, which has no answers to turn.
@@ -67,7 +67,7 @@ def run(problem: Problem) -> Compressed:
         make_permanent(model, masks)
     dense_recipe = recipe(problem)
     found = trained(problem, model, masks, dense_recipe, "Robust tickets: training", Objective())
-    return replace(found, model=found.model.eval(), search=facts_of(problem, found))
+    return replace(found, model=found.model.eval(), attack=facts_of(problem, found))
 
 
 def gates_of(problem: Problem) -> Gates:

@@ -1,4 +1,4 @@
-"""The four cards under the verdict: score, speed, parameters, size."""
+"""The cards under the verdict: score, accuracy under attack, speed, parameters, size."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def cards(result: dict[str, Any]) -> list[Card]:
         result: The content of result.json.
 
     Returns:
-        Three or four cards.
+        Three to five cards.
     """
-    made = [_score(result), _speed(result), _parameters(result), _size(result)]
+    made = [_score(result), _attack(result), _speed(result), _parameters(result), _size(result)]
     return [card for card in made if card is not None]
 
 
@@ -68,6 +68,25 @@ def _score(result: dict[str, Any]) -> Card:
             *(("in PyTorch fp32",) if nothing_removed(result) else ()),
         ),
         picture=pairs.intervals(rows, "Score before and after, with 95% intervals"),
+    )
+
+
+def _attack(result: dict[str, Any]) -> Card | None:
+    attack = result.get("attack")
+    if attack is None:
+        return None
+    before, after = attack["dense"], attack["compressed"]
+    gained = 100 * (after["attacked"] - before["attacked"])
+    return Card(
+        name="accuracy under attack",
+        value=numbers.points(after["attacked"]),
+        before=numbers.points(before["attacked"]),
+        change=f"{'+' if gained >= 0 else ''}{numbers.signed(gained)} points",
+        details=(
+            f"without attack {numbers.points(before['clean'])} → {numbers.points(after['clean'])}",
+            f"typing errors, n = {numbers.count(after['n'])} held-out rows",
+        ),
+        picture=pairs.bars(before["attacked"], after["attacked"], "Accuracy under attack before and after"),
     )
 
 
