@@ -147,8 +147,14 @@ def test_gates_may_be_functions_and_have_gradients(tiny_model, family, kind):
     model = tiny_model(family)
     view = EncoderView(model)
     if (family, kind) == ("modernbert", QUERY_KEY):
-        with pytest.raises(ValueError, match="turn in pairs"), applied(model, {(0, kind): torch.ones(32)}):
-            pass
+        for refused in (
+            applied(model, {(0, kind): torch.ones(32)}),
+            gated(view, {(0, kind): torch.ones(32)}),
+        ):
+            with pytest.raises(ValueError, match="turn in pairs"), refused:
+                pass
+        with pytest.raises(ValueError, match="turn in pairs"):
+            slice_units(model, {(0, kind): torch.ones(32)})
         return
     gate = torch.ones(32, requires_grad=True)
     with gated(view, {(0, kind): lambda: gate}):

@@ -31,6 +31,14 @@ def unit_counts(view: EncoderView, layer: int) -> dict[str, int]:
     return counts if view.family.fused else {**counts, QUERY_KEY: heads * view.query_key_size(layer)}
 
 
+def _check_pairs(view: EncoderView, kind: str) -> None:
+    if kind == QUERY_KEY and view.family.fused:
+        raise ValueError(
+            f"Queries and keys of {view.family.name} turn in pairs of dimensions (rotary positions), so it takes "
+            f"no masks of '{kind}'; use '{VALUE_OUTPUT}' or 'head'."
+        )
+
+
 def check_masks(view: EncoderView, masks: Masks) -> None:
     """Check that each mask names a part that the model has and has its shape.
 
@@ -44,11 +52,7 @@ def check_masks(view: EncoderView, masks: Masks) -> None:
     for (layer, kind), mask in masks.items():
         if not 0 <= layer < view.n_layers:
             raise ValueError(f"A mask names layer {layer}, but the layers are 0 to {view.n_layers - 1}.")
-        if kind == QUERY_KEY and view.family.fused:
-            raise ValueError(
-                f"Queries and keys of {view.family.name} turn in pairs of dimensions (rotary positions), so it takes "
-                f"no masks of '{kind}'; use '{VALUE_OUTPUT}' or 'head'."
-            )
+        _check_pairs(view, kind)
         if kind in GATED:
             expected: tuple[int, ...] = (unit_counts(view, layer)[kind],)
         elif kind == LAYER:
@@ -87,7 +91,11 @@ def gated_linear(view: EncoderView, layer: int, kind: str) -> nn.Linear | None:
     Returns:
         The projection into queries, whose output is gated, for "query_key"; else the sub-layer's output linear, whose
         input is. None where the sub-layer is empty.
+
+    Raises:
+        ValueError: The family takes no masks of this kind.
     """
+    _check_pairs(view, kind)
     if kind == QUERY_KEY:
         return view.query(layer)
     return view.ffn_out(layer) if kind == "neuron" else view.attention_out(layer)
@@ -182,6 +190,9 @@ def gated(view: EncoderView, gates: Mapping[tuple[int, str], Gate]) -> Iterator[
 
     Yields:
         Nothing.
+
+    Raises:
+        ValueError: The family takes no masks of a kind.
     """
     with ExitStack() as stack:
         for (layer, kind), gate in gates.items():
