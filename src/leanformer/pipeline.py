@@ -276,8 +276,11 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
     problem.folder.mkdir(exist_ok=True)
     found = find_method(job.method, job.granularity).run(problem)
     view = EncoderView(problem.teacher)
+    door = save_model(found.model, problem.tokenizer, target) if processes.leads() else None
+    for name, model in found.companions.items() if processes.leads() else ():
+        save_model(model, problem.tokenizer, target / "tasks" / name)
     return {
-        "door": save_model(found.model, problem.tokenizer, target) if processes.leads() else None,
+        "door": door,
         "pruning_ratio_reached": pruning_ratio(view, found.masks, job.granularity),
         "macs_share": macs_share(view, found.masks, problem.mean_tokens),
         "layers": layer_facts(view, found.masks),
@@ -285,6 +288,7 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
         "training": found.training,
         "heads": found.heads,
         "attack": found.attack,
+        "tasks": found.tasks,
         "ladder": found.ladder,
         "serve": None if found.serve is None else dict(zip(SERVED_KEYS, found.serve, strict=True)),
     }

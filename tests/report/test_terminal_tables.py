@@ -48,6 +48,14 @@ def test_the_summary_has_the_accuracy_under_attack(result: dict[str, Any]) -> No
     assert all(word in text for word in ("25.0", "37.5", "+12.5"))
 
 
+def test_the_summary_has_each_of_several_tasks(result: dict[str, Any]) -> None:
+    result["tasks"] = [{"name": "rte", "metric": "accuracy", "n": 249, "dense": 0.61, "compressed": 0.595}]
+    text = printed(summary_table(result))
+    assert "rte, accuracy" in text
+    assert "n = 249 held-out rows" in text
+    assert all(word in text for word in ("61.0", "59.5", "−1.5"))
+
+
 def test_the_summary_leaves_out_what_was_not_measured(bare_result: dict[str, Any]) -> None:
     text = printed(summary_table(bare_result))
     assert "speed" not in text

@@ -10,17 +10,10 @@ from transformers import PreTrainedModel
 
 from leanformer.structure.surgery import slice_units
 from leanformer.training.adversary import Adversary
+from leanformer.training.batching import Collator, EpochSampler, training_columns
 from leanformer.training.config import TrainingConfig
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
-from leanformer.training.trainer import (
-    Collator,
-    CompressionTrainer,
-    EpochSampler,
-    fast_attention,
-    trainable,
-    training_arguments,
-    training_columns,
-)
+from leanformer.training.trainer import CompressionTrainer, fast_attention, trainable, training_arguments
 from tiny import TINY_FAMILIES
 
 

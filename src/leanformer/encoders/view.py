@@ -132,6 +132,13 @@ class EncoderView:
         """Return the module that is called with what the layer's FFN reads, (batch, tokens, hidden)."""
         return self.layers[layer].get_submodule(self.family.ffn_in)
 
+    def head_modules(self) -> list[str]:
+        """Return the paths from the model of what reads the encoder for one task: pooler, classifier and the like."""
+        base = self.model.base_model_prefix
+        above = [name for name, _ in self.model.named_children() if name != base]
+        paths = [f"{base}.pooler", *above] if getattr(self.model.base_model, "pooler", None) else above
+        return [path for path in paths if any(True for _ in self.model.get_submodule(path).parameters())]
+
     def activation(self) -> Callable[[Tensor], Tensor]:
         """Return the function between the FFN's two linears (before the product, where the FFN is gated)."""
         config = self.model.config

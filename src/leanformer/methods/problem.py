@@ -102,6 +102,9 @@ class Compressed:
         heads: The "heads" facts of result.json, of methods that rank heads.
         attack: The "attack" facts of result.json: clean and attacked accuracy on rows that nothing was trained on, of
             the "dense" and of the "compressed" model, as `leanformer.audit.attack.Attacked` has them.
+        companions: Models for further tasks by name, saved as `model/tasks/NAME`.
+        tasks: The "tasks" facts of result.json: what each of several tasks scores on held-out rows that nothing was
+            trained on.
     """
 
     model: PreTrainedModel
@@ -112,3 +115,5 @@ class Compressed:
     serve: tuple[str, str, str] | None = None
     heads: dict[str, Any] | None = None
     attack: dict[str, Any] | None = None
+    companions: Mapping[str, PreTrainedModel] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] | None = None

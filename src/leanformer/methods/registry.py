@@ -174,6 +174,26 @@ _ALL = (
         counts_weights=True,
     ),
     Method(
+        name="multitask",
+        paper="Pruning Pretrained Encoders with a Multitask Objective, arXiv 2112.05705 (a reconstruction)",
+        year=2021,
+        granularities=_WEIGHT_FIRST,
+        removes="from one encoder for several tasks what moves towards zero, as movement does",
+        trains="one encoder, distilled from a dense model of each task",
+        entry="leanformer.methods.multitask:run",
+        options=(
+            Option("with", "", "the other tasks: DATA or NAME@FOLDER, separated by commas"),
+            Option("rows", 0, "training rows of each other task at most; 0: all"),
+            Option(
+                "selection",
+                "local",
+                "the same share of each matrix, or one cut through all",
+                ("local", "global"),
+            ),
+        ),
+        counts_weights=True,
+    ),
+    Method(
         name="uniform-magnitude",
         paper=_MAGNITUDE_PAPER,
         year=2015,

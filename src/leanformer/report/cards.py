@@ -62,6 +62,7 @@ def _score(result: dict[str, Any]) -> Card:
         before=numbers.points(dense["score"]),
         change=f"{numbers.signed(-drop) if drop > 0 else '+' + numbers.signed(-drop)} points",
         details=(
+            *(_task_words(task) for task in result.get("tasks") or ()),
             f"now {numbers.points_interval(compressed['low'], compressed['high'])}",
             f"before {numbers.points_interval(dense['low'], dense['high'])}",
             f"95% intervals, n = {numbers.count(result['n'])}",
@@ -69,6 +70,11 @@ def _score(result: dict[str, Any]) -> Card:
         ),
         picture=pairs.intervals(rows, "Score before and after, with 95% intervals"),
     )
+
+
+def _task_words(task: dict[str, Any]) -> str:
+    scores = f"{numbers.points(task['dense'])} → {numbers.points(task['compressed'])}"
+    return f"{task['name']}: {scores}, n = {numbers.count(task['n'])} held-out rows"
 
 
 def _attack(result: dict[str, Any]) -> Card | None:

@@ -110,6 +110,13 @@ def summary_table(result: dict[str, Any]) -> Table:
             f"{_signed_change(-served['drop_points'])} "
             f"({numbers.drop_interval([-end for end in reversed(served['drop_interval'])])})",
         )
+    for task in result.get("tasks") or ():
+        table.add_row(
+            f"{task['name']}, {numbers.metric_name(task['metric'])}\nn = {numbers.count(task['n'])} held-out rows",
+            numbers.points(task["dense"]),
+            numbers.points(task["compressed"]),
+            f"{_signed_change(100 * (task['compressed'] - task['dense']))}",
+        )
     if attack := result.get("attack"):
         before, after = (attack[key]["attacked"] for key in ("dense", "compressed"))
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,6 +210,27 @@ def _set_labels(config: PreTrainedConfig, task: Task) -> None:
         config.id2label = dict(enumerate(task.labels))
         config.label2id = {label: index for index, label in enumerate(task.labels)}
     config.problem_type = PROBLEM_TYPES[task.kind]
+
+
+def with_new_head(model: PreTrainedModel, task: Task) -> PreTrainedModel:
+    """Return a copy of a model with a seeded new head for another task.
+
+    Args:
+        model: A sequence classifier; it is left as it is.
+        task: The other task.
+
+    Returns:
+        The copy, in eval mode; what is above the encoder starts anew.
+    """
+    import torch
+
+    config = copy.deepcopy(model.config)
+    _set_labels(config, task)
+    with torch.random.fork_rng():
+        torch.manual_seed(HEAD_SEED)
+        made = type(model)(config)
+    made.base_model.load_state_dict(model.base_model.state_dict())
+    return made.eval()
 
 
 def _load_weights(

@@ -17,12 +17,12 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 from leanformer.tasks.heads import silence
 from leanformer.tasks.task import Task
 from leanformer.training import processes
+from leanformer.training.batching import Collator, training_columns
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher
 from leanformer.training.trainer import (
-    Collator,
     CompressionTrainer,
     EpochKeeper,
     MaskKeeper,
@@ -31,7 +31,6 @@ from leanformer.training.trainer import (
     fast_attention,
     trainable,
     training_arguments,
-    training_columns,
 )
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from leanformer.progress import bar
 from leanformer.training import processes
 from leanformer.training.adversary import Adversary, perturbed
+from leanformer.training.batching import POSITION, TASK, EpochSampler, TaskSampler
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
+from leanformer.training.several import choose_head
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-POSITION = "position"
 OnStep = Callable[[int, int], None]
 
 
@@ -67,6 +66,8 @@ class CompressionTrainer(Trainer):
             The loss, or the loss and the outputs.
         """
         rows, labels = inputs.pop(POSITION), inputs.pop("labels")
+        if TASK in inputs:
+            choose_head(self.accelerator.unwrap_model(model), int(inputs.pop(TASK)[0]))
         model.train(self.dropout)  # dropout is all that the mode changes in an encoder
         progress = self.state.global_step / max(1, self.state.max_steps)
         if self.gates is not None:
@@ -86,6 +87,7 @@ class CompressionTrainer(Trainer):
         """Return the weighted sum of the objective's terms, and the model's outputs."""
         goal, teacher = self.objective, self.teacher if self.objective.needs_teacher else None
         outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
+        labels = labels if outputs.logits.shape[-1] == 1 else labels.long()
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
         logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
         if goal.logits and logits is not None:
@@ -128,30 +130,11 @@ class CompressionTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
         everyones = self.args.train_batch_size * processes.count()  # so that the order is that of one process
-        self.sampler = EpochSampler(rows["input_ids"], everyones, self.args.seed)
+        if TASK in rows.column_names:
+            self.sampler = TaskSampler(rows["input_ids"], rows[TASK][:], everyones, self.args.seed)
+        else:
+            self.sampler = EpochSampler(rows["input_ids"], everyones, self.args.seed)
         return self.sampler
-
-
-class EpochSampler(LengthGroupedSampler):
-    """Groups rows of like length, in an order that follows from seed and epoch alone.
-
-    The parent draws it from the global generator when an epoch begins; a training that resumes in the middle of a
-    later epoch can not know that state, and would see some rows twice and others not at all.
-    """
-
-    def __init__(self, input_ids: Iterable[Sized], batch_size: int, seed: int) -> None:
-        super().__init__(batch_size, lengths=[len(ids) for ids in input_ids])
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch begins; the data loader calls it."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        """Return the rows' positions in the order of the epoch."""
-        self.generator = torch.Generator().manual_seed(1000 * self.seed + self.epoch)
-        return super().__iter__()
 
 
 class EpochKeeper(TrainerCallback):
@@ -207,24 +190,6 @@ class MaskKeeper(TrainerCallback):
         self.on_step(state.global_step, state.max_steps)
 
 
-class Collator:
-    """Pads encoded rows to the longest of the batch and keeps their positions in the training set."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, regression: bool) -> None:
-        self.tokenizer = tokenizer
-        self.label_type = torch.float32 if regression else torch.int64
-
-    def __call__(self, rows: list[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Return a batch of tensors: model inputs, `labels` and `position`."""
-        names = [name for name in rows[0] if name not in ("label", POSITION)]
-        batch = dict(
-            self.tokenizer.pad({name: [row[name] for row in rows] for name in names}, return_tensors="pt")
-        )
-        batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=self.label_type)
-        batch[POSITION] = torch.tensor([row[POSITION] for row in rows])
-        return batch
-
-
 def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> TrainingArguments:
     """Translate a recipe into transformers' arguments.
 
@@ -276,21 +241,6 @@ def trainable(model: PreTrainedModel, train_embeddings: bool, train_weights: boo
     for module in model.base_model.get_submodule("embeddings").modules():
         if isinstance(module, torch.nn.Embedding):
             module.requires_grad_(train_embeddings)
-
-
-def training_columns(train: Dataset) -> Dataset:
-    """Return only what the trainer needs of the encoded rows, with their positions.
-
-    Args:
-        train: Encoded rows.
-
-    Returns:
-        The same rows with input columns, `label` and `position`.
-    """
-    inputs = [
-        name for name in ("input_ids", "attention_mask", "token_type_ids") if name in train.column_names
-    ]
-    return train.select_columns([*inputs, "label"]).add_column(POSITION, list(range(len(train))))
 
 
 @contextmanager
