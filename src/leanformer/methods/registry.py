@@ -22,6 +22,7 @@ _ALL = (
         removes="nothing where a runtime or int8 will do; else what AE-BERT finds, without or with training",
         trains="only where no cheaper step meets the budget",
         entry="leanformer.methods.auto:run",
+        chooses=True,
     ),
     Method(
         name="ae-bert",

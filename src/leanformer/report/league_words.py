@@ -1,0 +1,146 @@
+"""A league in words: who leads, and plainly who does worse than something simpler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leanformer.report import numbers
+
+League = dict[str, Any]
+Row = dict[str, Any]
+
+
+def headline(league: League) -> str:
+    """Say which method loses least and which is fastest.
+
+    Args:
+        league: The content of league.json.
+
+    Returns:
+        One sentence.
+    """
+    first = league["rows"][0]
+    lost = f"{first['method']} {_loses(first)}"
+    if len(league["rows"]) == 1:
+        return (
+            f"One method alone came to an end: {lost}, at {_speeds(first, league['batches'])} the dense "
+            f"model's speed ({_batches(league['batches'])})."
+        )
+    batch = league["batches"][-1]
+    fastest = max(league["rows"], key=lambda row: ratio_of(row, batch))
+    count = f"Of {len(league['rows'])} methods under the same budget"
+    if fastest is first:
+        return f"{count} {lost}, the least, and is the fastest too: {_speed(first, batch)}."
+    return (
+        f"{count} {lost}, the least; {fastest['method']} is the fastest, {_speed(fastest, batch)}, and "
+        f"{_loses(fastest)}."
+    )
+
+
+def beaten_sentences(league: League) -> list[str]:
+    """Say of each method that does worse than a simpler one, in score and in speed, that it does.
+
+    Args:
+        league: The content of league.json.
+
+    Returns:
+        One sentence a method; none where each is good for something.
+    """
+    by_name = {row["method"]: row for row in league["rows"]}
+    return [
+        _beaten(row, by_name[row["beaten_by"]], league["batches"])
+        for row in league["rows"]
+        if row["beaten_by"] is not None
+    ]
+
+
+def refused_sentences(league: League) -> list[str]:
+    """Say why cells were refused, one sentence a cell.
+
+    Args:
+        league: The content of league.json.
+
+    Returns:
+        The sentences.
+    """
+    return [f"{refused_name(one, league)}: {one['sentence']}" for one in league["refused"]]
+
+
+def refused_name(one: Row, league: League) -> str:
+    """Name a refused cell: the method, and the seed where there are several."""
+    return f"{one['method']}, seed {one['seed']}" if len(league["seeds"]) > 1 else str(one["method"])
+
+
+def notes(league: League) -> list[str]:
+    """Say what a careful reader needs to judge the table.
+
+    Args:
+        league: The content of league.json.
+
+    Returns:
+        Sentences.
+    """
+    several = len(league["seeds"]) > 1
+    lines = [
+        f"All prune the same dense model, which scores {numbers.points(league['dense']['score'])} on "
+        f"{numbers.count(league['n'])} rows; seed{'s' if several else ''} {', '.join(map(str, league['seeds']))}."
+    ]
+    if several:
+        lines.append(
+            "Figures are means over the seeds; an interval reaches from the lowest end to the highest of theirs. "
+            "Speed is that of the first seed's model."
+        )
+    if league["quick"]:
+        lines.append("This was a quick league: fewer epochs and candidates than a method deserves.")
+    if own := [row["method"] for row in league["rows"] if row["asked_ratio"] is None]:
+        verb = "stops" if len(own) == 1 else "stop"
+        lines.append(f"{' and '.join(own)} {verb} at a bound on the score and not at the ratio.")
+    return lines
+
+
+def asked_words(row: Row) -> str:
+    """Say what a method was asked for: "0.5", or "1 point"."""
+    if row["asked_ratio"] is not None:
+        return f"{row['asked_ratio']:g}"
+    points = row["asked_drop_points"]
+    return f"{points:g} point{'' if points == 1 else 's'}"
+
+
+def ratio_of(row: Row, batch: int) -> float:
+    """Return a row's speed-up in fp32."""
+    return float(row["speeds"][str(batch)]["fp32"]["ratio"])
+
+
+def _beaten(row: Row, better: Row, batches: list[int]) -> str:
+    words = (
+        f"{row['method']} does worse than the simpler {better['method']}: {_lost(row)} points lost against "
+        f"{_lost(better)}, and {_speeds(row, batches)} against {_speeds(better, batches)} the dense model's speed at "
+        f"{_batches(batches)}"
+    )
+    overlap = row["drop_low"] <= better["drop_high"]  # the beaten one loses more
+    return words + (
+        "; the intervals of the losses overlap, other rows may turn them round." if overlap else "."
+    )
+
+
+def _lost(row: Row) -> str:
+    return (
+        f"{numbers.signed(row['drop_points'])} ({numbers.drop_interval((row['drop_low'], row['drop_high']))})"
+    )
+
+
+def _loses(row: Row) -> str:
+    points = round(row["drop_points"], 1)
+    return f"{'gains' if points < 0 else 'loses'} {abs(points):.1f} points"
+
+
+def _speed(row: Row, batch: int) -> str:
+    return f"{numbers.times_exact(ratio_of(row, batch))}× at batch {batch}"
+
+
+def _speeds(row: Row, batches: list[int]) -> str:
+    return " and ".join(f"{numbers.times_exact(ratio_of(row, batch))}×" for batch in batches)
+
+
+def _batches(batches: list[int]) -> str:
+    return f"batch {' and '.join(map(str, batches))}"
