@@ -5,7 +5,7 @@ league.json holds
 - `version`, `created`, `command`, `machine`: as in result.json; `threads` are those of the machine's facts;
 - `model`, `task`, `metric`, `n`, `quick`; `pruning_ratio`, `seeds`, `methods`: what was asked for; `batches`: what
   was timed; `precisions`: "fp32" and, where it was timed, "int8";
-- `dense`: a row (below) of the dense model; its `minutes` are those of its fine-tuning, 0 where it arrived trained;
+- `dense`: what applies of a row (below); its `minutes` are those of its fine-tuning, 0 where it arrived trained;
 - `rows`: one a method, least points lost first:
   - `method`, `paper`, `year`, `trains`, `granularity`; `asked_ratio`, None where the method's own bound on the score
     (`asked_drop_points`) ends its work;
@@ -68,8 +68,9 @@ def standing(
     one: Facts = next(first.record for first in firsts.values() if first.record)
     rows = [_row([cell for cell in played if cell.cell.method.name == name], timing, out) for name in firsts]
     dense = _dense_row(one, teaching, timing)
-    for row in rows:
+    for row in (dense, *rows):
         row["front"] = [size for size in timing if _is_on_front(row, [dense, *rows], size)]
+    for row in rows:
         row["beaten_by"] = _beaten_by(row, rows)
     return {
         "version": __version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 DENSE = "dense"
 LIMIT_A_MODEL_S = 30.0  # as much as each of the two models of a run gets
+DIGEST = 8  # hexadecimal digits
 INT8 = ("onnxruntime", "int8")
 Timing = dict[int, list[Facts]]
 """By batch size: BenchRow objects as dicts."""
@@ -34,8 +36,8 @@ def time_models(league: League, dense: Path, played: Sequence[Played], out: Path
     """Time the dense model and one of each method: that of the first seed that came to an end.
 
     Seeds differ in which units are gone, hardly in how many, so that a model of each would cost hours and tell
-    little. Exported files stay in `exports`; the rows of a batch size are in `timing`, and hold as long as models and
-    variants are the same.
+    little. Exported files stay in `exports`; the rows of a batch size are in `timing`, and hold as long as weights
+    and variants are the same.
 
     Args:
         league: Threads, precisions, seconds.
@@ -51,9 +53,9 @@ def time_models(league: League, dense: Path, played: Sequence[Played], out: Path
     """
     firsts = first_runs(played)
     models = {DENSE: dense, **{name: one.folder / "model" for name, one in firsts.items()}}
-    created = {name: (one.record or {})["created"] for name, one in firsts.items()}
     variants = _variants(league.int8)
-    wanted: Facts = {"models": created, "variants": variants, "threads": league.job.threads}
+    digests = {name: _digest(folder) for name, folder in models.items()}
+    wanted: Facts = {"models": digests, "variants": variants, "threads": league.job.threads}
     n = next((one.record["n"] for one in firsts.values() if one.record), 0)
     sizes = [size for size in BATCHES if size <= n]
     found = {size: _kept(_file(out, size), wanted) for size in sizes}
@@ -64,7 +66,8 @@ def time_models(league: League, dense: Path, played: Sequence[Played], out: Path
             examples = _examples(league, dense, Path(scratch) / "dense")
             for size in missing:
                 say(f"timing {len(models)} models in {len(variants)} variants each, batch {size}")
-                rows = _timed(league, models, variants, examples, out, size)
+                homes = {name: out / "exports" / f"{name}-{digest}" for name, digest in digests.items()}
+                rows = _timed(league, models, homes, variants, examples, size)
                 _file(out, size).parent.mkdir(exist_ok=True)
                 write_whole(_file(out, size), json.dumps({**wanted, "rows": rows}, ensure_ascii=False) + "\n")
                 found[size] = rows
@@ -100,9 +103,9 @@ def _examples(league: League, dense: Path, scratch: Path) -> Examples:
 def _timed(
     league: League,
     models: Mapping[str, Path],
+    homes: Mapping[str, Path],
     variants: list[list[str]],
     examples: Examples,
-    out: Path,
     size: int,
 ) -> list[Facts]:
     job = league.job
@@ -117,11 +120,17 @@ def _timed(
         threads=job.threads,
         rounds=QUICK_ROUNDS if job.quick else ROUNDS,
         seed=job.seed,
-        artefacts={name: out / "exports" / name for name in models},
+        artefacts=homes,
         limit_s=usual_s if league.limit_s is None else league.limit_s,
         variants=dict.fromkeys(models, wanted),
     )
     return [asdict(row) for row in rows]
+
+
+def _digest(folder: Path) -> str:
+    """Return what tells a model's weights from those of another one."""
+    with (folder / "model.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST]
 
 
 def _file(out: Path, size: int) -> Path:

@@ -73,8 +73,8 @@ def _view(row: dict[str, Any], league: dict[str, Any]) -> dict[str, Any]:
         "parameters": numbers.short_count(row["encoder_parameters"]),
         "macs": "" if is_dense else numbers.percent(row["macs_share"]),
         "speeds": [
-            [_speed(row["speeds"][str(size)].get(precision), is_dense) for precision in league["precisions"]]
-            for size in league["batches"]
+            [_speed(row["speeds"][str(size)], precision, is_dense) for size in league["batches"]]
+            for precision in league["precisions"]
         ],
         "minutes": minutes(row["minutes"]),
         "steps": ""
@@ -85,14 +85,15 @@ def _view(row: dict[str, Any], league: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _speed(speed: dict[str, Any] | None, is_dense: bool) -> dict[str, str] | None:
-    if speed is None:
+def _speed(speeds: dict[str, Any], precision: str, is_dense: bool) -> dict[str, str] | None:
+    """Prepare one speed; None where there is none in that precision."""
+    if precision not in speeds:
         return None
+    speed = speeds[precision]
     place = f"{numbers.three_digits(speed['latency_ms'])} ms, {numbers.runtime_name(speed['runtime'])}"
-    interval = "" if is_dense else numbers.times_interval(speed["low"], speed["high"])
     return {
         "ratio": f"{numbers.times_exact(speed['ratio'])}×",
-        "interval": interval,
+        "interval": "" if is_dense else numbers.times_interval(speed["low"], speed["high"]),
         "place": place,
-        "score": numbers.points(speed["score"]),
+        "score": "" if precision == "fp32" else numbers.points(speed["score"]),  # fp32's is the row's
     }

@@ -43,17 +43,18 @@ def league_table(league: dict[str, Any]) -> Table:
     table = Table(
         title=Text(title),
         caption=Text(
-            "removed: of what the method removes (weights, heads or layers). speed: over the dense model's best "
-            f"runtime, each model in its own: fp32{int8}.",
+            "gone: of what the method removes (weights, heads or layers). batch: speed over the dense model's best "
+            f"runtime, each model in its own, fp32{int8}.",
             style="dim",
         ),
         caption_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("method", no_wrap=True)
-    names = [numbers.metric_name(league["metric"]), "points lost", "removed", "encoder"]
+    names = [numbers.metric_name(league["metric"]), "points lost", "encoder"]
     names += [f"batch {size}" for size in league["batches"]]
     for name in (*names, "min"):
         table.add_column(name, justify="right")
@@ -79,10 +80,9 @@ def _cells(row: dict[str, Any], league: dict[str, Any]) -> list[Text]:
         name,
         score,
         _cell(*lost),
-        Text("" if is_dense else f"{row['reached']:.2f}"),
         _cell(
             numbers.short_count(row["encoder_parameters"]),
-            "" if is_dense else f"{numbers.percent(row['macs_share'])} MACs",
+            "" if is_dense else f"{numbers.percent(row['macs_share'])} MACs\n{row['reached']:.2f} gone",
         ),
         *(_speed(row["speeds"].get(str(size), {}), is_dense) for size in league["batches"]),
         Text(minutes(row["minutes"])),
@@ -104,9 +104,9 @@ def _cell(figure: str, below: str) -> Text:
 
 
 def _speed(speeds: dict[str, Any], is_dense: bool) -> Text:
-    """Write fp32 with its interval, and int8 below; of the dense model, which runtimes are its best."""
-    if is_dense:
-        return Text("\n".join(numbers.runtime_name(one["runtime"]) for one in speeds.values()), "dim")
+    """Write fp32 with its interval, and int8 below; of the dense model, which runtime is its best."""
     fp32, int8 = speeds["fp32"], speeds.get("int8")
+    if is_dense:
+        return _cell("1.00×", numbers.runtime_name(fp32["runtime"]))
     text = _cell(f"{numbers.times_exact(fp32['ratio'])}×", numbers.times_interval(fp32["low"], fp32["high"]))
     return text.append(f"\nint8 {numbers.times_exact(int8['ratio'])}×", "dim") if int8 else text

@@ -1,40 +1,34 @@
-"""A league in words: who leads, and plainly who does worse than something simpler."""
+"""A league in words: which is the fastest that keeps the score, and plainly who does worse than something simpler."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from leanformer.report import numbers
+from leanformer.report.runtimes import FALLEN_POINTS
 
 League = dict[str, Any]
 Row = dict[str, Any]
 
 
 def headline(league: League) -> str:
-    """Say which method loses least and which is fastest.
+    """Say which method is the fastest that keeps the score, and which is the fastest of all.
 
     Args:
         league: The content of league.json.
 
     Returns:
-        One sentence.
+        One sentence or two.
     """
-    first = league["rows"][0]
-    lost = f"{first['method']} {_loses(first)}"
-    if len(league["rows"]) == 1:
-        return (
-            f"One method alone came to an end: {lost}, at {_speeds(first, league['batches'])} the dense "
-            f"model's speed ({_batches(league['batches'])})."
-        )
-    batch = league["batches"][-1]
-    fastest = max(league["rows"], key=lambda row: ratio_of(row, batch))
-    count = f"Of {len(league['rows'])} methods under the same budget"
-    if fastest is first:
-        return f"{count} {lost}, the least, and is the fastest too: {_speed(first, batch)}."
-    return (
-        f"{count} {lost}, the least; {fastest['method']} is the fastest, {_speed(fastest, batch)}, and "
-        f"{_loses(fastest)}."
-    )
+    rows, batch = league["rows"], league["batches"][-1]
+    kept = [row for row in rows if row["drop_points"] <= FALLEN_POINTS]
+    fastest = max(rows, key=lambda row: ratio_of(row, batch))
+    end = f"Fastest of all is {fastest['method']}, {_speed(fastest, batch)}, and {_loses(fastest)}."
+    if not kept:
+        return f"No method keeps within {FALLEN_POINTS:g} point; {rows[0]['method']} {_loses(rows[0])}. {end}"
+    best = max(kept, key=lambda row: ratio_of(row, batch))
+    start = f"Within {FALLEN_POINTS:g} point lost, {best['method']} is the fastest: {_speed(best, batch)}"
+    return f"{start}; it {_loses(best)}." + ("" if best is fastest else f" {end}")
 
 
 def beaten_sentences(league: League) -> list[str]:
@@ -131,7 +125,9 @@ def _lost(row: Row) -> str:
 
 def _loses(row: Row) -> str:
     points = round(row["drop_points"], 1)
-    return f"{'gains' if points < 0 else 'loses'} {abs(points):.1f} points"
+    if points == 0:
+        return "loses nothing"
+    return f"{'gains' if points < 0 else 'loses'} {abs(points):.1f} point{'' if abs(points) == 1 else 's'}"
 
 
 def _speed(row: Row, batch: int) -> str:

@@ -86,7 +86,7 @@ def methods_by_speed(league: dict[str, Any], batch: int, width: float) -> Markup
     """
     plane = _plane(league, batch, width)
     dense, rows = league["dense"], league["rows"]
-    front = sorted(plane.place(row) for row in (dense, *rows) if row is dense or batch in row["front"])
+    front = sorted(plane.place(row) for row in (dense, *rows) if batch in row["front"])
     parts = _frame(league, plane)
     if len(front) > 1:
         parts.append(svg.path(front, "front"))
