@@ -59,7 +59,7 @@ def _row(figures: tuple[Any, ...], test: bool, int8: bool, seeds: tuple[int, ...
     name, lost, reached, share, minutes, steps, ratios = figures
     score = 0.853 - lost / 100
     drop = {"drop_points": lost, "drop_low": lost - 1.6, "drop_high": lost + 1.7}
-    own = name in ("astar-heads", "accuracy-driven")
+    own = name == "accuracy-driven"
     return {
         "method": name,
         "paper": PAPER,
@@ -67,7 +67,7 @@ def _row(figures: tuple[Any, ...], test: bool, int8: bool, seeds: tuple[int, ...
         "trains": "distilled" if steps else "nothing",
         "granularity": "unit",
         "asked_ratio": None if own else 0.5,
-        "asked_drop_points": (1.0 if name == "accuracy-driven" else 0.5) if own else None,
+        "asked_drop_points": 1.0 if own else None,
         "seeds": list(seeds),
         "cells": [f"cells/{name}-{'' if own else '0.5-'}{seed}" for seed in seeds],
         "score": score,

@@ -44,12 +44,14 @@ def test_cells_share_all_but_method_and_seed():
     assert league.job.seed == 3
 
 
-def test_a_bound_of_its_own_takes_the_place_of_the_ratio():
+def test_a_method_that_takes_no_ratio_gets_its_own_bound():
     (cell,) = league_of(JOB, ("accuracy-driven",)).cells(DENSE)
     assert cell.job.budget == Budget(max_drop_points=1.0)
     assert cell.name == "accuracy-driven-0"
-    (cell,) = league_of(JOB, ("taylor-heads",)).cells(DENSE)  # goes by a score, yet takes a ratio too
-    assert cell.job.budget == JOB.budget
+    for cell in league_of(JOB, ("taylor-heads", "astar-heads")).cells(
+        DENSE
+    ):  # go by a score, take a ratio too
+        assert cell.job.budget == JOB.budget
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,15 @@ def test_who_is_beaten_by_something_simpler_is_said_with_the_figures() -> None:
     assert sentence == (
         "ae-bert-random does worse than the simpler uniform-magnitude: 1.6 (0.0 to 3.3) points lost against 1.1 "
         "(−0.5 to 2.8), and 1.50× and 1.80× against 1.55× and 1.89× the dense model's speed at batch 1 and 8; the "
-        "intervals of the losses overlap, other rows may turn them round."
+        "intervals of the losses and of the speeds overlap, another run may turn it round."
     )
     league = example_league()
     league["rows"][5] |= {"drop_points": 5.0, "drop_low": 3.0, "drop_high": 7.0}
+    assert beaten_sentences(league)[0].endswith(
+        "; the intervals of the speeds overlap, another run may turn it round."
+    )
+    for speeds in league["rows"][5]["speeds"].values():
+        speeds["fp32"] |= {"ratio": 1.1, "high": 1.2}
     assert beaten_sentences(league)[0].endswith("at batch 1 and 8.")
     assert "does worse" in " ".join(printed(league_shown(league), 100).split())
     assert beaten_sentences(league)[0] in league_page(league).replace("&#39;", "'")
@@ -69,7 +74,8 @@ def test_several_seeds_and_a_quick_league_are_said() -> None:
     assert "seeds 0, 1" in said
     assert "means over the seeds" in said
     assert "quick league" in said
-    assert "accuracy-driven and astar-heads stop at a bound on the score" in said
+    assert "accuracy-driven takes no ratio: it stops at a bound on the score, here at 0.03." in said
+    assert said.count("astar-heads stopped short of the ratio, at 0.21.") == said.count("stopped short") == 1
 
 
 def test_the_page_loads_nothing_from_outside() -> None:

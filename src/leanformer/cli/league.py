@@ -69,8 +69,8 @@ def league(
     """Run every method under one budget, and set them side by side: score, size, measured speed, minutes.
 
     The dense model is fine-tuned once, unless it arrives trained. Every method prunes that same model with the same
-    ratio, data, recipe and seeds; a method that ends its work at a bound on the score aims at no ratio, and its row
-    says what it reached. Each cell is an ordinary run in OUT/cells, scored on the validation rows, and on test rows
+    ratio, data, recipe and seeds; one that takes no ratio ends at its own bound on the score, and every row says what
+    was reached. Each cell is an ordinary run in OUT/cells, scored on the validation rows, and on test rows
     where they have labels. At the end one model of each method, and the dense one, take turns at batch 1 and 8, in
     fp32 in every installed runtime and in int8 in ONNX Runtime; speed is counted from the dense model's best runtime.
     All of them are in memory at that time: about four copies of the dense model for every method.

@@ -82,8 +82,7 @@ class League:
         return [self._cell(METHODS[name], seed, dense) for seed in self.seeds for name in self.methods]
 
     def _cell(self, method: Method, seed: int, dense: Path) -> Cell:
-        # A method whose own bound on the score ends its work aims at no ratio: its row says what it reached.
-        budget = self.job.budget if method.default_drop_points is None else Budget()
+        budget = self.job.budget if method.takes_ratio else Budget()  # its row says what it reached
         job = replace(
             self.job,
             model=str(dense),

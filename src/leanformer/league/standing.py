@@ -7,8 +7,8 @@ league.json holds
   was timed; `precisions`: "fp32" and, where it was timed, "int8";
 - `dense`: what applies of a row (below); its `minutes` are those of its fine-tuning, 0 where it arrived trained;
 - `rows`: one a method, least points lost first:
-  - `method`, `paper`, `year`, `trains`, `granularity`; `asked_ratio`, None where the method's own bound on the score
-    (`asked_drop_points`) ends its work;
+  - `method`, `paper`, `year`, `trains`, `granularity`; `asked_ratio`, None where the method takes none and its own
+    bound on the score (`asked_drop_points`) alone ends its work;
   - `seeds` that came to an end, and `cells`: their run directories, in the league's folder;
   - `score`, `low`, `high`: of the validation rows; `drop_points`, `drop_low`, `drop_high`: points lost against the
     dense model, paired. With several seeds the mean, and from the lowest end to the highest of their intervals;
@@ -37,7 +37,8 @@ from leanformer import __version__
 from leanformer.budget import Target
 from leanformer.job import AUTO, RUNTIME_FOLDERS
 from leanformer.league.cells import Played
-from leanformer.league.grid import SIMPLEST, League, contestants
+from leanformer.league.grid import League, contestants
+from leanformer.league.ranking import beaten_by, is_on_front
 from leanformer.league.timing import DENSE, Timing, first_runs
 from leanformer.measure.gain import gains, variant_name
 from leanformer.measure.machine import machine
@@ -69,9 +70,9 @@ def standing(
     rows = [_row([cell for cell in played if cell.cell.method.name == name], timing, out) for name in firsts]
     dense = _dense_row(one, teaching, timing)
     for row in (dense, *rows):
-        row["front"] = [size for size in timing if _is_on_front(row, [dense, *rows], size)]
+        row["front"] = [size for size in timing if is_on_front(row, [dense, *rows], size)]
     for row in rows:
-        row["beaten_by"] = _beaten_by(row, rows)
+        row["beaten_by"] = beaten_by(row, rows)
     return {
         "version": __version__,
         "created": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
@@ -225,36 +226,3 @@ def _speed(model: str, sound: list[Facts], precision: str) -> Facts | None:
         "latency_ms": best["latency_ms"],
         "score": best["score"],
     }
-
-
-def _ratio(row: Facts, size: int) -> float:
-    return float(row["speeds"][str(size)]["fp32"]["ratio"])
-
-
-def _is_on_front(row: Facts, rows: Sequence[Facts], size: int) -> bool:
-    """Whether no other row loses as little and is as fast, and better in one of both."""
-    here = (-row["drop_points"], _ratio(row, size))
-    others = [(-other["drop_points"], _ratio(other, size)) for other in rows if other is not row]
-    return not any(other[0] >= here[0] and other[1] >= here[1] and other != here for other in others)
-
-
-def _beaten_by(row: Facts, rows: Sequence[Facts]) -> str | None:
-    """Return a simpler method that is better in score and speed.
-
-    Simpler is the textbook's magnitude pruning, and whatever took less time.
-    """
-    simpler = [
-        other
-        for other in rows
-        if other is not row and (other["method"] == SIMPLEST or other["minutes"] < row["minutes"])
-    ]
-    better = [other for other in simpler if _is_better(other, row)]
-    better.sort(key=lambda other: (other["method"] != SIMPLEST, other["minutes"]))
-    return better[0]["method"] if better else None
-
-
-def _is_better(row: Facts, other: Facts) -> bool:
-    """Whether a row loses fewer points than another one, and is faster at every batch size."""
-    sizes = [int(size) for size in row["speeds"]]
-    faster = all(_ratio(row, size) > _ratio(other, size) for size in sizes)
-    return bool(sizes) and faster and row["drop_points"] < other["drop_points"]

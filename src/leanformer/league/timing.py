@@ -65,7 +65,9 @@ def time_models(league: League, dense: Path, played: Sequence[Played], out: Path
         with tempfile.TemporaryDirectory(prefix="leanformer-") as scratch:
             examples = _examples(league, dense, Path(scratch) / "dense")
             for size in missing:
-                say(f"timing {len(models)} models in {len(variants)} variants each, batch {size}")
+                say(
+                    f"timing {len(models)} models, {len(models) * len(variants)} variants in all, batch {size}"
+                )
                 homes = {name: out / "exports" / f"{name}-{digest}" for name, digest in digests.items()}
                 rows = _timed(league, models, homes, variants, examples, size)
                 _file(out, size).parent.mkdir(exist_ok=True)

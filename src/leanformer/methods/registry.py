@@ -127,6 +127,7 @@ _ALL = (
         ),
         goes_by_score=True,
         default_drop_points=1.0,
+        takes_ratio=False,
     ),
     Method(
         name="uniform-magnitude",

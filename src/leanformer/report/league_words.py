@@ -7,6 +7,7 @@ from typing import Any
 from leanformer.report import numbers
 from leanformer.report.runtimes import FALLEN_POINTS
 
+SHORT = 0.02  # of a ratio: more than rounding to whole units explains
 League = dict[str, Any]
 Row = dict[str, Any]
 
@@ -86,9 +87,13 @@ def notes(league: League) -> list[str]:
         )
     if league["quick"]:
         lines.append("This was a quick league: fewer epochs and candidates than a method deserves.")
-    if own := [row["method"] for row in league["rows"] if row["asked_ratio"] is None]:
-        verb = "stops" if len(own) == 1 else "stop"
-        lines.append(f"{' and '.join(own)} {verb} at a bound on the score and not at the ratio.")
+    for row in league["rows"]:
+        if row["asked_ratio"] is None:
+            lines.append(
+                f"{row['method']} takes no ratio: it stops at a bound on the score, here at {row['reached']:.2f}."
+            )
+        elif row["reached"] < row["asked_ratio"] - SHORT:
+            lines.append(f"{row['method']} stopped short of the ratio, at {row['reached']:.2f}.")
     return lines
 
 
@@ -111,10 +116,20 @@ def _beaten(row: Row, better: Row, batches: list[int]) -> str:
         f"{_lost(better)}, and {_speeds(row, batches)} against {_speeds(better, batches)} the dense model's speed at "
         f"{_batches(batches)}"
     )
-    overlap = row["drop_low"] <= better["drop_high"]  # the beaten one loses more
+    overlapping = _overlapping(row, better, batches)
     return words + (
-        "; the intervals of the losses overlap, other rows may turn them round." if overlap else "."
+        f"; the intervals of the {overlapping} overlap, another run may turn it round."
+        if overlapping
+        else "."
     )
+
+
+def _overlapping(row: Row, better: Row, batches: list[int]) -> str:
+    """Name what the clock or the rows leave open: the row loses more, and is slower, than the better one."""
+    pairs = [(row["speeds"][str(batch)]["fp32"], better["speeds"][str(batch)]["fp32"]) for batch in batches]
+    found = ["losses"] if row["drop_low"] <= better["drop_high"] else []
+    found += ["speeds"] if any(slow["high"] >= fast["low"] for slow, fast in pairs) else []
+    return " and of the ".join(found)
 
 
 def _lost(row: Row) -> str:
