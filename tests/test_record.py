@@ -27,6 +27,13 @@ def test_layers_of_units(tiny_model):
     assert (second["heads"], second["neurons"], second["neuron_kept_share"]) == (4, 64, 1.0)
 
 
+def test_a_head_without_values_is_gone(tiny_model):
+    values = torch.ones(32)
+    values[8:16] = 0
+    first, _ = layer_facts(EncoderView(tiny_model("bert")), {(0, "value_output"): values})
+    assert first["head_kept"] == [1, 0, 1, 1]
+
+
 def test_layers_of_weights(tiny_model):
     view = EncoderView(tiny_model("bert"))
     mask = torch.ones(32, 32)

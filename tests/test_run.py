@@ -1,11 +1,13 @@
 """The run directory: refusals, stages that are done once, and nothing half-written."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from leanformer.errors import DataError, RunError
+from leanformer.export.layout import staged
 from leanformer.job import Job
 from leanformer.run import Run, is_run
 from leanformer.tasks.load import DataSpec
@@ -121,6 +123,16 @@ def test_artefact_whose_stage_was_not_noted_is_made_again(tmp_path):
     again.stage("compress", make_model, "model")
     assert [path.name for path in again.artefact("model").iterdir()] == ["weights"]
     assert not (tmp_path / ".onnx.partial").exists()
+
+
+def test_scratch_folders_of_an_export_are_removed_after_a_kill(tmp_path):
+    Run.create(tmp_path, JOB, resume=False)
+    with staged(tmp_path / "onnx", "last") as scratch:
+        (scratch / "last").write_text("half")
+        left = shutil.copytree(scratch, scratch.with_name(scratch.name.replace(".onnx-", ".onnx-killed")))
+    Run.create(tmp_path, JOB, resume=True)
+    assert not left.exists()
+    assert (tmp_path / "onnx" / "last").exists()
 
 
 def test_log_line_that_a_kill_cut_short_is_forgotten(tmp_path):

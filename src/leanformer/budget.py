@@ -10,6 +10,9 @@ from leanformer.errors import BudgetError
 HALF = 0.5
 """The pruning ratio of a method that was given no budget."""
 
+SPARSE = ("weight", "block", "hybrid")
+"""Granularities that leave zeros among the weights."""
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leanformer.budget import Budget, Target
+from leanformer.budget import SPARSE, Budget, Target
 from leanformer.errors import BudgetError
 from leanformer.progress import say
 from leanformer.run import Facts
@@ -51,7 +51,7 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     if target not in VARIANTS:
         known = ", ".join(f"{name} {kind}" for name, kind in VARIANTS)
         raise BudgetError(f"a model can not be served in {' '.join(target)}: choose the target among {known}")
-    if not job.budget.asks_for_time or job.granularity == "weight":
+    if not job.budget.asks_for_time or job.granularity in SPARSE:
         return {}
     batch, tokens = job.target.batch, typical_tokens(problem, job.target.batch)
     say(f"milliseconds of {job.target.words()}, {tokens} tokens, are looked up or measured")

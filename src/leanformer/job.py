@@ -12,7 +12,7 @@ from typing import Any
 
 from leanformer import __version__
 from leanformer.budget import Budget, Target
-from leanformer.errors import RunError
+from leanformer.errors import BudgetError, RunError
 from leanformer.export.cpu import usable_threads
 from leanformer.methods.method import Method, Value
 from leanformer.methods.registry import find_method
@@ -169,6 +169,11 @@ class Job:
 
 def _budget_for(method: Method, budget: Budget) -> Budget:
     """Return a budget that a method can work with: half of what it can remove, where nothing else ends its work."""
+    if method.counts_weights and (budget.asks_for_time or budget.macs_share is not None):
+        raise BudgetError(
+            f"{method.name} counts weights while it trains, and can not aim at time or multiply-accumulates: give "
+            "--pruning-ratio or --size-mb, or another method"
+        )
     if budget == Budget() and method.default_drop_points is not None:
         return Budget(max_drop_points=method.default_drop_points)
     if method.goes_by_score and budget.max_drop_points is not None:

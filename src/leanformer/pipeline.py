@@ -303,6 +303,7 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
         "search": found.search,
         "training": found.training,
         "heads": found.heads,
+        "attack": found.attack,
         "ladder": found.ladder,
         "serve": None if found.serve is None else dict(zip(SERVED_KEYS, found.serve, strict=True)),
     }

@@ -38,6 +38,9 @@ def layer_facts(view: EncoderView, masks: Masks) -> list[Facts]:
         One dictionary a layer: heads and neurons, before and after, and for weights the share removed from each
         matrix.
     """
+    from leanformer.structure.kept import settled
+
+    masks = settled(view, masks)  # so that a head without values counts as gone
     return [_one_layer(view, masks, layer) for layer in range(view.n_layers)]
 
 
@@ -137,7 +140,11 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         "door": compress["door"],
         "search": compress["search"],
         "training": training,
-        **{key: compress[key] for key in ("heads", "ladder", "serve") if compress.get(key) is not None},
+        **{
+            key: compress[key]
+            for key in ("heads", "attack", "ladder", "serve")
+            if compress.get(key) is not None
+        },
         **proof,
         "stages": run.stages(),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from leanformer.encoders import carried
+from leanformer.encoders import carried, carried_attention
 from leanformer.encoders.lean import config_for, lean_class_for
 from leanformer.structure.surgery import slice_units
 
@@ -18,15 +18,14 @@ SHAPES = {
 }
 
 
-def test_it_imports_torch_and_transformers_only():
-    tree = ast.parse(Path(carried.__file__).read_text(encoding="utf-8"))
-    imported = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module])
-    }
-    assert imported - set(sys.stdlib_module_names) == {"torch", "transformers"}
+@pytest.mark.parametrize("module", [carried, carried_attention])
+def test_what_is_carried_imports_torch_transformers_and_itself_only(module):
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    imported = {name.split(".")[0] for name in [*plain, *(node.module for node in froms if not node.level)]}
+    assert imported - set(sys.stdlib_module_names) <= {"torch", "transformers"}
+    assert {node.module for node in froms if node.level} <= {"carried_attention"}
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "mpnet", "modernbert"])
@@ -46,11 +45,11 @@ def test_a_configuration_survives_the_disk(tiny_model, family, tmp_path):
 
 def test_only_bias_gives_the_bias_for_every_token():
     linear = torch.nn.Linear(6, 3)
-    left = carried.OnlyBias(linear)
+    left = carried_attention.OnlyBias(linear)
     left.load_state_dict({"bias": linear.bias})
     expected = linear(torch.zeros(2, 5, 6))
     assert torch.equal(left(torch.randn(2, 5, 4)), expected)
-    without_bias = carried.OnlyBias(torch.nn.Linear(6, 3, bias=False))
+    without_bias = carried_attention.OnlyBias(torch.nn.Linear(6, 3, bias=False))
     assert torch.equal(without_bias(torch.randn(2, 5, 4)), torch.zeros(2, 5, 3))
 
 

@@ -50,6 +50,7 @@ def test_other_shapes_are_saved_lean(tiny_model, masks, tmp_path):
     assert save_model(small, None, tmp_path) == "lean"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "carried.py",
+        "carried_attention.py",
         "config.json",
         "model.safetensors",
     ]

@@ -40,6 +40,7 @@ def problem(
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
         rows = (mood_task, mood_train.select(range(64)), mood_held_out)
-        return Problem(teacher, tiny_tokenizer, *rows, granularity=granularity, folder=path, **given)
+        dense = given.pop("teacher", teacher)
+        return Problem(dense, tiny_tokenizer, *rows, granularity=granularity, folder=path, **given)
 
     return make

@@ -74,6 +74,15 @@ def test_each_optional_part_may_be_null(key: str, result: dict[str, Any]) -> Non
     assert "How to load it" in render(result | {key: None})
 
 
+def test_an_attack_has_its_card(result: dict[str, Any]) -> None:
+    facts = {"clean": 0.9, "n": 512, "changed_words": 1.5}
+    result["attack"] = {"dense": {**facts, "attacked": 0.25}, "compressed": {**facts, "attacked": 0.2}}
+    page = render(result)
+    assert "accuracy under attack" in page
+    assert "without attack 90.0 → 90.0" in page
+    assert "−5.0 points" in page
+
+
 @pytest.mark.parametrize(
     "kwargs", [{"granularity": "weight"}, {"kind": "regression", "pair": True, "layers": 24}]
 )

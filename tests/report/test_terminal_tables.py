@@ -38,6 +38,16 @@ def test_the_summary_has_the_file_that_is_served_on_the_test_rows(result: dict[s
     assert "+1.0 (−0.4 to 2.5)" in text
 
 
+def test_the_summary_has_the_accuracy_under_attack(result: dict[str, Any]) -> None:
+    assert "under attack" not in printed(summary_table(result))
+    facts = {"clean": 0.9, "n": 512, "changed_words": 1.5}
+    result["attack"] = {"dense": {**facts, "attacked": 0.25}, "compressed": {**facts, "attacked": 0.375}}
+    text = printed(summary_table(result))
+    assert "accuracy under attack" in text
+    assert "n = 512 held-out rows" in text
+    assert all(word in text for word in ("25.0", "37.5", "+12.5"))
+
+
 def test_the_summary_leaves_out_what_was_not_measured(bare_result: dict[str, Any]) -> None:
     text = printed(summary_table(bare_result))
     assert "speed" not in text

@@ -6,6 +6,8 @@ import torch
 from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.cost import (
+    dimension_cost,
+    dimension_macs,
     encoder_weights,
     head_cost,
     head_macs,
@@ -15,6 +17,7 @@ from leanformer.structure.cost import (
     pruning_ratio,
     size_mb,
 )
+from leanformer.structure.masks import QUERY_KEY, VALUE_OUTPUT
 from leanformer.structure.surgery import slice_units
 
 FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "modernbert")
@@ -39,6 +42,42 @@ def test_the_ratio_is_what_slicing_removes(tiny_model, family):
     removed = view.prunable_weights() - small.prunable_weights()
     assert removed == 2 * head_cost(view) + 40 * neuron_cost(view)
     assert pruning_ratio(view, masks) == pytest.approx(removed / view.prunable_weights())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_ratio_of_dimensions_is_what_slicing_removes(tiny_model, family):
+    """Here all heads keep as many, so that nothing is padded; of a head without values nothing stays."""
+    model = tiny_model(family)
+    values = torch.ones(4, 8)
+    values[:, 5:], values[2] = 0, 0
+    masks = {(0, VALUE_OUTPUT): values.flatten(), (1, "head"): torch.tensor([1.0, 0, 1, 1])}
+    removed = (
+        8 + 3 * 3 + 8 + 2 * 8
+    )  # values and queries of the head that is gone, values of the others, a head
+    if family != "modernbert":
+        queries = torch.ones(4, 8)
+        queries[:, 0] = 0
+        masks[0, QUERY_KEY] = queries.flatten()
+        masks[1, QUERY_KEY] = queries.flatten()
+        removed += 3 + 3
+    view, small = EncoderView(model), EncoderView(slice_units(model, masks))
+    assert view.prunable_weights() - small.prunable_weights() == removed * dimension_cost(view)
+    assert pruning_ratio(view, masks) == pytest.approx(removed * 64 / view.prunable_weights())
+    assert small.prunable_weights() == encoder_weights(small)
+    whole = 2 * (4 * head_macs(view, 10) + 64 * neuron_macs(view, 10))
+    assert macs_share(view, masks, 10) == pytest.approx(1 - removed * dimension_macs(view, 10) / whole)
+    assert macs_share(small, {}, 10) == 1.0
+
+
+def test_the_ratio_of_heads_of_their_present_size(tiny_model):
+    model = tiny_model("bert")
+    values = (torch.arange(32) % 8 < 5).float()
+    view = EncoderView(slice_units(model, {(0, VALUE_OUTPUT): values}))
+    masks = {(0, "head"): torch.tensor([0.0, 1, 1, 1])}
+    small = EncoderView(slice_units(view.model, masks))
+    assert view.prunable_weights() - small.prunable_weights() == (8 + 5) * dimension_cost(view)
+    assert pruning_ratio(view, masks) == pytest.approx((8 + 5) * 64 / view.prunable_weights())
+    assert pruning_ratio(view, masks, "head") == pytest.approx((8 + 5) / (4 * (8 + 5) + 4 * 16))
 
 
 def test_the_ratio_of_matrix_masks(tiny_model):
@@ -70,6 +109,7 @@ def test_a_folder_without_weights_has_no_size(tmp_path):
 def test_multiply_accumulates_by_hand(tiny_model):
     """Of 10 tokens, hidden size 32, heads of 8: four matrices of 32 x 8 each token, and 10 x 10 scores, twice."""
     view = EncoderView(tiny_model("bert"))
+    assert dimension_macs(view, 10) == 10 * 2 * 32 + 10 * 10
     assert head_macs(view, 10) == 10 * 4 * 32 * 8 + 2 * 10 * 10 * 8
     assert neuron_macs(view, 10) == 10 * 2 * 32
     whole = 2 * (4 * head_macs(view, 10) + 64 * neuron_macs(view, 10))

@@ -7,7 +7,7 @@ import torch
 from test_equivalence import logits
 from transformers import AutoModelForSequenceClassification
 
-from leanformer.encoders.carried import hard_attention
+from leanformer.encoders.carried_attention import hard_attention
 from leanformer.encoders.forms import forms_for
 from leanformer.encoders.saving import plain_width, save_model
 from leanformer.encoders.view import EncoderView

@@ -7,8 +7,9 @@ from transformers import AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoM
 from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
+from leanformer.structure.kept import kept_indices
 from leanformer.structure.masks import Masks, applied
-from leanformer.structure.surgery import fold_gates, kept_indices, slice_units
+from leanformer.structure.surgery import fold_gates, slice_units
 
 MASKS: Masks = {(0, "head"): torch.tensor([0.0, 1, 1, 0]), (1, "neuron"): torch.tensor([1.0, 0] * 32)}
 TOKENS = torch.arange(5, 15).view(2, 5)

@@ -1,4 +1,4 @@
-"""Trainable gates: the sampler against its formula, penalties by hand, gates in a model, and a target that is met."""
+"""Trainable gates: the sampler against its formula, gates in a model, and a target that is met."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.masks import applied
-from leanformer.training.gates import ExpectedOpen, HardConcrete, TowardsShare, UnitGates, gates_in_force
+from leanformer.training.gates import Gates, HardConcrete, gates_in_force, hard_concrete
+from leanformer.training.penalties import ExpectedOpen, TowardsShare
 
 DRAWS = 20_000
 
@@ -52,30 +53,10 @@ def test_a_gate_learns_through_the_sampler():
     assert (gate.log_alpha.grad != 0).any()
 
 
-def test_the_expected_number_of_open_gates():
-    found = ExpectedOpen(0.5)({(0, "head"): torch.tensor([0.2, 0.4]), (1, "head"): torch.tensor([1.0])}, 0.3)
-    assert float(found) == pytest.approx(0.8)
-
-
-def test_the_target_falls_in_a_straight_line_to_its_end():
-    penalty = TowardsShare(0.4, {"head": 1.0}, ramp=0.5)
-    assert [penalty.target(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(
-        [1.0, 0.7, 0.4, 0.4]
-    )
-
-
-def test_what_is_missed_is_weighed_by_cost():
-    penalty = TowardsShare(0.5, {"head": 3.0, "neuron": 1.0})
-    with torch.no_grad():
-        penalty.multipliers.copy_(torch.tensor([2.0, 10.0]))
-    open_ = {(0, "head"): torch.tensor([1.0]), (0, "neuron"): torch.tensor([0.0])}  # 3 of 4
-    assert float(penalty(open_, 1.0).detach()) == pytest.approx(2 * 0.25 + 10 * 0.25**2)
-
-
 @pytest.fixture
 def gated_model(tiny_model):
     model = tiny_model("bert").eval()
-    gates = UnitGates(EncoderView(model), ("head", "neuron"), 0.33, 0.0, 0.1, ExpectedOpen(0.1))
+    gates = Gates(hard_concrete(EncoderView(model), ("head", "neuron"), 0.33, 0.0), 0.1, ExpectedOpen(0.1))
     return model, gates
 
 
@@ -106,7 +87,7 @@ def test_multipliers_lead_the_expected_share_to_its_target(tiny_model):
     """Without any loss but the Lagrangian: two optimisers' groups, one of them ascending."""
     view = EncoderView(tiny_model("bert", layers=4))
     penalty = TowardsShare(0.3, {"head": 1.0}, ramp=0.3)
-    gates = UnitGates(view, ("head",), 0.33, 2.5, 0.05, penalty)
+    gates = Gates(hard_concrete(view, ("head",), 0.33, 2.5), 0.05, penalty)
     optimizer = torch.optim.AdamW(gates.groups())
     steps = 600
     for step in range(steps):

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from leanformer.structure.surgery import slice_units
+from leanformer.training.adversary import Adversary
 from leanformer.training.config import TrainingConfig
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.trainer import (
@@ -66,6 +67,27 @@ def test_the_loss_is_the_weighted_sum(tiny_model, mood_train, tiny_tokenizer, tm
         )
     assert torch.allclose(loss, expected, rtol=1e-5)
     assert torch.equal(outputs.logits, given.logits)
+
+
+def test_noise_of_no_size_changes_no_gradient(tiny_model, mood_train, tiny_tokenizer, tmp_path):
+    batch, gradients = batch_of(mood_train, tiny_tokenizer), []
+    for adversary in (None, Adversary(steps=3, start=0.0, step_size=0.0)):
+        model = tiny_model("bert")
+        trainer = trainer_of(model, tmp_path, Objective(adversary=adversary))
+        trainer.compute_loss(model, dict(batch)).backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_noise_makes_the_loss_larger(tiny_model, mood_train, tiny_tokenizer, tmp_path):
+    model, batch = tiny_model("bert"), batch_of(mood_train, tiny_tokenizer)
+    plain = trainer_of(model, tmp_path, Objective())
+    pushed = trainer_of(model, tmp_path, Objective(adversary=Adversary(steps=4, step_size=0.5)))
+    with torch.no_grad():
+        before = plain.compute_loss(model, dict(batch))
+    assert 4 * pushed.compute_loss(model, dict(batch)).detach() > before  # the last step's share of the loss
 
 
 @pytest.mark.parametrize("dropout", [False, True])

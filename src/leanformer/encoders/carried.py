@@ -1,10 +1,11 @@
-"""Encoders whose layers differ in heads and FFN neurons, loadable by plain transformers.
+"""Encoders whose layers differ in heads, their sizes and FFN neurons, loadable by plain transformers.
 
-This one file needs torch and transformers only. Leanformer copies it into a compressed checkpoint, so that
-`AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)` works where leanformer is
-not installed. The per-layer sizes are in `config.json` under transformers' own key, `per_layer_config`, with
-its own names (`num_attention_heads`, `intermediate_size`); state-dict keys and task heads are those of the
-stock classes.
+This file and `carried_attention.py` need torch and transformers only. Leanformer copies them into a compressed
+checkpoint, so that `AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)` works where
+leanformer is not installed. The per-layer sizes are in `config.json` under transformers' own key,
+`per_layer_config`, with its own names (`num_attention_heads`, `intermediate_size`), and ours where heads have other
+sizes than the dense model's (`query_key_size`, `value_size`); state-dict keys and task heads are those of the stock
+classes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import transformers
 from torch import nn
-from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
+
+# Relative, for transformers copies what a carried file imports in this way along with it.
+from .carried_attention import HARD_ATTENTION, LeanAttention, NoAttention, OnlyBias, mix_in
 
 MODEL_TYPE_PREFIX = "leanformer-"
-HARD_ATTENTION = "leanformer-hard-attention"
 SIZES = ("num_attention_heads", "intermediate_size")
 TASKS = {
     "AutoModel": "Model",
@@ -28,27 +29,6 @@ TASKS = {
     "AutoModelForTokenClassification": "ForTokenClassification",
     "AutoModelForQuestionAnswering": "ForQuestionAnswering",
 }
-
-
-class LeanMPNetSelfAttention(MPNetSelfAttention):
-    """MPNet's attention without some heads: takes its own columns of the bias table that all layers share."""
-
-    def __init__(self, config: Any, kept_heads: list[int]) -> None:
-        super().__init__(config)
-        self.kept_heads = kept_heads
-
-    def forward(
-        self,
-        hidden_states: Any,
-        attention_mask: Any = None,
-        position_bias: Any = None,
-        output_attentions: Any = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Attend with the kept heads' share of position_bias (batch, dense heads, tokens, tokens)."""
-        if position_bias is not None:
-            position_bias = torch.stack([position_bias[:, head] for head in self.kept_heads], dim=1)
-        return super().forward(hidden_states, attention_mask, position_bias, output_attentions, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -70,7 +50,7 @@ class Family:
         width_name: The configuration's name for the FFN's width.
         attention_norm: The norm of what attention reads, where a sub-layer normalises that and not its sum.
         pooling_name: The configuration's name for how the classifier pools, where that is not always the first token.
-        attention_class: A replacement for `attention` that takes (config, kept heads), where needed.
+        shared_bias: Whether all layers add one table to their scores, with a column for each dense head.
     """
 
     name: str
@@ -87,7 +67,7 @@ class Family:
     width_name: str = "intermediate_size"
     attention_norm: str = ""
     pooling_name: str = ""
-    attention_class: Any = None
+    shared_bias: bool = False
 
     @property
     def fused(self) -> bool:
@@ -133,7 +113,7 @@ FAMILIES = {
             key="attention.attn.k",
             value="attention.attn.v",
             attention_out="attention.attn.o",
-            attention_class=LeanMPNetSelfAttention,
+            shared_bias=True,
         ),
         Family(
             "modernbert",
@@ -154,30 +134,6 @@ FAMILIES = {
 }
 
 
-class OnlyBias(nn.Module):
-    """What is left of an output linear without inputs: its bias, or zeros where it has none."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.out_features = linear.out_features
-        self.bias = None if linear.bias is None else nn.Parameter(torch.zeros_like(linear.bias))
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Map (batch, tokens, anything) to (batch, tokens, out_features)."""
-        shape = (*states.shape[:-1], self.out_features)
-        return states.new_zeros(shape) if self.bias is None else self.bias.expand(shape)
-
-
-class NoAttention(nn.Module):
-    """Stands where a layer's heads were; holds the output bias where the family keeps that linear inside."""
-
-    def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
-        """Return the states, or the output bias in their shape, and no attention weights."""
-        for out in self.children():
-            hidden_states = out(hidden_states)
-        return hidden_states, None
-
-
 def resized(linear: nn.Linear, in_features: int, out_features: int) -> nn.Linear:
     """Return a fresh linear of another size with the old one's bias-or-none, device and dtype."""
     has_bias = linear.bias is not None
@@ -185,10 +141,42 @@ def resized(linear: nn.Linear, in_features: int, out_features: int) -> nn.Linear
     return nn.Linear(in_features, out_features, bias=has_bias, device=weight.device, dtype=weight.dtype)
 
 
-def shrink_attention(layer: nn.Module, family: Family, config: Any, kept_heads: list[int]) -> None:
-    """Give the layer's attention fresh linears for the kept heads only (weights are loaded afterwards)."""
+@dataclass(frozen=True)
+class AttentionSizes:
+    """Sizes of one layer's attention.
+
+    Attributes:
+        heads: How many heads there are.
+        query_key: Size of a head's queries and keys.
+        value: Size of a head's values.
+        dense: Size of a head in the dense model.
+        kept_heads: Which of the dense heads they are, where all layers share a bias by head.
+    """
+
+    heads: int
+    query_key: int
+    value: int
+    dense: int
+    kept_heads: list[int]
+
+    @classmethod
+    def of(cls, layer_config: Any, dense: int) -> AttentionSizes:
+        """Read them from a layer's entry in the configuration."""
+        heads = layer_config.num_attention_heads
+        query_key = getattr(layer_config, "query_key_size", dense)
+        value = getattr(layer_config, "value_size", dense)
+        return cls(heads, query_key, value, dense, getattr(layer_config, "kept_heads", list(range(heads))))
+
+    @property
+    def even(self) -> bool:
+        """Whether all parts of a head have their dense size."""
+        return self.query_key == self.value == self.dense
+
+
+def shrink_attention(layer: nn.Module, family: Family, sizes: AttentionSizes) -> None:
+    """Give the layer's attention fresh linears of the given sizes (weights are loaded afterwards)."""
     out: Any = layer.get_submodule(family.attention_out)
-    if not kept_heads:
+    if not sizes.heads:
         empty = NoAttention()
         layer.set_submodule(family.attention, empty)
         if family.attention_out.startswith(family.attention + "."):
@@ -196,19 +184,25 @@ def shrink_attention(layer: nn.Module, family: Family, config: Any, kept_heads: 
         else:
             layer.set_submodule(family.attention_out, OnlyBias(out))
         return
-    if family.attention_class is not None:
-        layer.set_submodule(family.attention, family.attention_class(config, kept_heads))
-        layer.get_submodule(family.attention).to(out.weight.device, out.weight.dtype)
-    context = config.hidden_size // config.num_attention_heads * len(kept_heads)
-    for path in {family.query, family.key, family.value}:
+    query_key, context = sizes.heads * sizes.query_key, sizes.heads * sizes.value
+    widths = {family.query: query_key, family.key: query_key, family.value: context}
+    if family.fused:
+        widths = {family.query: 2 * query_key + context}
+    for path, width in widths.items():
         linear: Any = layer.get_submodule(path)
-        layer.set_submodule(path, resized(linear, linear.in_features, context * (3 if family.fused else 1)))
+        layer.set_submodule(path, resized(linear, linear.in_features, width))
     layer.set_submodule(family.attention_out, resized(out, context, out.out_features))
-    attention = layer.get_submodule(family.attention)
-    sizes = {"num_attention_heads": len(kept_heads), "n_heads": len(kept_heads), "all_head_size": context}
-    for name, size in sizes.items():
+    attention: Any = layer.get_submodule(family.attention)
+    known = {"num_attention_heads": sizes.heads, "n_heads": sizes.heads, "all_head_size": context}
+    for name, size in known.items():
         if hasattr(attention, name):
             setattr(attention, name, size)
+    # The stock forward knows one size of all parts of a head, and the whole table of a shared bias.
+    if family.shared_bias or not sizes.even:
+        mix_in(attention, LeanAttention, family)
+        attention.heads, attention.head_size = sizes.heads, sizes.dense
+        if family.shared_bias:
+            attention.kept_heads = sizes.kept_heads
 
 
 def shrink_ffn(layer: nn.Module, family: Family, width: int) -> None:
@@ -224,47 +218,6 @@ def shrink_ffn(layer: nn.Module, family: Family, width: int) -> None:
     layer.set_submodule(family.ffn_out, resized(ffn_out, width, ffn_out.out_features))
 
 
-def hard_attention(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attend to `module.hard_top` tokens a query at most: other probabilities are zero, these stay as they are.
-
-    Args:
-        module: The attention.
-        query: (batch, heads, tokens, head_size).
-        key: The same shape.
-        value: The same shape.
-        attention_mask: Boolean or additive, (batch, 1, 1 or tokens, tokens); or None.
-        scaling: Of the scores; by default 1 / sqrt(head_size).
-        dropout: Of the probabilities while training.
-        **kwargs: What families pass besides, of no effect here.
-
-    Returns:
-        The context (batch, tokens, heads, head_size), and the probabilities.
-    """
-    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if attention_mask is not None and attention_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    elif attention_mask is not None:
-        scores = scores + attention_mask
-    probabilities = scores.softmax(dim=-1)  # (batch, heads, tokens, tokens)
-    padded = nn.functional.pad(probabilities, (0, module.hard_top))  # so that texts may be shorter than that
-    least = padded.topk(module.hard_top, dim=-1).values[..., -1:]
-    probabilities = probabilities * (probabilities >= least)
-    probabilities = nn.functional.dropout(probabilities, dropout, module.training)
-    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
-
-
-transformers.AttentionInterface.register(HARD_ATTENTION, hard_attention)
-
-
 def harden_attention(layer: nn.Module, family: Family, top: int) -> None:
     """Let a layer attend to a few tokens a query, whatever attention the model uses elsewhere.
 
@@ -277,7 +230,7 @@ def harden_attention(layer: nn.Module, family: Family, top: int) -> None:
         ValueError: The family's attention can not be exchanged.
     """
     attention: Any = layer.get_submodule(family.attention)
-    if family.attention_class is not None:
+    if family.shared_bias:
         raise ValueError(f"The attention of {family.name} can not be made hard.")
     attention.config = copy.copy(attention.config)
     attention.config._attn_implementation = HARD_ATTENTION
@@ -306,16 +259,16 @@ class LeanModel:
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         dense_heads, dense_width = config.num_attention_heads, config.intermediate_size
+        dense_size = config.hidden_size // dense_heads
         base: Any = self.base_model  # type: ignore[attr-defined]
         layers = base.get_submodule(self.family.layers)
         for layer, layer_config in zip(layers, config.per_layer_config, strict=True):
-            heads, width = layer_config.num_attention_heads, layer_config.intermediate_size
-            if heads != dense_heads:
-                kept = getattr(layer_config, "kept_heads", None)
-                shrink_attention(layer, self.family, config, list(range(heads)) if kept is None else kept)
+            sizes, width = AttentionSizes.of(layer_config, dense_size), layer_config.intermediate_size
+            if sizes.heads != dense_heads or not sizes.even:
+                shrink_attention(layer, self.family, sizes)
             if width != dense_width:
                 shrink_ffn(layer, self.family, width)
-            if heads and (top := getattr(layer_config, "hard_attention", None)):
+            if sizes.heads and (top := getattr(layer_config, "hard_attention", None)):
                 harden_attention(layer, self.family, top)
 
 

@@ -9,11 +9,11 @@ import copy
 from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from leanformer.encoders.carried import Family
+from leanformer.encoders.carried_attention import LeanAttention, mix_in, rotated
 from leanformer.encoders.families import family_of
 from leanformer.encoders.lean import auto_class_of
 from leanformer.encoders.view import EncoderView
@@ -47,26 +47,21 @@ class FirstTokenLayer:
         return super().forward(hidden_states[:, :1], *args, **kwargs)  # type: ignore[misc]
 
 
-class FirstTokenAttention:
+class FirstTokenAttention(LeanAttention):
     """Mixin of a family's attention class: the first token attends to all of them.
 
     Attributes:
-        family: Where the layer keeps its attention's parts.
         all_states: What attention reads of all tokens, (batch, tokens, hidden); the layer sets it before each call.
-        head_size: Size of one head.
     """
 
-    family: Family
     all_states: Tensor | None
-    head_size: int
 
     def forward(
         self,
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
         position_bias: Tensor | None = None,
-        output_attentions: bool = False,
-        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        *args: Any,
         **kwargs: Any,
     ) -> tuple[Tensor, None]:
         """Attend from one token to all.
@@ -75,63 +70,33 @@ class FirstTokenAttention:
             hidden_states: What attention reads of the first token, (batch, 1, hidden).
             attention_mask: Boolean or additive, (batch, 1, 1 or tokens, tokens); only its first row is used.
             position_bias: Added to the scores, (batch, dense heads, tokens, tokens); only its first row is used.
-            output_attentions: Ignored, the weights are not kept.
-            position_embeddings: Cosines and sines of (1 or batch, tokens, head_size).
-            **kwargs: What families pass besides, of no effect on an encoder.
+            *args: What families pass besides, as `LeanAttention` takes it.
+            **kwargs: The same.
 
         Returns:
-            The heads' context, (batch, 1, heads * head_size), or after the output linear where the family keeps
-            it inside its attention, (batch, 1, hidden); and no attention weights.
+            What `LeanAttention` does, for one token; and no attention weights.
         """
-        query, key, value = self._projected(hidden_states)
-        if position_embeddings is not None:
-            cos, sin = position_embeddings
-            query, key = _rotated(query, cos[:, :1], sin[:, :1]), _rotated(key, cos, sin)
         mask = None if attention_mask is None else attention_mask[:, :, :1]  # (batch, 1, 1, tokens)
-        if position_bias is not None:
-            bias = self._own_heads(position_bias[:, :, :1])  # (batch, heads, 1, tokens)
-            mask = bias if mask is None else bias + mask
-        # A family without a choice of attention, mpnet, multiplies and normalises by separate operators too.
-        chosen = getattr(getattr(self, "config", None), "_attn_implementation", "eager")
-        attend = _eager if chosen == "eager" else functional.scaled_dot_product_attention
-        context = attend(query, key, value, mask).transpose(1, 2).flatten(2)  # (batch, 1, heads * head_size)
-        inside = self.family.attention + "."
-        if self.family.attention_out.startswith(inside):
-            context = self._part(self.family.attention_out)(context)
-        return context, None
+        bias = None if position_bias is None else position_bias[:, :, :1]  # (batch, dense heads, 1, tokens)
+        return super().forward(hidden_states, mask, bias, *args, **kwargs)[0], None
 
-    def _part(self, path: str) -> Any:
-        module: Any = self
-        return module.get_submodule(path.removeprefix(self.family.attention + "."))
-
-    def _projected(self, first: Tensor) -> list[Tensor]:
-        """Return queries (batch, heads, 1, head_size), and keys and values (batch, heads, tokens, head_size)."""
+    def projected(self, states: Tensor) -> list[Tensor]:
+        """Return queries (batch, heads, 1, size) of the first token, and keys and values of all tokens."""
         every: Any = self.all_states
         if self.family.fused:
             module: Any = self
-            query = functional.linear(first, module.query_weight, module.query_bias)
+            query = functional.linear(states, module.query_weight, module.query_bias)
             both = functional.linear(every, module.key_value_weight, module.key_value_bias)
-            key, value = both.chunk(2, dim=-1)
+            context = self.heads * self.head_size
+            key, value = both.split([context, both.shape[-1] - context], dim=-1)
         else:
-            query = self._part(self.family.query)(first)
-            key, value = self._part(self.family.key)(every), self._part(self.family.value)(every)
-        return [states.unflatten(-1, (-1, self.head_size)).transpose(1, 2) for states in (query, key, value)]
+            query = self.part(self.family.query)(states)
+            key, value = self.part(self.family.key)(every), self.part(self.family.value)(every)
+        return [self.by_head(part) for part in (query, key, value)]
 
-    def _own_heads(self, bias: Tensor) -> Tensor:
-        kept = getattr(self, "kept_heads", None)
-        return bias if kept is None else torch.stack([bias[:, head] for head in kept], dim=1)
-
-
-def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn pairs of (batch, heads, tokens, head_size) by their position's angle (RoFormer, Su et al. 2021)."""
-    left, right = states.float().chunk(2, dim=-1)
-    turned = torch.cat((-right, left), dim=-1)
-    return (states.float() * cos.unsqueeze(1) + turned * sin.unsqueeze(1)).to(states.dtype)
-
-
-def _eager(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (batch, heads, 1, tokens)
-    return (scores if mask is None else scores + mask).softmax(dim=-1) @ value
+    def turned(self, query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn the first query by the first position, and each key by its own."""
+        return rotated(query, cos[:, :1], sin[:, :1]), rotated(key, cos, sin)
 
 
 def reason_against(config: Any) -> str | None:
@@ -187,13 +152,14 @@ def first_token_only(model: Any) -> Any:
         )
     made = sharing_copy(model).eval()
     layer = EncoderView(made).layers[-1]
-    _mix_in(layer, FirstTokenLayer, view.family)
+    mix_in(layer, FirstTokenLayer, view.family)
     if view.heads(view.n_layers - 1):
         attention: Any = layer.get_submodule(view.family.attention)
-        attention.all_states, attention.head_size = None, view.head_size
-        _mix_in(attention, FirstTokenAttention, view.family)
+        attention.all_states = None
+        attention.heads, attention.head_size = view.heads(view.n_layers - 1), view.head_size
+        mix_in(attention, FirstTokenAttention, view.family)
         if view.family.fused:
-            _split_fused(attention, layer.get_submodule(view.family.query))
+            _split_fused(attention, layer.get_submodule(view.family.query), attention.heads * view.head_size)
     return made
 
 
@@ -203,19 +169,11 @@ def sharing_copy(model: nn.Module) -> Any:
     return copy.deepcopy(model, memo)
 
 
-def _mix_in(module: nn.Module, mixin: type, family: Family) -> None:
-    """Give one module, not its class, another forward."""
-    if not isinstance(module, mixin):
-        name = mixin.__name__ + type(module).__name__
-        module.__class__ = type(name, (mixin, type(module)), {"family": family})
-
-
-def _split_fused(attention: nn.Module, linear: Any) -> None:
-    """Keep the queries' rows of a fused projection apart from the keys' and values', beside the state dict.
+def _split_fused(attention: nn.Module, linear: Any, context: int) -> None:
+    """Keep the queries' rows, the first ones, of a fused projection apart, beside the state dict.
 
     Slices taken in forward would be operators in an exported graph, whose quantiser wants constants.
     """
-    context = linear.out_features // 3
     for kind in ("weight", "bias"):
         rows = getattr(linear, kind)
         query, key_value = (

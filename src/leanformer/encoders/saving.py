@@ -13,7 +13,8 @@ from leanformer.encoders.view import EncoderView
 def plain_width(model: Any) -> int | None:
     """Return the FFN width with which a stock class can build the model, or None where it can not.
 
-    A stock class needs all heads in all layers, the usual attention, and one width, above zero, for all layers.
+    A stock class needs all heads in all layers, whole and with the usual attention, and one width, above zero, for
+    all layers.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -27,7 +28,9 @@ def plain_width(model: Any) -> int | None:
     view = EncoderView(model)
     widths = {view.width(layer) for layer in range(view.n_layers)}
     all_heads = all(
-        view.heads(layer) == view.dense_heads and view.hard_attention(layer) is None
+        view.heads(layer) == view.dense_heads
+        and view.query_key_size(layer) == view.value_size(layer) == view.head_size
+        and view.hard_attention(layer) is None
         for layer in range(view.n_layers)
     )
     return widths.pop() if all_heads and len(widths) == 1 and 0 not in widths else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
+from leanformer.encoders.carried_attention import LeanAttention
 from leanformer.encoders.families import Family, family_of, linear_paths
 
 MATRICES = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
@@ -20,7 +23,7 @@ class EncoderView:
         family: The family's table of paths.
         layers: The layer modules, in order.
         hidden_size: Size of a token's state.
-        head_size: Size of one head.
+        head_size: Size of one head before any of its dimensions was removed.
         dense_heads: Heads of each layer before any was removed.
         dense_width: FFN neurons of each layer before any was removed.
 
@@ -67,9 +70,23 @@ class EncoderView:
             layer: Index of the layer.
 
         Returns:
-            The linear whose input is (batch, tokens, heads * head_size); None where the layer has no head.
+            The linear whose input is (batch, tokens, heads * value_size); None where the layer has no head.
         """
         return self._linear(layer, "head")
+
+    def query(self, layer: int) -> nn.Linear | None:
+        """Return the projection into queries (and keys and values, where the family fuses them).
+
+        Args:
+            layer: Index of the layer.
+
+        Returns:
+            The linear whose output is (batch, tokens, heads * query_key_size); None where the layer has no head.
+        """
+        if self.attention_out(layer) is None:
+            return None
+        linear: Any = self.layers[layer].get_submodule(self.family.query)
+        return linear
 
     def ffn_out(self, layer: int) -> nn.Linear | None:
         """Return the linear on the neurons' activation.
@@ -115,6 +132,15 @@ class EncoderView:
         """Return the module that is called with what the layer's FFN reads, (batch, tokens, hidden)."""
         return self.layers[layer].get_submodule(self.family.ffn_in)
 
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """Return the function between the FFN's two linears (before the product, where the FFN is gated)."""
+        config = self.model.config
+        names = ("hidden_act", "activation", "hidden_activation")  # distilbert's, modernbert's
+        function: Callable[[Tensor], Tensor] = ACT2FN[
+            next(getattr(config, name) for name in names if hasattr(config, name))
+        ]
+        return function
+
     def output_bias(self, layer: int, kind: str) -> nn.Parameter | None:
         """Return the bias of a sub-layer's output linear, which stays when the sub-layer has no unit left.
 
@@ -130,8 +156,31 @@ class EncoderView:
 
     def heads(self, layer: int) -> int:
         """Return how many heads the layer has now."""
+        if self.attention_out(layer) is None:
+            return 0
+        attention: Any = self.layers[layer].get_submodule(self.family.attention)
+        return (
+            attention.heads
+            if isinstance(attention, LeanAttention)
+            else self._context(layer) // self.head_size
+        )
+
+    def query_key_size(self, layer: int) -> int:
+        """Return the size of a head's queries and keys, the head size where the layer has no head."""
+        heads = self.heads(layer)
+        if not heads or self.family.fused:  # fused ones turn in pairs, and are never made smaller
+            return self.head_size
+        query: Any = self.query(layer)
+        return query.out_features // heads
+
+    def value_size(self, layer: int) -> int:
+        """Return the size of a head's values, the head size where the layer has no head."""
+        heads = self.heads(layer)
+        return self._context(layer) // heads if heads else self.head_size
+
+    def _context(self, layer: int) -> int:
         linear = self.attention_out(layer)
-        return 0 if linear is None else linear.in_features // self.head_size
+        return 0 if linear is None else linear.in_features
 
     def width(self, layer: int) -> int:
         """Return how many FFN neurons the layer has now."""
@@ -155,16 +204,18 @@ class EncoderView:
             layer: Index of the layer.
 
         Returns:
-            query, key, value: (heads * head_size, hidden); attention_out: (hidden, heads * head_size);
+            query, key: (heads * query_key_size, hidden); value: (heads * value_size, hidden);
+            attention_out: (hidden, heads * value_size);
             ffn_in: (width, hidden), or (2 * width, hidden) in a gated FFN; ffn_out: (hidden, width).
             Matrices of an empty sub-layer are absent.
         """
         found: dict[str, Tensor] = {}
         if (attention_out := self.attention_out(layer)) is not None:
-            context = attention_out.in_features
-            for index, name in enumerate(MATRICES[:3]):
+            query_key, start = self.heads(layer) * self.query_key_size(layer), 0
+            for name, rows in zip(MATRICES[:3], (query_key, query_key, self._context(layer)), strict=True):
                 weight: Any = self.layers[layer].get_submodule(getattr(self.family, name)).weight
-                found[name] = weight.detach().narrow(0, index * context if self.family.fused else 0, context)
+                found[name] = weight.detach().narrow(0, start if self.family.fused else 0, rows)
+                start += rows
             found["attention_out"] = attention_out.weight.detach()
         if (ffn_out := self.ffn_out(layer)) is not None:
             ffn_in: Any = self.layers[layer].get_submodule(self.family.ffn_in)
@@ -173,13 +224,13 @@ class EncoderView:
         return found
 
     def head_weights(self, layer: int) -> Tensor:
-        """Return all weights of each head, (heads, 4 * head_size * hidden): a copy."""
+        """Return all weights of each head, (heads, 2 * (query_key_size + value_size) * hidden): a copy."""
         heads = self.heads(layer)
         if heads == 0:
             return torch.empty(0, 4 * self.head_size * self.hidden_size)
         matrices = self.matrices(layer)
         rows = [matrices[name].reshape(heads, -1) for name in ("query", "key", "value")]
-        columns = matrices["attention_out"].t().reshape(heads, -1)  # (heads, head_size * hidden)
+        columns = matrices["attention_out"].t().reshape(heads, -1)  # (heads, value_size * hidden)
         return torch.cat([*rows, columns], dim=1)
 
     def neuron_weights(self, layer: int) -> Tensor:

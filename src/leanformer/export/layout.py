@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16", "int8", "int8-static"]
 
+UNFINISHED = ".partial"
+"""How the names of scratch folders end: what a kill leaves of them, a resumed run removes."""
+
 FOLDERS: dict[str, str] = {"onnxruntime": "onnx", "openvino": "openvino"}
 FILES: dict[tuple[str, str], str] = {
     ("onnxruntime", "fp32"): "model.onnx",
@@ -129,7 +132,9 @@ def staged(folder: Path, last: str) -> Iterator[Path]:
         raise ModelError(
             f"the folder {folder.parent} can not be made ({error.strerror}): name another place"
         ) from error
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}-", suffix=UNFINISHED, dir=folder.parent
+    ) as scratch:
         yield Path(scratch)
         folder.mkdir(exist_ok=True)
         for path in sorted(Path(scratch).iterdir(), key=lambda path: path.name == last):

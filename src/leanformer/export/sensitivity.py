@@ -16,7 +16,7 @@ import numpy as np
 
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
-from leanformer.export.layout import artefact, find_artefact, parts
+from leanformer.export.layout import UNFINISHED, artefact, find_artefact, parts
 from leanformer.export.quantise import Quantised
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.export.sublayers import Sublayer, sublayers
@@ -195,7 +195,7 @@ def sensitivities(
     found = {}
     for alone in track(every, "int8: ranking the sub-layers"):
         others = [sublayer for sublayer in every if sublayer != alone]
-        with tempfile.TemporaryDirectory(prefix=".int8-", dir=out) as scratch:
+        with tempfile.TemporaryDirectory(prefix=".int8-", suffix=UNFINISHED, dir=out) as scratch:
             made = quantiser(float_sublayers=others, into=Path(scratch))
             found[alone] = divergence(exact, answers(made, rows, tokenizer))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
@@ -225,7 +225,7 @@ def quantise_within(
     """
     if len(held_out.rows) == 0:
         raise DataError("int8 is accepted by held-out training rows, and there are none")
-    with tempfile.TemporaryDirectory(prefix=".int8-", dir=out) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".int8-", suffix=UNFINISHED, dir=out) as scratch:
         trials: list[Loss] = []
         made: dict[int, Quantised] = {}
         ranking: tuple[Sublayer, ...] = ()

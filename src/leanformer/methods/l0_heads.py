@@ -27,7 +27,8 @@ from leanformer.search.realise import Realiser
 from leanformer.search.space import fewest_units
 from leanformer.structure.masks import Masks
 from leanformer.structure.surgery import fold_gates, slice_units
-from leanformer.training.gates import ExpectedOpen, Penalty, TowardsShare, UnitGates, gates_in_force
+from leanformer.training.gates import Gates, gates_in_force, hard_concrete
+from leanformer.training.penalties import ExpectedOpen, Penalty, TowardsShare
 
 if TYPE_CHECKING:
     from leanformer.search.space import Space
@@ -56,7 +57,7 @@ def run(problem: Problem) -> Compressed:
         ExpectedOpen(weight) if weight else TowardsShare(1 - space.pruning_ratio, {"head": 1.0})
     )
     rate = max(LEARNING_RATE, TRAVEL / recovery_steps(problem))
-    gates = UnitGates(view, ("head",), BETA, START, rate, penalty)
+    gates = Gates(hard_concrete(view, ("head",), BETA, START), rate, penalty)
     with gates_in_force(model, gates):
         trained = recovered(problem, model, {}, damaged=at_once, gates=gates)
     values = {key: value.detach() for key, value in gates.eval().values().items()}

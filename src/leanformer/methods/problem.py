@@ -100,6 +100,8 @@ class Compressed:
         ladder: The "ladder" facts of result.json; None where the method climbs none.
         serve: Runtime, precision and form in which the model is to be served, where the method has measured that.
         heads: The "heads" facts of result.json, of methods that rank heads.
+        attack: The "attack" facts of result.json: clean and attacked accuracy on rows that nothing was trained on, of
+            the "dense" and of the "compressed" model, as `leanformer.audit.attack.Attacked` has them.
     """
 
     model: PreTrainedModel
@@ -109,3 +111,4 @@ class Compressed:
     ladder: dict[str, Any] | None = None
     serve: tuple[str, str, str] | None = None
     heads: dict[str, Any] | None = None
+    attack: dict[str, Any] | None = None

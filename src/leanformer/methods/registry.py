@@ -11,6 +11,7 @@ _GRADUAL_PAPER = (
     "To prune, or not to prune: exploring the efficacy of pruning for model compression, arXiv 1710.01878"
 )
 _BOTH = ("unit", "weight")
+_WEIGHT_FIRST = ("weight", "unit")
 _DISTILLED = "distilled from the dense model"
 
 _ALL = (
@@ -128,6 +129,51 @@ _ALL = (
         goes_by_score=True,
         default_drop_points=1.0,
         takes_ratio=False,
+    ),
+    Method(
+        name="movement",
+        paper="Movement Pruning: Adaptive Sparsity by Fine-Tuning, arXiv 2005.07683; Block Pruning For Faster "
+        "Transformers, arXiv 2109.04838",
+        year=2020,
+        granularities=("unit", "head", "neuron", "weight", "block", "hybrid"),
+        removes="what moves towards zero while it trains; what is empty is sliced",
+        trains=f"{_DISTILLED} together with the scores",
+        entry="leanformer.methods.movement:run",
+        counts_weights=True,
+        options=(
+            Option(
+                "selection",
+                "global",
+                "one cut through all scores, the same share of each matrix or layer, or sigmoid(score) > 0.1",
+                ("global", "local", "threshold"),
+            ),
+            Option(
+                "lambda", 10.0, "the penalty's weight where selection is threshold; no ratio is aimed at then"
+            ),
+            Option(
+                "fill", "no", "whether zeros that slicing leaves are filled and trained again", ("no", "yes")
+            ),
+        ),
+    ),
+    Method(
+        name="grain",
+        paper="Gradient-based Intra-attention Pruning on Pre-trained Language Models (GRAIN), arXiv 2212.07634",
+        year=2023,
+        granularities=("dimension",),
+        removes="the dimensions of heads, and the neurons, to which the teacher's answers are least sensitive",
+        trains=f"{_DISTILLED} while it shrinks",
+        entry="leanformer.methods.grain:run",
+        counts_weights=True,
+    ),
+    Method(
+        name="robust-tickets",
+        paper="Robust Lottery Tickets for Pre-trained Language Models, arXiv 2211.03013",
+        year=2022,
+        granularities=_WEIGHT_FIRST,
+        removes="the weights, or heads and neurons, whose gates an adversarial training closes",
+        trains="gates alone under attack, then what is left on the labels, from the dense weights",
+        entry="leanformer.methods.robust_tickets:run",
+        counts_weights=True,
     ),
     Method(
         name="uniform-magnitude",

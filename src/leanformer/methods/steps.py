@@ -21,7 +21,7 @@ from leanformer.training.config import TrainingConfig
 from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
-from leanformer.training.gates import UnitGates
+from leanformer.training.gates import Gates
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher, teacher_for
@@ -106,7 +106,7 @@ def recovered(
     on_step: OnStep | None = None,
     damaged: PreTrainedModel | None = None,
     longer: int = 1,
-    gates: UnitGates | None = None,
+    gates: Gates | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -129,6 +129,38 @@ def recovered(
     lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
     config = recovery_config(problem, lost)
     config = replace(config, epochs=longer * config.epochs)
+    found = trained(problem, model, masks, config, "Recovery", objective, teacher, on_step, gates)
+    seconds = time.perf_counter() - started  # the teacher's outputs included
+    return replace(found, training={**found.training, "recovery_seconds": seconds, "damage": lost})
+
+
+def trained(
+    problem: Problem,
+    model: PreTrainedModel,
+    masks: Masks,
+    config: TrainingConfig,
+    stage: str,
+    objective: Objective,
+    teacher: Teacher | None = None,
+    on_step: OnStep | None = None,
+    gates: Gates | None = None,
+) -> Compressed:
+    """Train a model on all training rows.
+
+    Args:
+        problem: Rows, tokenizer and task.
+        model: The model, trained in place.
+        masks: What was kept; sparse matrices keep their zeros.
+        config: The recipe.
+        stage: Name on the progress bar.
+        objective: What to minimise.
+        teacher: The dense model's outputs, where the objective asks for them.
+        on_step: Keeps masks in force; by default those of sparse matrices.
+        gates: Gates that train along; the caller keeps them in force.
+
+    Returns:
+        The model and its training facts.
+    """
     sparse = any(kind in MATRICES for _, kind in masks)
     result = fine_tune(
         model,
@@ -137,17 +169,16 @@ def recovered(
         all_training_rows(problem),
         config,
         problem.folder / "checkpoints",
-        "Recovery",
+        stage,
         objective,
         teacher,
         on_step or (fixed_masks(model, masks) if sparse else None),
         gates,
     )
     facts: dict[str, Any] = {
-        "recovery_seconds": time.perf_counter() - started,  # the teacher's outputs included
+        "recovery_seconds": result.seconds,
         "epochs": result.epochs,
         "steps": result.steps,
-        "damage": lost,
         "learning_rate": config.learning_rate,
         "curve": [{"step": step, "loss": loss} for step, loss in result.curve],
     }

@@ -1,4 +1,4 @@
-"""The four cards under the verdict: score, speed, parameters, size."""
+"""The cards under the verdict: score, accuracy under attack, speed, parameters, size."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from leanformer.budget import SPARSE
 from leanformer.report import numbers
 from leanformer.report.pictures import pairs
 from leanformer.report.runtimes import kept_exports
@@ -42,9 +43,9 @@ def cards(result: dict[str, Any]) -> list[Card]:
         result: The content of result.json.
 
     Returns:
-        Three or four cards.
+        Three to five cards.
     """
-    made = [_score(result), _speed(result), _parameters(result), _size(result)]
+    made = [_score(result), _attack(result), _speed(result), _parameters(result), _size(result)]
     return [card for card in made if card is not None]
 
 
@@ -67,6 +68,25 @@ def _score(result: dict[str, Any]) -> Card:
             *(("in PyTorch fp32",) if nothing_removed(result) else ()),
         ),
         picture=pairs.intervals(rows, "Score before and after, with 95% intervals"),
+    )
+
+
+def _attack(result: dict[str, Any]) -> Card | None:
+    attack = result.get("attack")
+    if attack is None:
+        return None
+    before, after = attack["dense"], attack["compressed"]
+    gained = 100 * (after["attacked"] - before["attacked"])
+    return Card(
+        name="accuracy under attack",
+        value=numbers.points(after["attacked"]),
+        before=numbers.points(before["attacked"]),
+        change=f"{'+' if gained >= 0 else ''}{numbers.signed(gained)} points",
+        details=(
+            f"without attack {numbers.points(before['clean'])} → {numbers.points(after['clean'])}",
+            f"typing errors, n = {numbers.count(after['n'])} held-out rows",
+        ),
+        picture=pairs.bars(before["attacked"], after["attacked"], "Accuracy under attack before and after"),
     )
 
 
@@ -113,7 +133,7 @@ def _served_speed(one: Served) -> Card:
 def _parameters(result: dict[str, Any]) -> Card:
     before, after = (result[key]["encoder_parameters"] for key in ("dense", "compressed"))
     details = [f"{numbers.count(after)} of {numbers.count(before)}"]
-    if result["granularity"] == "weight":
+    if result["granularity"] in SPARSE:
         details.append(f"{numbers.percent(result['pruning_ratio_reached'])} of the weights are zeros")
     elif not nothing_removed(result):
         asked, reached = result["pruning_ratio"], result["pruning_ratio_reached"]

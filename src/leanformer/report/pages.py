@@ -50,7 +50,7 @@ def write_whole(path: Path, text: str) -> Path:
     Returns:
         The file.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # a resumed run removes what a kill left
     try:
         partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)

@@ -110,6 +110,14 @@ def summary_table(result: dict[str, Any]) -> Table:
             f"{_signed_change(-served['drop_points'])} "
             f"({numbers.drop_interval([-end for end in reversed(served['drop_interval'])])})",
         )
+    if attack := result.get("attack"):
+        before, after = (attack[key]["attacked"] for key in ("dense", "compressed"))
+        table.add_row(
+            f"accuracy under attack\nn = {numbers.count(attack['dense']['n'])} held-out rows",
+            numbers.points(before),
+            numbers.points(after),
+            f"{_signed_change(100 * (after - before))}",
+        )
     for name, key, write in (
         ("encoder parameters", "encoder_parameters", numbers.short_count),
         ("size on disk", "size_mb", numbers.megabytes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from leanformer.budget import SPARSE
 from leanformer.report import numbers
 from leanformer.report.budget import budget_tone, missed_names, missed_sentences
 from leanformer.report.ladder_words import why_words
@@ -107,7 +108,7 @@ def removed_share(result: dict[str, Any]) -> float:
 
     Slicing removes parameters; at granularity "weight" they stay as zeros, so the reached ratio tells.
     """
-    if result["granularity"] == "weight":
+    if result["granularity"] in SPARSE:
         return float(result["pruning_ratio_reached"])
     return 1 - result["compressed"]["encoder_parameters"] / result["dense"]["encoder_parameters"]
 
@@ -119,7 +120,7 @@ def gone_words(result: dict[str, Any]) -> str:
         return "Nothing was removed from the encoder"
     nearest = min(_FRACTIONS, key=lambda fraction: abs(fraction - share))
     amount = _FRACTIONS[nearest] if abs(nearest - share) <= 0.01 else numbers.percent(share)
-    if result["granularity"] == "weight":
+    if result["granularity"] in SPARSE:
         return f"{amount} of the encoder's weights are zero"
     return f"{amount} of the encoder is gone"
 
@@ -227,7 +228,7 @@ def _batch_note(result: dict[str, Any]) -> str:
 
 
 def _zeros_note(result: dict[str, Any], is_faster: bool) -> str:
-    if result["granularity"] != "weight" or is_faster:
+    if result["granularity"] not in SPARSE or is_faster:
         return ""
     return (
         "The removed weights are stored as zeros, and plain runtimes multiply by zeros as by any number: "

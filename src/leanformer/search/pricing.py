@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from leanformer.budget import HALF, Budget
+from leanformer.budget import HALF, SPARSE, Budget
 from leanformer.errors import BudgetError
 from leanformer.measure.latency.costs import SublayerCosts
 from leanformer.search.costs import Limit
@@ -14,6 +14,7 @@ from leanformer.search.space import TOLERANCE, Group, Space
 from leanformer.search.timed import timed_groups
 from leanformer.structure.cost import BYTES_PER_MB, head_macs, neuron_macs
 from leanformer.structure.cost import size_mb as _megabytes
+from leanformer.structure.masks import UNITS
 
 if TYPE_CHECKING:
     from leanformer.encoders.view import EncoderView
@@ -55,7 +56,7 @@ def budgeted_space(
     Args:
         view: The dense encoder.
         budget: The constraints; half of the encoder where there are none.
-        granularity: "unit" or "weight".
+        granularity: "unit"; "head" or "neuron" for one kind of them; "weight", or what else leaves zeros.
         price: What time costs; needed where the budget asks for time.
         tokens: Mean length of a text; needed where the budget limits multiply-accumulates.
 
@@ -67,15 +68,15 @@ def budgeted_space(
         BudgetError: If the budget can not be reached; the sentence names the nearest that can.
         ValueError: If time is limited and has no price, or multiply-accumulates and the texts have no length.
     """
-    if granularity == "weight":
+    if granularity in SPARSE:
         if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
             raise BudgetError(
                 "zeros among the weights make no file smaller, save no work and no time here: give a pruning ratio, "
                 "or --granularity unit"
             )
         return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
-    if granularity == "head":
-        return _head_space(view, budget)
+    if granularity in UNITS:
+        return _space_of_kind(view, budget, granularity)
     groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())
     scales = [] if ratio is None else [("weights", groups, ratio)]
     if budget.macs_share is not None:
@@ -92,15 +93,16 @@ def budgeted_space(
     return _timed_space(view, groups, price, tuple(_limit(*scale) for scale in scales))
 
 
-def _head_space(view: EncoderView, budget: Budget) -> Space:
-    """Return the space of heads alone, under a share of the heads."""
+def _space_of_kind(view: EncoderView, budget: Budget, kind: str) -> Space:
+    """Return the space of heads alone, or of neurons alone, under a share of them."""
     if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
         raise BudgetError(
-            "where only heads are removed, the budget is a share of the heads: give --pruning-ratio, or a method "
-            "that removes neurons, too"
+            f"where only {kind}s are removed, the budget is a share of the {kind}s: give --pruning-ratio, or a "
+            "method that removes heads and neurons"
         )
-    heads = tuple(group for group in unit_groups(view) if group.kind == "head")
-    return Space(heads, budget.pruning_ratio or HALF, tolerance=0.5 / sum(group.units for group in heads))
+    groups = tuple(group for group in unit_groups(view) if group.kind == kind)
+    tolerance = 0.5 / sum(group.units for group in groups) if kind == "head" else TOLERANCE
+    return Space(groups, budget.pruning_ratio or HALF, tolerance=tolerance)
 
 
 def check_size(view: EncoderView, size_mb: float, quantised: bool = False) -> None:

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from leanformer.encoders.view import MATRICES, EncoderView
-from leanformer.structure.masks import LAYER, Masks, check_masks
+from leanformer.structure.kept import settled
+from leanformer.structure.masks import LAYER, QUERY_KEY, VALUE_OUTPUT, Masks, check_masks
 
 BYTES_PER_MB = 1_000_000
 WEIGHT_FILES = {".safetensors", ".onnx", ".data", ".bin"}
 
 
+def dimension_cost(view: EncoderView) -> int:
+    """Return the weights of one dimension: 2 * hidden, of query and key, or of value and output."""
+    return 2 * view.hidden_size
+
+
 def head_cost(view: EncoderView) -> int:
-    """Return the weights of one head: 4 * hidden * head_size (query, key, value, output)."""
-    return 4 * view.hidden_size * view.head_size
+    """Return the weights of one head of the dense model: 4 * hidden * head_size (query, key, value, output)."""
+    return 2 * view.head_size * dimension_cost(view)
 
 
 def neuron_cost(view: EncoderView) -> int:
@@ -23,8 +29,21 @@ def neuron_cost(view: EncoderView) -> int:
     return (3 if view.family.gated else 2) * view.hidden_size
 
 
+def dimension_macs(view: EncoderView, tokens: float) -> float:
+    """Return the multiply-accumulates of one dimension on a text, of queries and keys or of values.
+
+    Args:
+        view: The model's view.
+        tokens: Length of the text, or the mean of many.
+
+    Returns:
+        tokens * (2 * hidden + tokens): its two matrices, and queries x keys, or probabilities x values.
+    """
+    return tokens * (dimension_cost(view) + tokens)
+
+
 def head_macs(view: EncoderView, tokens: float) -> float:
-    """Return the multiply-accumulates of one head on a text: its four matrices, and queries x keys x values.
+    """Return the multiply-accumulates of one head of the dense model on a text.
 
     Args:
         view: The model's view.
@@ -33,7 +52,7 @@ def head_macs(view: EncoderView, tokens: float) -> float:
     Returns:
         tokens * (4 * hidden * head_size + 2 * tokens * head_size); softmax and norms are not counted.
     """
-    return tokens * (head_cost(view) + 2 * tokens * view.head_size)
+    return 2 * view.head_size * dimension_macs(view, tokens)
 
 
 def neuron_macs(view: EncoderView, tokens: float) -> float:
@@ -42,7 +61,9 @@ def neuron_macs(view: EncoderView, tokens: float) -> float:
 
 
 def macs_share(view: EncoderView, masks: Masks, tokens: float) -> float:
-    """Return the share of the multiply-accumulates of the layers that masks of heads and neurons leave.
+    """Return the share of the multiply-accumulates of the layers that masks of units leave.
+
+    Of heads of different sizes each has its own, without the zeros that a sliced layer pads them with.
 
     Args:
         view: The dense model's view.
@@ -56,23 +77,35 @@ def macs_share(view: EncoderView, masks: Masks, tokens: float) -> float:
         ValueError: A mask does not fit the model.
     """
     check_masks(view, masks)
-    cost = {"head": head_macs(view, tokens), "neuron": neuron_macs(view, tokens)}
+    dimension = dimension_macs(view, tokens)
+    cost = {QUERY_KEY: dimension, VALUE_OUTPUT: dimension, "neuron": neuron_macs(view, tokens)}
     whole = sum(_of_layer(view, layer, cost) for layer in range(view.n_layers))
     return 1.0 - _removed(view, masks, {**cost, **dict.fromkeys(MATRICES, 0.0)}) / whole
 
 
+def unit_costs(view: EncoderView) -> dict[str, float]:
+    """Return the weights of one unit of the dense model, by its kind; of a matrix a unit is one weight."""
+    return {
+        "head": head_cost(view),
+        "neuron": neuron_cost(view),
+        QUERY_KEY: dimension_cost(view),
+        VALUE_OUTPUT: dimension_cost(view),
+        **dict.fromkeys(MATRICES, 1.0),
+    }
+
+
 def encoder_weights(view: EncoderView) -> int:
     """Return the weights of all heads and neurons that the model has now (biases and norms excluded)."""
-    cost = {"head": head_cost(view), "neuron": neuron_cost(view)}
-    return sum(round(_of_layer(view, layer, cost)) for layer in range(view.n_layers))
+    return sum(round(_of_layer(view, layer, unit_costs(view))) for layer in range(view.n_layers))
 
 
 def removed_weights(view: EncoderView, masks: Masks) -> int:
-    """Return how many weights of the six matrices the masks remove.
+    """Return how many weights of the six matrices the masks remove; zeros that pad a sliced layer count as removed.
 
     Args:
         view: The model's view.
-        masks: Masks of heads and neurons, of matrices, or of layers; not several of these on one sub-layer.
+        masks: Masks of units, of matrices, or of layers; not several of these on one sub-layer, but masks of heads
+            and of their dimensions go together.
 
     Returns:
         The number of weights under a zero.
@@ -81,8 +114,7 @@ def removed_weights(view: EncoderView, masks: Masks) -> int:
         ValueError: A mask does not fit the model.
     """
     check_masks(view, masks)
-    cost = {"head": head_cost(view), "neuron": neuron_cost(view), **dict.fromkeys(MATRICES, 1)}
-    return round(_removed(view, masks, cost))
+    return round(_removed(view, masks, unit_costs(view)))
 
 
 def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") -> float:
@@ -91,7 +123,7 @@ def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") ->
     Args:
         view: The model's view.
         masks: The masks; parts without a mask are kept.
-        granularity: "head" for the share of the heads; else it is one of all weights of the six matrices.
+        granularity: "head" or "neuron" for the share of those; else it is one of all weights of the six matrices.
 
     Returns:
         Removed weights / all weights that can be removed.
@@ -99,8 +131,13 @@ def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") ->
     Raises:
         ValueError: A mask does not fit the model.
     """
-    heads = sum(view.heads(layer) for layer in range(view.n_layers))
-    total = heads * head_cost(view) if granularity == "head" else view.prunable_weights()
+    layers, cost = range(view.n_layers), unit_costs(view)
+    if granularity == "head":
+        total = sum(view.heads(layer) * _of_head(view, layer, cost) for layer in layers)
+    elif granularity == "neuron":
+        total = sum(view.width(layer) * cost["neuron"] for layer in layers)
+    else:
+        total = view.prunable_weights()
     return removed_weights(view, masks) / total
 
 
@@ -125,14 +162,25 @@ def size_mb(model_or_folder: Any) -> float:
     return sum(path.stat().st_size for path in files) / BYTES_PER_MB
 
 
+def _of_head(view: EncoderView, layer: int, cost: Mapping[str, float]) -> float:
+    """What a head of a layer costs, in its present size."""
+    return view.query_key_size(layer) * cost[QUERY_KEY] + view.value_size(layer) * cost[VALUE_OUTPUT]
+
+
 def _of_layer(view: EncoderView, layer: int, cost: Mapping[str, float]) -> float:
     """What all heads and neurons of a layer cost."""
-    return view.heads(layer) * cost["head"] + view.width(layer) * cost["neuron"]
+    return view.heads(layer) * _of_head(view, layer, cost) + view.width(layer) * cost["neuron"]
 
 
 def _removed(view: EncoderView, masks: Masks, cost: Mapping[str, float]) -> float:
     """What the zeros of masks cost, by kind; a layer costs what its heads and neurons do."""
-    return sum(
-        float((mask == 0).sum()) * (_of_layer(view, layer, cost) if kind == LAYER else cost[kind])
-        for (layer, kind), mask in masks.items()
-    )
+    removed, masks = 0.0, settled(view, masks)
+    for (layer, kind), mask in masks.items():
+        if kind == LAYER:
+            each = _of_layer(view, layer, cost)
+        elif kind == "head":  # where dimensions have masks, those of a head that is gone are zero there
+            each = 0.0 if (layer, QUERY_KEY) in masks else _of_head(view, layer, cost)
+        else:
+            each = cost[kind]
+        removed += float((mask == 0).sum()) * each
+    return removed

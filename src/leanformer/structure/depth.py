@@ -9,7 +9,7 @@ from leanformer.encoders.families import is_lean
 from leanformer.encoders.lean import config_for, rebuild
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
-from leanformer.structure.surgery import layer_shape
+from leanformer.structure.kept import layer_shapes
 
 
 def keep_layers(model: Any, kept: Sequence[int]) -> Any:
@@ -58,6 +58,6 @@ def _changes(model: Any, view: EncoderView, kept: Sequence[int]) -> dict[str, An
     if getattr(config, "layer_types", None):
         changes["layer_types"] = [config.layer_types[layer] for layer in kept]
     if is_lean(config):
-        shapes = [layer_shape(view, layer) for layer in kept]
-        changes["per_layer_config"] = dict(enumerate(shapes))
+        shapes = layer_shapes(view)
+        changes["per_layer_config"] = dict(enumerate(shapes[layer] for layer in kept))
     return changes

@@ -12,7 +12,7 @@ from torch import Tensor
 from leanformer.encoders.view import EncoderView
 from leanformer.progress import track
 from leanformer.structure.importance import Scores
-from leanformer.structure.masks import UNITS, gated
+from leanformer.structure.masks import UNITS, gated, unit_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,15 +40,18 @@ def gate_gradients(
         model: The model, in eval mode.
         plan: Batches of inputs, with `labels` (batch,).
         losses: Each row's loss.
-        kinds: Which units have gates: "head", "neuron" or both.
+        kinds: Which units have gates, some of `masks.GATED`.
 
     Returns:
         The gradients; a sub-layer without units has none.
     """
     view = EncoderView(model)
-    counts = {(layer, "head"): view.heads(layer) for layer in range(view.n_layers)}
-    counts |= {(layer, "neuron"): view.width(layer) for layer in range(view.n_layers)}
-    counts = {key: count for key, count in counts.items() if count and key[1] in kinds}
+    counts = {
+        (layer, kind): count
+        for layer in range(view.n_layers)
+        for kind, count in unit_counts(view, layer).items()
+        if count and kind in kinds
+    }
     found: dict[tuple[int, str], list[Tensor]] = {key: [] for key in counts}
     with _frozen(model), torch.enable_grad():
         for batch in track(list(plan), "Gradients of gates"):

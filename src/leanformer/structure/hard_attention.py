@@ -10,7 +10,7 @@ from leanformer.encoders.carried import harden_attention
 from leanformer.encoders.lean import config_for, lean_class_for, rebuild
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
-from leanformer.structure.surgery import layer_shape
+from leanformer.structure.kept import layer_shapes
 
 TOP = 30
 """Tokens a query, "works well for all the GLUE tasks" (the public code's README)."""
@@ -68,7 +68,7 @@ def with_hard_attention(model: Any, layers: Collection[int], top: int = TOP) -> 
     """
     view = EncoderView(model)
     _check(view)
-    shapes = [layer_shape(view, layer) for layer in range(view.n_layers)]
+    shapes = layer_shapes(view)
     for layer, shape in enumerate(shapes):
         if layer in layers or view.hard_attention(layer) is None:
             shape["hard_attention"] = top if layer in layers and view.heads(layer) else 0
@@ -79,7 +79,7 @@ def with_hard_attention(model: Any, layers: Collection[int], top: int = TOP) -> 
 
 
 def _check(view: EncoderView) -> None:
-    if view.family.attention_class is not None:
+    if view.family.shared_bias:
         raise ModelError(
             f"The attention of {view.family.name} can not be made hard: it is written out in one piece. Use a method "
             "without hard attention, or another model."

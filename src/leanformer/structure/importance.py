@@ -146,7 +146,7 @@ def removal_orders(view: EncoderView, moments: Moments) -> dict[tuple[int, str],
     """
     found = {}
     for (layer, kind), linear in sites(view).items():
-        size = view.head_size if kind == "head" else 1
+        size = view.value_size(layer) if kind == "head" else 1
         at_once = 1 if kind == "head" else max(1, linear.in_features // 48)
         found[layer, kind] = removal_order(linear.weight, moments[layer, kind], size, at_once)
     return found

@@ -8,14 +8,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from leanformer.encoders.view import MATRICES, EncoderView
 
 UNITS = ("head", "neuron")
+DIMENSIONS = QUERY_KEY, VALUE_OUTPUT = ("query_key", "value_output")
+"""A dimension of a head's queries and keys; one of its values, with the column of the output linear that reads it."""
+
+GATED = (*UNITS, *DIMENSIONS)
 LAYER = "layer"
 
-# (layer, kind) -> mask; "head": (heads,), "neuron": (width,), "layer": (1,), a matrix' name: the matrix' own shape.
+# (layer, kind) -> mask; "head": (heads,), "neuron": (width,), "query_key": (heads * query_key_size,), "value_output":
+# (heads * value_size,), these two head by head; "layer": (1,); a matrix' name: the matrix' own shape.
 Masks = dict[tuple[int, str], Tensor]
+
+
+def unit_counts(view: EncoderView, layer: int) -> dict[str, int]:
+    """Return how many units of each kind of `GATED` a layer has; "query_key" only where the family can lose some."""
+    heads = view.heads(layer)
+    counts = {"head": heads, "neuron": view.width(layer), VALUE_OUTPUT: heads * view.value_size(layer)}
+    return counts if view.family.fused else {**counts, QUERY_KEY: heads * view.query_key_size(layer)}
 
 
 def check_masks(view: EncoderView, masks: Masks) -> None:
@@ -31,10 +44,13 @@ def check_masks(view: EncoderView, masks: Masks) -> None:
     for (layer, kind), mask in masks.items():
         if not 0 <= layer < view.n_layers:
             raise ValueError(f"A mask names layer {layer}, but the layers are 0 to {view.n_layers - 1}.")
-        if kind == "head":
-            expected: tuple[int, ...] = (view.heads(layer),)
-        elif kind == "neuron":
-            expected = (view.width(layer),)
+        if kind == QUERY_KEY and view.family.fused:
+            raise ValueError(
+                f"Queries and keys of {view.family.name} turn in pairs of dimensions (rotary positions), so it takes "
+                f"no masks of '{kind}'; use '{VALUE_OUTPUT}' or 'head'."
+            )
+        if kind in GATED:
+            expected: tuple[int, ...] = (unit_counts(view, layer)[kind],)
         elif kind == LAYER:
             expected = (1,)
         elif kind in MATRICES:
@@ -42,7 +58,7 @@ def check_masks(view: EncoderView, masks: Masks) -> None:
             expected = (0,) if matrix is None else tuple(matrix.shape)
         else:
             raise ValueError(
-                f"'{kind}' is no kind of mask; use one of {', '.join((*UNITS, LAYER, *MATRICES))}."
+                f"'{kind}' is no kind of mask; use one of {', '.join((*GATED, LAYER, *MATRICES))}."
             )
         if tuple(mask.shape) != expected:
             shape = tuple(mask.shape)
@@ -53,31 +69,46 @@ Gate = Tensor | Callable[[], Tensor]
 """A gate, or what gives the one that is in force now."""
 
 
-def _gate_hook(gate: Gate, repeats: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
-    """Make a hook that multiplies a linear's input (batch, tokens, units * repeats) by a gate.
+def _times(states: Tensor, gate: Gate, repeats: int) -> Tensor:
+    """Multiply (batch, tokens, units * repeats) by a gate, (units,), or (batch, units) where each row has its own."""
+    current = gate if isinstance(gate, Tensor) else gate()
+    factor = current.to(states.device, states.dtype).repeat_interleave(repeats, dim=-1)
+    return states * (factor if factor.ndim == 1 else factor[:, None])
 
-    The gate is (units,), or (batch, units) where each row of the batch has gates of its own.
+
+def gated_linear(view: EncoderView, layer: int, kind: str) -> nn.Linear | None:
+    """Return the linear at which units are gated.
+
+    Args:
+        view: The model's view.
+        layer: Index of the layer.
+        kind: One of `GATED`.
+
+    Returns:
+        The projection into queries, whose output is gated, for "query_key"; else the sub-layer's output linear, whose
+        input is. None where the sub-layer is empty.
     """
-
-    def multiply(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        states = inputs[0]
-        current = gate if isinstance(gate, Tensor) else gate()
-        factor = current.to(states.device, states.dtype).repeat_interleave(repeats, dim=-1)
-        return (states * (factor if factor.ndim == 1 else factor[:, None]), *inputs[1:])
-
-    return multiply
+    if kind == QUERY_KEY:
+        return view.query(layer)
+    return view.ffn_out(layer) if kind == "neuron" else view.attention_out(layer)
 
 
-@contextmanager
-def _gated(linear: nn.Linear | None, gate: Gate, repeats: int) -> Iterator[None]:
-    if linear is None:  # an empty sub-layer has no unit to gate
-        yield
-        return
-    handle = linear.register_forward_pre_hook(_gate_hook(gate, repeats))
-    try:
-        yield
-    finally:
-        handle.remove()
+def _gate(view: EncoderView, layer: int, kind: str, gate: Gate) -> RemovableHandle | None:
+    """Hook a gate in, where there is what to gate."""
+    repeats = view.value_size(layer) if kind == "head" else 1
+
+    def multiply_output(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return _times(output, gate, repeats)
+
+    def multiply_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (_times(inputs[0], gate, repeats), *inputs[1:])
+
+    linear = gated_linear(view, layer, kind)
+    if linear is None:
+        return None
+    if kind == QUERY_KEY:  # a zero in a query takes its product with any key out of the scores
+        return linear.register_forward_hook(multiply_output)
+    return linear.register_forward_pre_hook(multiply_input)
 
 
 @contextmanager
@@ -112,9 +143,10 @@ def _multiplied(matrix: Tensor, mask: Tensor) -> Iterator[None]:
 def applied(model: Any, masks: Masks) -> Iterator[None]:
     """Mask a model for the length of a `with` block; on leaving, all weights are bitwise what they were.
 
-    Head and neuron masks are gates on the input of the sub-layer's output linear, a layer's mask mixes what it
-    gives with what it was given: they may be any float and may require a gradient. Matrix masks multiply the
-    weights in place, so changes made to these weights inside the block are lost.
+    Masks of heads, values' dimensions and neurons are gates on the input of the sub-layer's output linear, those of
+    queries' dimensions on the queries; a layer's mask mixes what it gives with what it was given: all these may be
+    any float and may require a gradient. Matrix masks multiply the weights in place, so changes made to these
+    weights inside the block are lost.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -129,7 +161,7 @@ def applied(model: Any, masks: Masks) -> Iterator[None]:
     view = EncoderView(model)
     check_masks(view, masks)
     with ExitStack() as stack:
-        stack.enter_context(gated(view, {key: mask for key, mask in masks.items() if key[1] in UNITS}))
+        stack.enter_context(gated(view, {key: mask for key, mask in masks.items() if key[1] in GATED}))
         for (layer, kind), mask in masks.items():
             if kind == LAYER:
                 stack.enter_context(_bypassed(view.layers[layer], mask))
@@ -140,20 +172,21 @@ def applied(model: Any, masks: Masks) -> Iterator[None]:
 
 @contextmanager
 def gated(view: EncoderView, gates: Mapping[tuple[int, str], Gate]) -> Iterator[None]:
-    """Multiply what heads and neurons give to their sub-layer's output linear, for the length of a `with` block.
+    """Multiply what heads, their dimensions and neurons give, for the length of a `with` block.
 
     Args:
         view: The model's view.
-        gates: By (layer, kind), (units,), or (batch, units) for gates of each row's own; any float, and they may
-            require a gradient. What is no tensor is called for one in each forward pass.
+        gates: By (layer, kind) with a kind of `GATED`, (units,), or (batch, units) for gates of each row's own; any
+            float, and they may require a gradient. What is no tensor is called for one in each forward pass. An empty
+            sub-layer has nothing to gate.
 
     Yields:
         Nothing.
     """
     with ExitStack() as stack:
         for (layer, kind), gate in gates.items():
-            linear = view.attention_out(layer) if kind == "head" else view.ffn_out(layer)
-            stack.enter_context(_gated(linear, gate, view.head_size if kind == "head" else 1))
+            if (handle := _gate(view, layer, kind, gate)) is not None:
+                stack.callback(handle.remove)
         yield
 
 
@@ -163,10 +196,10 @@ def make_permanent(model: Any, masks: Masks) -> None:
 
     Args:
         model: A transformers encoder model of a supported family.
-        masks: Masks of matrices only; heads and neurons are removed by `surgery.slice_units`.
+        masks: Masks of matrices only; units are removed by `surgery.slice_units`.
 
     Raises:
-        ValueError: A mask does not fit the model, or is one of heads or neurons.
+        ValueError: A mask does not fit the model, or is one of units.
     """
     view = EncoderView(model)
     check_masks(view, masks)

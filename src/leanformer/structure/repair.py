@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.activations import Moment, Moments, sites
 from leanformer.structure.importance import damped
-from leanformer.structure.masks import Masks
+from leanformer.structure.masks import DIMENSIONS, Masks
 
 Fit = tuple[Tensor, Tensor]
 """A re-fitted weight (hidden, kept columns) and bias (hidden,)."""
@@ -68,7 +68,12 @@ def repair_units(
         masks: The 0/1 masks of heads and neurons that made the copy.
         moments: From `second_moments` on the dense model.
         fits: Fits of the same dense encoder and moments that are known already; new ones are added.
+
+    Raises:
+        ValueError: A mask is one of heads' dimensions.
     """
+    if any(kind in DIMENSIONS for _, kind in masks):
+        raise ValueError("Only what is left of heads and neurons can be repaired, not of heads' dimensions.")
     fits = Fits(0) if fits is None else fits
     target, source = sites(small), sites(dense)
     for (layer, kind), linear in source.items():

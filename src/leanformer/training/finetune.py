@@ -18,7 +18,7 @@ from leanformer.tasks.heads import silence
 from leanformer.tasks.task import Task
 from leanformer.training import processes
 from leanformer.training.config import TrainingConfig
-from leanformer.training.gates import UnitGates
+from leanformer.training.gates import Gates
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher
 from leanformer.training.trainer import (
@@ -67,7 +67,7 @@ def fine_tune(
     objective: Objective | None = None,
     teacher: Teacher | None = None,
     on_step: OnStep | None = None,
-    gates: UnitGates | None = None,
+    gates: Gates | None = None,
 ) -> TrainingResult:
     """Train a model in place; a killed run goes on from its last checkpoint in `folder`.
 
@@ -95,7 +95,7 @@ def fine_tune(
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = min(config.max_steps or math.inf, config.epochs * steps_an_epoch)
     set_seed(config.seed)
-    trainable(model, config.train_embeddings)
+    trainable(model, config.train_embeddings, config.train_weights)
     bar = StageBar(stage)
     callbacks = [bar] + ([MaskKeeper(on_step)] if on_step else [])
     trainer = CompressionTrainer(

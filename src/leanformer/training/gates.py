@@ -12,36 +12,51 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from leanformer.encoders.view import EncoderView
-from leanformer.structure.masks import Masks, gated
+from leanformer.encoders.view import MATRICES, EncoderView
+from leanformer.structure.masks import GATED, Masks, gated, unit_counts
+from leanformer.structure.weight_gates import weights_gated
+from leanformer.training.penalties import Key, Penalty
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Key = tuple[int, str]
 LOW, HIGH = -0.1, 1.1  # the stretch (gamma, zeta) of all published uses
 EPSILON = 1e-6
 
 
-class HardConcrete(nn.Module):
+class Gate(nn.Module, ABC):
+    """What a group of units, or a matrix, is multiplied by."""
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """Return the gates, in the shape of the mask that they stand for."""
+
+    @abstractmethod
+    def open_probability(self) -> Tensor:
+        """Return what a penalty counts, in [0, 1]: how likely each is to be open."""
+
+
+class HardConcrete(Gate):
     """Gates that are exactly 0 or 1 with a probability above zero (Louizos et al. 2018, arXiv 1712.01312).
 
     While training z = clip(s (zeta - gamma) + gamma, 0, 1), s = sigmoid((log u - log(1 - u) + log_alpha) / beta) with
     u ~ U(0, 1); in eval mode s = sigmoid(log_alpha).
 
     Args:
-        size: How many gates.
+        shape: Of the gates.
         beta: Temperature.
         log_alpha: Where all of them start.
     """
 
-    def __init__(self, size: int, beta: float, log_alpha: float = 0.0) -> None:
+    def __init__(self, shape: int | tuple[int, ...], beta: float, log_alpha: float = 0.0) -> None:
         super().__init__()
         self.beta = beta
-        self.log_alpha = nn.Parameter(torch.full((size,), float(log_alpha)))
+        self.log_alpha = nn.Parameter(
+            torch.full((shape,) if isinstance(shape, int) else shape, float(log_alpha))
+        )
 
     def forward(self) -> Tensor:
-        """Return the gates, (size,), in [0, 1]; drawn anew in training mode."""
+        """Return the gates, in [0, 1]; drawn anew in training mode."""
         logits: Tensor = self.log_alpha
         if self.training:
             noise = torch.rand_like(logits).clamp(EPSILON, 1 - EPSILON)
@@ -49,101 +64,32 @@ class HardConcrete(nn.Module):
         return (logits.sigmoid() * (HIGH - LOW) + LOW).clamp(0.0, 1.0)
 
     def open_probability(self) -> Tensor:
-        """Return P(z != 0) while training, (size,): sigmoid(log_alpha - beta log(-gamma / zeta))."""
+        """Return P(z != 0) while training: sigmoid(log_alpha - beta log(-gamma / zeta))."""
         return (self.log_alpha - self.beta * math.log(-LOW / HIGH)).sigmoid()
 
 
-class Penalty(nn.Module, ABC):
-    """What open gates cost; its parameters, where it has any, are multipliers that ascend."""
+class Gates(nn.Module):
+    """Gates of a whole model, by (layer, kind).
 
-    @abstractmethod
-    def forward(self, probabilities: Mapping[Key, Tensor], progress: float) -> Tensor:
-        """Return the cost.
-
-        Args:
-            probabilities: P(z != 0) of all gates.
-            progress: Share of the training that is done, from 0 to 1.
-
-        Returns:
-            A scalar.
-        """
-
-
-class ExpectedOpen(Penalty):
-    """lambda * sum P(z != 0), the expected L0 norm (Voita et al. 2019, arXiv 1905.09418, equation 9)."""
-
-    def __init__(self, weight: float) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, probabilities: Mapping[Key, Tensor], progress: float) -> Tensor:
-        """Return the weighted sum."""
-        return self.weight * torch.stack([open_.sum() for open_ in probabilities.values()]).sum()
-
-
-class TowardsShare(Penalty):
-    """l1 (s - t) + l2 (s - t)^2 with multipliers that ascend, after FLOP (Wang et al. 2020, arXiv 1910.04732).
-
-    s is the expected share of open gates by cost, t falls in a straight line to its end over the first part.
+    They become a part of the model while it trains, so that checkpoints hold them.
 
     Args:
-        share: Of the cost that may stay open in the end.
-        costs: Of one unit, by kind.
-        ramp: Part of the training in which the target falls.
-    """
-
-    def __init__(self, share: float, costs: Mapping[str, float], ramp: float = 0.5) -> None:
-        super().__init__()
-        self.share, self.costs, self.ramp = share, dict(costs), ramp
-        self.multipliers = nn.Parameter(torch.zeros(2))
-
-    def target(self, progress: float) -> float:
-        """Return the share that is aimed at."""
-        return 1.0 - (1.0 - self.share) * min(1.0, progress / self.ramp)
-
-    def forward(self, probabilities: Mapping[Key, Tensor], progress: float) -> Tensor:
-        """Return the Lagrangian's terms."""
-        open_ = torch.stack([self.costs[kind] * p.sum() for (_, kind), p in probabilities.items()]).sum()
-        whole = sum(self.costs[kind] * len(p) for (_, kind), p in probabilities.items())
-        missed = open_ / whole - self.target(progress)
-        return self.multipliers[0] * missed + self.multipliers[1] * missed.square()
-
-
-class UnitGates(nn.Module):
-    """One hard-concrete gate for each head, or each neuron, of a model.
-
-    It becomes a part of the model while it trains, so that checkpoints hold it.
-
-    Args:
-        view: The model.
-        kinds: Which units have gates.
-        beta: Temperature.
-        log_alpha: Where all gates start.
+        gates: By (layer, kind): of heads ("head"), of neurons, or of the weights of a matrix.
         learning_rate: Of the gates, and of the penalty's multipliers.
-        penalty: What open gates cost.
+        penalty: What open gates cost; nothing by default.
     """
 
     def __init__(
-        self,
-        view: EncoderView,
-        kinds: tuple[str, ...],
-        beta: float,
-        log_alpha: float,
-        learning_rate: float,
-        penalty: Penalty,
+        self, gates: Mapping[Key, Gate], learning_rate: float, penalty: Penalty | None = None
     ) -> None:
         super().__init__()
         self.learning_rate = learning_rate
         self.penalty = penalty
-        counts: dict[Key, int] = {}
-        for layer in range(view.n_layers):
-            counts |= {(layer, "head"): view.heads(layer), (layer, "neuron"): view.width(layer)}
-        wanted = {key: count for key, count in counts.items() if count and key[1] in kinds}
-        self.keys = list(wanted)
-        self.gates = nn.ModuleList(HardConcrete(count, beta, log_alpha) for count in wanted.values())
+        self.keys = list(gates)
+        self.gates = nn.ModuleList(gates.values())
 
     def each(self) -> Iterator[tuple[Key, Any]]:
-        """Go through (layer, kind) and its `HardConcrete`."""
+        """Go through (layer, kind) and its `Gate`."""
         return zip(self.keys, self.gates, strict=True)
 
     def values(self) -> Masks:
@@ -154,25 +100,69 @@ class UnitGates(nn.Module):
         """Return P(z != 0) of all gates."""
         return {key: gate.open_probability() for key, gate in self.each()}
 
+    def advance(self, progress: float) -> None:
+        """Do what a schedule wants before a step's forward pass, at a share of the training that is done."""
+
+    def watch(self, loss: Tensor) -> None:
+        """Learn from a loss whose graph is still there, before the step's backward pass.
+
+        Args:
+            loss: The distance to the labels and to the teacher's answers, without that of hidden states and without
+                penalties: a scalar.
+        """
+
     def cost(self, progress: float) -> Tensor:
         """Return what is added to the loss, at a share of the training that is done."""
-        return self.penalty(self.open_probabilities(), progress)
+        if self.penalty is None:
+            return torch.zeros(())
+        cost: Tensor = self.penalty(self.open_probabilities(), progress)
+        return cost
 
     def groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups: gates descend, multipliers ascend; neither decays."""
         rate = {"lr": self.learning_rate, "weight_decay": 0.0}
-        multipliers = list(self.penalty.parameters())
-        ascending = [{"params": multipliers, "maximize": True, **rate}] if multipliers else []
-        return [{"params": list(self.gates.parameters()), **rate}, *ascending]
+        multipliers = [] if self.penalty is None else list(self.penalty.parameters())
+        groups = [
+            {"params": list(self.gates.parameters()), **rate},
+            {"params": multipliers, "maximize": True, **rate},
+        ]
+        return [group for group in groups if group["params"]]
 
     def log_alphas(self) -> dict[Key, Tensor]:
-        """Return the parameters themselves, without a gradient."""
+        """Return the parameters of hard-concrete gates themselves, without a gradient."""
         return {key: gate.log_alpha.detach().clone() for key, gate in self.each()}
 
 
+def hard_concrete(
+    view: EncoderView, kinds: tuple[str, ...], beta: float, log_alpha: float
+) -> dict[Key, Gate]:
+    """Return a hard-concrete gate for each head, neuron or weight of a model.
+
+    Args:
+        view: The model.
+        kinds: "head", "neuron", or names of matrices.
+        beta: Temperature.
+        log_alpha: Where all gates start.
+
+    Returns:
+        The gates, of whatever the model has of these kinds.
+    """
+    return {key: HardConcrete(shape, beta, log_alpha) for key, shape in gate_shapes(view, kinds).items()}
+
+
+def gate_shapes(view: EncoderView, kinds: tuple[str, ...]) -> dict[Key, tuple[int, ...]]:
+    """Return the shapes of a model's masks of some kinds, layer by layer; of what is empty there is none."""
+    shapes: dict[Key, tuple[int, ...]] = {}
+    for layer in range(view.n_layers):
+        found: dict[str, tuple[int, ...]] = {kind: (n,) for kind, n in unit_counts(view, layer).items()}
+        found |= {name: tuple(matrix.shape) for name, matrix in view.matrices(layer).items()}
+        shapes |= {(layer, kind): found[kind] for kind in kinds if math.prod(found.get(kind, (0,)))}
+    return shapes
+
+
 @contextmanager
-def gates_in_force(model: PreTrainedModel, gates: UnitGates) -> Iterator[None]:
-    """Multiply a model's units by trainable gates, drawn anew in each forward pass.
+def gates_in_force(model: PreTrainedModel, gates: Gates) -> Iterator[None]:
+    """Multiply a model's units and weights by trainable gates, drawn anew in each forward pass.
 
     Args:
         model: The model; for the length of the block it holds the gates as a module, "gates".
@@ -191,6 +181,9 @@ def gates_in_force(model: PreTrainedModel, gates: UnitGates) -> Iterator[None]:
         stack.callback(delattr, model, "gates")
         handle = model.register_forward_pre_hook(draw, with_kwargs=True)
         stack.callback(handle.remove)
-        current = {key: partial(drawn.__getitem__, key) for key in gates.keys}
-        stack.enter_context(gated(EncoderView(model), current))
+        view, current = EncoderView(model), {key: partial(drawn.__getitem__, key) for key in gates.keys}
+        stack.enter_context(gated(view, {key: gate for key, gate in current.items() if key[1] in GATED}))
+        stack.enter_context(
+            weights_gated(view, {key: gate for key, gate in current.items() if key[1] in MATRICES})
+        )
         yield

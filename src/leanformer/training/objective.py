@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from leanformer.training.adversary import Adversary
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -23,6 +25,7 @@ class Objective:
         hidden_layers: Which hidden states are compared; 0 is the embeddings' output, i the output of layer i.
         student_layers: Which of the student's hidden states they are compared with, where it has fewer layers; empty
             where it has as many.
+        adversary: Whose noise all terms are computed under; none by default.
     """
 
     task: float = 1.0
@@ -31,6 +34,7 @@ class Objective:
     temperature: float = 2.0
     hidden_layers: tuple[int, ...] = ()
     student_layers: tuple[int, ...] = ()
+    adversary: Adversary | None = None
 
     @property
     def needs_teacher(self) -> bool:

@@ -14,8 +14,9 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from leanformer.progress import bar
 from leanformer.training import processes
+from leanformer.training.adversary import Adversary, perturbed
 from leanformer.training.config import TrainingConfig
-from leanformer.training.gates import UnitGates
+from leanformer.training.gates import Gates
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
@@ -36,7 +37,7 @@ class CompressionTrainer(Trainer):
         objective: Objective,
         teacher: Teacher | None = None,
         dropout: bool = True,
-        gates: UnitGates | None = None,
+        gates: Gates | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -67,21 +68,51 @@ class CompressionTrainer(Trainer):
         """
         rows, labels = inputs.pop(POSITION), inputs.pop("labels")
         model.train(self.dropout)  # dropout is all that the mode changes in an encoder
+        progress = self.state.global_step / max(1, self.state.max_steps)
         if self.gates is not None:
             self.gates.train()
-        goal = self.objective
+            self.gates.advance(progress)
+        if self.objective.adversary is None:
+            loss, outputs = self._loss(model, inputs, rows, labels)
+        else:
+            loss, outputs = self._loss_under_attack(model, inputs, rows, labels, self.objective.adversary)
+        if self.gates is not None:
+            loss = loss + self.gates.cost(progress)
+        return (loss, outputs) if return_outputs else loss
+
+    def _loss(
+        self, model: torch.nn.Module, inputs: dict[str, Tensor], rows: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Any]:
+        """Return the weighted sum of the objective's terms, and the model's outputs."""
+        goal, teacher = self.objective, self.teacher if self.objective.needs_teacher else None
         outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
-        if self.teacher is not None and goal.needs_teacher:
-            logits, hidden = self.teacher.outputs(rows, inputs)
-            if goal.logits:
-                loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
-            if goal.hidden:
-                states = [outputs.hidden_states[layer] for layer in goal.compared]
-                loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+        logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
+        if goal.logits and logits is not None:
+            loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
         if self.gates is not None:
-            loss = loss + self.gates.cost(self.state.global_step / max(1, self.state.max_steps))
-        return (loss, outputs) if return_outputs else loss
+            self.gates.watch(loss)
+        if goal.hidden and hidden is not None:
+            states = [outputs.hidden_states[layer] for layer in goal.compared]
+            loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+        return loss, outputs
+
+    def _loss_under_attack(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        rows: Tensor,
+        labels: Tensor,
+        adversary: Adversary,
+    ) -> tuple[Tensor, Any]:
+        """Go back through all steps of the noise but the last one, whose share of the loss is returned."""
+        with perturbed(self.accelerator.unwrap_model(model), inputs["attention_mask"], adversary) as noise:
+            for _ in range(adversary.steps - 1):
+                loss, _ = self._loss(model, inputs, rows, labels)
+                self.accelerator.backward(loss / adversary.steps)
+                noise.ascend()
+            loss, outputs = self._loss(model, inputs, rows, labels)
+        return loss / adversary.steps, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Give gates, which are a part of the model, a learning rate of their own."""
@@ -229,14 +260,18 @@ def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> Trai
     )
 
 
-def trainable(model: PreTrainedModel, train_embeddings: bool) -> None:
-    """Set which parameters train: all, or all but the embedding tables.
+def trainable(model: PreTrainedModel, train_embeddings: bool, train_weights: bool = True) -> None:
+    """Set which parameters train: all, all but the embedding tables, or gates alone.
 
     Args:
         model: The model, changed in place.
         train_embeddings: Whether the tables train too.
+        train_weights: Whether anything but gates trains.
     """
-    model.requires_grad_(True)
+    model.requires_grad_(train_weights)
+    if not train_weights:
+        model.get_submodule("gates").requires_grad_(True)
+        return
     # MPNet's table of relative biases is an nn.Embedding too, but lies in the encoder: it always trains.
     for module in model.base_model.get_submodule("embeddings").modules():
         if isinstance(module, torch.nn.Embedding):

@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from leanformer.budget import SPARSE
 from leanformer.report.numbers import count, percent
 from leanformer.report.pictures import svg
 
@@ -30,7 +31,7 @@ def layers_picture(layers: list[dict[str, Any]], granularity: str) -> Markup:
     Returns:
         The picture.
     """
-    draw = matrices_in_layers if granularity == "weight" else units_in_layers
+    draw = matrices_in_layers if granularity in SPARSE else units_in_layers
     return svg.both_widths(draw(layers, svg.WIDE), draw(layers, svg.NARROW))
 
 

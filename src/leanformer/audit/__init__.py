@@ -1,0 +1,1 @@
+"""What a compressed model does that its score does not show."""
