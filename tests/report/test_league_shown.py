@@ -70,7 +70,9 @@ def test_the_headline_names_the_fastest_that_keeps_the_score() -> None:
 
 def test_several_seeds_and_a_quick_league_are_said() -> None:
     league = example_league(**SEVERAL)
+    league["rows"][2]["granularity"] = "weight"
     said = " ".join(notes(league | {"quick": True}))
+    assert "ae-bert leaves zeros in whole matrices" in said
     assert "seeds 0, 1" in said
     assert "means over the seeds" in said
     assert "quick league" in said

@@ -14,7 +14,7 @@ league.json holds
     dense model, paired. With several seeds the mean, and from the lowest end to the highest of their intervals;
   - `test`: `n`, `score`, `drop_points`, `drop_low`, `drop_high` of the test rows; None where there are none;
   - `reached`: the pruning ratio, a share of what the method removes; `encoder_parameters`, `parameters`,
-    `macs_share` of the dense encoder; `minutes` of search and training, `steps` that were trained: means;
+    `macs_share` of the dense encoder; `minutes` of search and training, `steps` of the recovery: means;
   - `speeds`: by batch size, then by precision: `ratio`, `low`, `high` over the dense model's best variant of that
     precision, `runtime`, `dense_runtime`, `latency_ms`, `score`. int8 is left out where the model's own, or the dense
     model's, loses more than a point to the same model in fp32;

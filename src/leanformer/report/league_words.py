@@ -94,6 +94,8 @@ def notes(league: League) -> list[str]:
             )
         elif row["reached"] < row["asked_ratio"] - SHORT:
             lines.append(f"{row['method']} stopped short of the ratio, at {row['reached']:.2f}.")
+        if row["granularity"] == "weight":
+            lines.append(f"{row['method']} leaves zeros in whole matrices, which no runtime here skips.")
     return lines
 
 
