@@ -11,11 +11,13 @@ import re
 import sys
 
 import ae_bert_tables
+import league_tables
 import speed_tables
 from markdown_tables import ROOT
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "ae-bert.md", ROOT / "docs" / "speed.md")
-TABLES = {**ae_bert_tables.TABLES, **speed_tables.TABLES}
+PAGES = ("ae-bert.md", "league.md", "speed.md")
+DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
+TABLES = {**ae_bert_tables.TABLES, **league_tables.TABLES, **speed_tables.TABLES}
 
 
 def filled(text: str) -> str:

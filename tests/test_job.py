@@ -56,6 +56,13 @@ def test_command_gives_the_ratio_in_full():
     assert "--pruning-ratio 0.12345678 " in command
 
 
+def test_a_run_of_scores_only_says_so(tmp_path):
+    job = Job("bert", DataSpec("reviews"), method="one-shot", timing=False)
+    assert "--no-timing" in job.command("small")
+    assert Job.from_toml(written(job, tmp_path)) == job
+    assert "--no-timing" not in replace(job, timing=True).command("small")
+
+
 def test_command_repeats_the_job():
     job = Job(
         "my bert", DataSpec("sst2", data_dir="glue"), Budget(0.7), seed=3, threads=2, exports=(), limit_s=20.0

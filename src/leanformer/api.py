@@ -109,7 +109,7 @@ def compress(
         engine: Who measures candidates: "in-process", or "ray" for the machines of a cluster; the result is the same.
         address: "HOST:PORT" of the Ray cluster's head; by default the cluster that this machine is part of.
         **settings: Further fields of `leanformer.job.Job`: target, granularity, threads, finetune, truncate,
-            max_tokens, quick, exports, limit_s, trust_remote_code.
+            max_tokens, quick, exports, timing, limit_s, trust_remote_code.
 
     Returns:
         The compressed model, its score, its report.

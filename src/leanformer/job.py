@@ -22,7 +22,7 @@ LARGEST_SEED = 2**32 - 1  # of NumPy's generator
 RUNTIME_FOLDERS = ("onnx", "openvino")
 AUTO = "auto"  # the method that may choose runtime and budget itself
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
-_NO_FLAG = ("model", "data", "budget", "target", "exports", "granularity", "options")
+_NO_FLAG = ("model", "data", "budget", "target", "exports", "timing", "granularity", "options")
 _HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
 
 
@@ -43,6 +43,7 @@ class Job:
         max_tokens: Longest input in tokens; None takes what the model takes.
         quick: A rough answer within minutes: fewer epochs and candidates.
         exports: Which of "onnx" and "openvino" to write.
+        timing: Whether speed is measured at the end; without it a run is of scores only.
         limit_s: Seconds of timing a batch size in the speed table, if the ratios do not settle before; None takes
             what `leanformer.measure.bench` takes.
         trust_remote_code: Run code that comes with the model.
@@ -62,6 +63,7 @@ class Job:
     max_tokens: int | None = None
     quick: bool = False
     exports: tuple[str, ...] = RUNTIME_FOLDERS
+    timing: bool = True
     limit_s: float | None = None
     trust_remote_code: bool = False
     target: Target = field(default_factory=Target)
@@ -155,6 +157,7 @@ class Job:
         for name, value in self.options.items():
             parts += [] if value == usual_options[name] else ["--option", f"{name}={value}"]
         parts += [] if self.exports else ["--no-export"]
+        parts += [] if self.timing else ["--no-timing"]
         return shlex.join([*parts, "--out", str(out)])
 
     def differences(self, other: Job) -> list[str]:

@@ -107,6 +107,25 @@ def run_job(
         return read_result(run.folder)
 
 
+def fine_tune_dense(job: Job, out: Path, resume: bool = False) -> Facts:
+    """Do the first part of a job alone: its dense model, fine-tuned where it needs it.
+
+    Args:
+        job: The resolved job.
+        out: The run directory; the model is its `teacher`.
+        resume: Whether to go on with the run that `out` holds, if any.
+
+    Returns:
+        The facts of that stage: whether it was fine-tuned; if so, seconds, epochs and curve.
+
+    Raises:
+        LeanformerError: As `run_job` does.
+    """
+    with Run.create(out, job, resume) as run:
+        noted = run.finished(TEACHER_STAGE)
+        return _fine_tune_teacher(run, _prepare(run, default_engine())) if noted is None else noted
+
+
 def _do(run: Run, material: Material) -> None:
     """Go through the stages; those that are done are skipped."""
     from leanformer.proof import prove

@@ -155,6 +155,9 @@ def _batches(run: Run, examples: Examples) -> list[int]:
 
 
 def _speed(run: Run, examples: Examples, exports: list[dict[str, Any]], forms: Sequence[str]) -> Facts:
+    """Time both models side by side; nothing is timed where the job wants scores only."""
+    if not run.job.timing:
+        return {"bench": [], **speed_facts([]), "gain": {}, "machine": machine(run.job.threads)}
     runtimes = ["torch", *dict.fromkeys(row["runtime"] for row in exports)]
     rows = bench(
         {"dense": run.artefact("teacher"), "compressed": run.artefact("model")},

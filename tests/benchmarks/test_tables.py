@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+import league_tables
 import speed_tables
 import tables
+from league import kept
+from league_example import example_league
 
 
 @pytest.mark.parametrize("path", tables.DOCUMENTS, ids=lambda path: path.name)
@@ -25,7 +28,25 @@ def test_a_table_is_filled_between_its_markers(monkeypatch):
 
 def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(speed_tables, "RESULTS", tmp_path)
-    assert {make() for make in speed_tables.TABLES.values()} == {speed_tables.MISSING}
+    monkeypatch.setattr(league_tables, "FOLDER", tmp_path)
+    made = [*speed_tables.TABLES.values(), *league_tables.TABLES.values()]
+    assert {make() for make in made} == {speed_tables.MISSING}
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_league_has_a_row_a_method_and_its_sentences(monkeypatch, tmp_path, test):
+    facts = kept(example_league(test=test), "models/minilm")
+    facts |= {"command": "it", "commit": "abc", "seed": 0, "machine": {"cpu": "a cpu", "threads": 2}}
+    (tmp_path / "minilm-mrpc-0.5.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(league_tables, "FOLDER", tmp_path)
+    made = league_tables.league_table()
+    lines = [line for line in made.splitlines() if line.startswith("| ")]
+    assert len(lines) == 3 + len(facts["rows"])
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| ae-bert-random (worse than uniform-magnitude) |" in made
+    assert "ae-bert-random does worse than the simpler uniform-magnitude" in made
+    assert "Refused: l0-heads: the budget is out of reach" in made
+    assert "minilm on mrpc, pruning ratio 0.5, seeds 0, seed 0, `it`, commit abc, a cpu, 2 threads." in made
 
 
 def test_kills_are_counted_by_stage(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from cli_process import leanformer
 
 from leanformer import __version__
 
-VERBS = ("demo", "compress", "evaluate", "export", "bench", "check", "methods", "report")
+VERBS = ("demo", "compress", "league", "evaluate", "export", "bench", "check", "methods", "report")
 HEAVY = ("torch", "transformers", "datasets", "optuna", "numpy", "openvino", "onnxruntime", "sklearn")
 
 

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from leanformer.cli.exit_codes import exit_code
-from leanformer.cli.verb import Answer, DataOptions, Limit, MaxTokens, Seed, Threads, Truncate, Trust, verb
+from leanformer.cli.verb import (
+    Address,
+    Answer,
+    DataOptions,
+    Engine,
+    Limit,
+    MaxTokens,
+    Seed,
+    Threads,
+    Truncate,
+    Trust,
+    verb,
+)
 
 if TYPE_CHECKING:
     from leanformer.job import Job
@@ -99,6 +111,9 @@ def compress(
     no_export: Annotated[
         bool | None, typer.Option("--no-export", help="Do not write the ONNX and OpenVINO folders.")
     ] = None,
+    no_timing: Annotated[
+        bool | None, typer.Option("--no-timing", help="Scores only: measure no speed at the end.")
+    ] = None,
     quick: Annotated[
         bool | None, typer.Option("--quick", help="A rough answer: fewer epochs, fewer candidates.")
     ] = None,
@@ -110,21 +125,8 @@ def compress(
     ] = False,
     job: Annotated[Path | None, typer.Option(help="Repeat the job.toml of another run.")] = None,
     trust_remote_code: Trust = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="Who measures candidates: in-process, or ray for several machines.",
-            rich_help_panel="Machines",
-        ),
-    ] = "in-process",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="HOST:PORT of the Ray cluster's head.",
-            show_default="this machine's cluster",
-            rich_help_panel="Machines",
-        ),
-    ] = None,
+    engine: Engine = "in-process",
+    address: Address = None,
 ) -> Answer:
     """Compress MODEL for a task, and prove on this machine what it gained and lost.
 
@@ -155,6 +157,7 @@ def compress(
         "truncate": truncate,
         "max_tokens": max_tokens,
         "exports": () if no_export else None,
+        "timing": False if no_timing else None,
         "quick": quick,
         "limit_s": limit,
         "seed": seed,

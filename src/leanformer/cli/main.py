@@ -15,6 +15,7 @@ from leanformer.cli.demo import demo
 from leanformer.cli.evaluate import evaluate
 from leanformer.cli.export import export
 from leanformer.cli.latency import latency
+from leanformer.cli.league import league
 from leanformer.cli.methods import methods
 from leanformer.cli.report import report
 
@@ -53,7 +54,7 @@ def _main(
     """Read the options that stand before the verb."""
 
 
-for _verb in (demo, compress, evaluate, export, bench, check, methods, report):
+for _verb in (demo, compress, league, evaluate, export, bench, check, methods, report):
     app.command()(_verb)
 app.add_typer(latency, name="latency")
 

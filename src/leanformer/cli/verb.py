@@ -53,6 +53,20 @@ Limit = Annotated[
         show_default="60",
     ),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="Who measures candidates: in-process, or ray for several machines.", rich_help_panel="Machines"
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of the Ray cluster's head.",
+        show_default="this machine's cluster",
+        rich_help_panel="Machines",
+    ),
+]
 FirstToken = Annotated[
     bool, typer.Option("--first-token", help="The last layer for the first token only: the same answers.")
 ]

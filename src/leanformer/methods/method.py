@@ -71,6 +71,8 @@ class Method:
         goes_by_score: Whether a bound on the score alone is a budget for it: it removes what the bound allows.
         counts_weights: Whether it can aim at a share of the weights only, not at time or multiply-accumulates.
         default_drop_points: That bound where no budget is given; None: half of what can be removed leaves.
+        takes_ratio: Whether a pruning ratio ends its work; else its own bound on the score alone does.
+        chooses: Whether it only chooses among steps of the others, and so has no place beside them in a league.
     """
 
     name: str
@@ -84,6 +86,8 @@ class Method:
     goes_by_score: bool = False
     counts_weights: bool = False
     default_drop_points: float | None = None
+    takes_ratio: bool = True
+    chooses: bool = False
 
     def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """Return all options of the method, those that are not given at their defaults.

@@ -23,6 +23,7 @@ _ALL = (
         removes="nothing where a runtime or int8 will do; else what AE-BERT finds, without or with training",
         trains="only where no cheaper step meets the budget",
         entry="leanformer.methods.auto:run",
+        chooses=True,
     ),
     Method(
         name="ae-bert",
@@ -127,6 +128,7 @@ _ALL = (
         ),
         goes_by_score=True,
         default_drop_points=1.0,
+        takes_ratio=False,
     ),
     Method(
         name="movement",

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from leanformer import __version__
 from leanformer.errors import LatencyError
 from leanformer.report import numbers
+from leanformer.report.pages import assets, fill, write_whole
 from leanformer.report.pictures.latency import (
     Row,
     steps_picture,
@@ -110,13 +106,7 @@ def write_latency_page(path: Path, tables: Sequence[Described]) -> Path:
     """
     if not path.parent.is_dir():
         raise LatencyError(f"there is no folder {path.parent}: make it, or name another place")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(latency_page(tables), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return write_whole(path, latency_page(tables))
 
 
 def latency_page(tables: Sequence[Described]) -> str:
@@ -128,20 +118,11 @@ def latency_page(tables: Sequence[Described]) -> str:
     Returns:
         HTML that loads nothing from outside itself.
     """
-    environment = Environment(
-        loader=PackageLoader("leanformer.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = "".join(
-        files("leanformer.report").joinpath("templates", name).read_text(encoding="utf-8")
-        for name in ("report.css", "latency.css")
-    )
-    template = environment.get_template("latency.html.j2")
-    return template.render(
-        style=Markup(style), tables=[_view(table) for table in tables], version=__version__
+    return fill(
+        "latency.html.j2",
+        style=assets("report.css", "latency.css"),
+        tables=[_view(table) for table in tables],
+        version=__version__,
     )
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
-from markupsafe import Markup
+from jinja2 import UndefinedError
 
 from leanformer.errors import RunError
 from leanformer.report import numbers
@@ -20,6 +17,7 @@ from leanformer.report.ladder_table import rung_rows
 from leanformer.report.ladder_words import asks_for_more, chosen_step, ladder_words, rung_name
 from leanformer.report.loading import doors, export_doors
 from leanformer.report.method import method_words
+from leanformer.report.pages import assets, fill, write_whole
 from leanformer.report.pictures.curve import curve_picture
 from leanformer.report.pictures.heads import heads_picture, heads_words, ladder_of_heads
 from leanformer.report.pictures.ladder import ladder_picture
@@ -51,13 +49,7 @@ def write_report(run_folder: Path) -> Path:
         raise RunError(
             f"{run_folder / 'result.json'} lacks {name}: run the compression again to write it anew"
         ) from missing
-    target, partial = run_folder / "report.html", run_folder / f".report.html.{os.getpid()}.partial"
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_whole(run_folder / "report.html", page)
 
 
 def read_result(run_folder: Path) -> dict[str, Any]:
@@ -93,15 +85,7 @@ def render(result: dict[str, Any]) -> str:
     Returns:
         HTML that loads nothing from outside itself.
     """
-    environment = Environment(
-        loader=PackageLoader("leanformer.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["numbers"] = numbers
-    return environment.get_template("report.html.j2").render(_context(result))
+    return fill("report.html.j2", **_context(result))
 
 
 def _context(result: dict[str, Any]) -> dict[str, Any]:
@@ -110,8 +94,8 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
     curve = (result.get("training") or {}).get("curve") or []
     return {
         "result": result,
-        "style": _asset("report.css"),
-        "script": _asset("report.js"),
+        "style": assets("report.css"),
+        "script": assets("report.js"),
         "verdict": verdict(result),
         "budget": budget_views(result),
         "cards": cards(result),
@@ -134,10 +118,6 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "method": method_words(result),
         "machine": _facts(result.get("machine") or {}),
     }
-
-
-def _asset(name: str) -> Markup:
-    return Markup(files("leanformer.report").joinpath("templates", name).read_text(encoding="utf-8"))
 
 
 def _heads(result: dict[str, Any]) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from leanformer.report.ladder_words import (
     step_words,
 )
 from leanformer.report.pictures import svg
+from leanformer.report.pictures.labels import corners, ratio_ticks
 from leanformer.report.runtimes import variant
 
 RUNGS = {
@@ -32,7 +33,6 @@ RUNGS = {
     "layers": ("square", "rung-layers"),
 }
 _OTHER = ("diamond", "rung-other")
-_ROUND_RATIOS = (1.0, 2.0, 4.0, 0.5, 8.0, 16.0, 3.0, 6.0, 1.5, 12.0, 0.25, 0.75, 24.0, 32.0, 64.0, 5.0, 10.0)
 
 
 def ladder_picture(ladder: dict[str, Any]) -> Markup:
@@ -155,21 +155,12 @@ def _frame(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
             svg.line(x.start, plane.bottom, plane.width, plane.bottom, "divider"),
             svg.text(32, plane.bottom - 6, f">{plane.edge:g}", anchor="end"),
         ]
-    for ratio in _ratio_ticks(x):
+    for ratio in ratio_ticks(x):
         parts += [
             svg.line(x(ratio), y.start - 8, x(ratio), plane.bottom),
             svg.text(x(ratio), plane.bottom + 18, f"{ratio:g}×", anchor="middle"),
         ]
     return parts
-
-
-def _ratio_ticks(x: svg.Scale) -> list[float]:
-    """Return as many round speed-ups as fit beside each other, the roundest first."""
-    shown: list[float] = []
-    for ratio in _ROUND_RATIOS:
-        if x.low <= ratio <= x.high and all(abs(x(ratio) - x(other)) > 38 for other in shown):
-            shown.append(ratio)
-    return shown
 
 
 def _limits(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
@@ -215,7 +206,8 @@ def _label(ladder: dict[str, Any], spots: list[tuple[float, float]], plane: _Pla
             left - 8 < x < left + wide + 8 and top - 8 < y < top + high + 8 for x, y in spots
         )
 
-    left, top = min(_corners(x, y, wide, high, plane), key=covered)
+    area = (plane.x.start, plane.y.start, plane.width, plane.bottom)
+    left, top = min(corners(x, y, wide, high, area), key=covered)
     parts = [
         svg.text(left + wide / 2, top + 12, lines[0], "strong halo", "middle"),
         svg.text(left + wide / 2, top + 28, lines[1], "halo", "middle"),
@@ -226,14 +218,3 @@ def _label(ladder: dict[str, Any], spots: list[tuple[float, float]], plane: _Pla
             0, svg.line(x, y + math.copysign(9, edge - y), min(max(x, left), left + wide), edge, "leader")
         )
     return parts
-
-
-def _corners(x: float, y: float, wide: float, high: float, plane: _Plane) -> list[tuple[float, float]]:
-    """Return where a label's upper left corner may lie, the nearest first."""
-    tops = (y - high - 12, y + 12, y - high / 2, y - high - 44, y + 44, y - high - 90, y + 90)
-    lefts = (x - wide / 2, x + 14, x - wide - 14)
-    return [
-        (min(max(left, plane.x.start), plane.width - wide), min(max(top, plane.y.start), plane.bottom - high))
-        for top in tops
-        for left in lefts
-    ]

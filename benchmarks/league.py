@@ -1,0 +1,75 @@
+"""Which method, on a real model? All of them under one budget, on one machine: `leanformer league` on named tasks.
+
+    python benchmarks/league.py ../shared/models/minilm-mlm --data ../shared/data/glue --task mrpc
+
+MODEL is a folder without a task head. A league goes on where it stopped: it is always called with --resume. Its
+league.json is kept as benchmarks/results/league/MODEL-TASK-RATIO.json, of which benchmarks/tables.py makes the table
+in docs/league.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from grid import RESULTS, SCRATCH, write_result
+
+FOLDERS = {"mrpc": "MRPC", "sst-2": "SST-2"}
+TRAIN_ROWS = {"sst-2": 10_000}
+OWN = (
+    "command",
+    "machine",
+    "model",
+    "out",
+)  # `write_result` says them of the benchmark; paths are this machine's
+
+
+def main() -> int:
+    """Play a league a task, and write one JSON each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a model folder without a task head")
+    parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
+    parser.add_argument("--task", action="append", choices=FOLDERS, help="by default all of them")
+    parser.add_argument("--method", action="append", default=[], help="by default every method")
+    parser.add_argument("--pruning-ratio", type=float, default=0.5)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    for task in options.task or FOLDERS:
+        name = f"{Path(options.model).name}-{task}-{options.pruning_ratio:g}"
+        out = SCRATCH / "league" / name
+        done = subprocess.run([*command(options, task), "--out", str(out), "--resume"], check=False)
+        if done.returncode:
+            print(f"{name}: no league, exit code {done.returncode}", file=sys.stderr)
+            return 1
+        figures = kept(json.loads((out / "league.json").read_text(encoding="utf-8")), options.model)
+        said = " ".join(["python", "benchmarks/league.py", *sys.argv[1:]])
+        first_seed = int(options.seeds.split(",")[0])
+        write_result(RESULTS / "league" / f"{name}.json", figures, first_seed, options.threads, said)
+    return 0
+
+
+def command(options: argparse.Namespace, task: str) -> list[str]:
+    """Return a league's command line, without its folder."""
+    parts = [sys.executable, "-m", "leanformer", "league", options.model, "--data", task]
+    parts += ["--data-dir", str(Path(options.data) / FOLDERS[task])]
+    parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
+    parts += ["--threads", str(options.threads)]
+    for name in options.method:
+        parts += ["--method", name]
+    return parts + (["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else [])
+
+
+def kept(record: dict[str, Any], model: str) -> dict[str, Any]:
+    """Return what is kept of a league's record."""
+    return {"model": Path(model).name, **{key: value for key, value in record.items() if key not in OWN}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

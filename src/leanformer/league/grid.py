@@ -1,0 +1,138 @@
+"""The grid of a league: which methods, under which seeds, and the job of each cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from leanformer.budget import Budget
+from leanformer.errors import BudgetError, RunError
+from leanformer.job import Job
+from leanformer.methods.method import Method
+from leanformer.methods.registry import METHODS, find_method
+
+SIMPLEST = "uniform-magnitude"
+"""What every method has to beat: the smallest magnitudes, the same share everywhere."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method under one seed.
+
+    Attributes:
+        method: The method.
+        seed: Of its search and its training.
+        job: The whole job: an ordinary run, which can be repeated alone.
+    """
+
+    method: Method
+    seed: int
+    job: Job
+
+    @property
+    def name(self) -> str:
+        """The name of its run directory: NAME-RATIO-SEED; without the ratio where the method is given none."""
+        ratio = self.job.budget.pruning_ratio
+        return "-".join([self.method.name, *([] if ratio is None else [f"{ratio:g}"]), str(self.seed)])
+
+
+@dataclass(frozen=True)
+class League:
+    """What is to be compared.
+
+    Attributes:
+        job: What all cells share: model, data, budget, recipe, threads. Its method and seed are the dense model's.
+        methods: Names of the methods, each once.
+        seeds: Seeds of each method, each once; the first is also the dense model's.
+        int8: Whether int8 of ONNX Runtime is timed beside fp32.
+        limit_s: Seconds of timing a batch size; None takes what suits the number of models.
+
+    Raises:
+        LeanformerError: If a method or seed is unknown or named twice, or a method has no place in a league.
+    """
+
+    job: Job
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    int8: bool = True
+    limit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what can not be compared."""
+        for values, flag in ((self.methods, "--method"), (self.seeds, "--seeds")):
+            if twice := [value for value in values if values.count(value) > 1]:
+                raise RunError(f"{flag} names {twice[0]} twice: once is enough")
+        for name in self.methods:
+            if find_method(name).chooses:
+                raise BudgetError(
+                    f"{name} only chooses among the others and has no row of its own: leave it out, or run "
+                    f"leanformer compress --method {name}"
+                )
+        self.cells(Path("dense"))  # refuses a seed that no run can use
+
+    def cells(self, dense: Path) -> list[Cell]:
+        """Return the cells, seed by seed, so that a league that is stopped early has whole columns.
+
+        Args:
+            dense: The folder of the dense model that all of them prune.
+
+        Returns:
+            One cell a method and seed.
+        """
+        return [self._cell(METHODS[name], seed, dense) for seed in self.seeds for name in self.methods]
+
+    def _cell(self, method: Method, seed: int, dense: Path) -> Cell:
+        budget = self.job.budget if method.takes_ratio else Budget()  # its row says what it reached
+        job = replace(
+            self.job,
+            model=str(dense),
+            method=method.name,
+            granularity="",
+            options={},
+            budget=budget,
+            seed=seed,
+            finetune=False,
+        )
+        return Cell(method, seed, job)
+
+
+def league_of(
+    job: Job,
+    methods: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (0,),
+    int8: bool = True,
+    limit_s: float | None = None,
+) -> League:
+    """Return a league of a job's model, data and budget.
+
+    Args:
+        job: Its method, seed, exports and timing are put in order here.
+        methods: Names; none stands for every method that has a place in a league.
+        seeds: At least one.
+        int8: See `League`.
+        limit_s: See `League`.
+
+    Returns:
+        The league.
+
+    Raises:
+        LeanformerError: If it can not be played.
+    """
+    if not seeds:
+        raise RunError("no seed is given: name one, for example --seeds 0")
+    shared = replace(
+        job,
+        method=SIMPLEST,
+        granularity="",
+        options={},
+        budget=job.budget.or_half(),
+        seed=seeds[0],
+        exports=(),
+        timing=False,
+    )
+    return League(shared.resolved(), methods or contestants(), seeds, int8, limit_s)
+
+
+def contestants() -> tuple[str, ...]:
+    """Return the names of all methods that have a place in a league, whichever the registry holds."""
+    return tuple(name for name, method in METHODS.items() if not method.chooses)
