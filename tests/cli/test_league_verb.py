@@ -8,7 +8,7 @@ from cli_process import leanformer
 REFUSALS = [
     (("bert",), "no data are given"),
     (("bert", "--data", "reviews", "--method", "magic"), "there is no method 'magic'"),
-    (("bert", "--data", "reviews", "--method", "auto"), "auto only chooses among the others"),
+    (("bert", "--data", "reviews", "--method", "auto"), "auto has no row beside the others"),
     (("bert", "--data", "reviews", "--seeds", "one"), "--seeds 'one' is no list of numbers"),
     (("bert", "--data", "reviews", "--pruning-ratio", "1.5"), "the pruning ratio 1.5 lies outside"),
     (("bert", "--data", "nowhere"), "nowhere"),

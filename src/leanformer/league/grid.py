@@ -63,9 +63,9 @@ class League:
             if twice := [value for value in values if values.count(value) > 1]:
                 raise RunError(f"{flag} names {twice[0]} twice: once is enough")
         for name in self.methods:
-            if find_method(name).chooses:
+            if not find_method(name).in_league:
                 raise BudgetError(
-                    f"{name} only chooses among the others and has no row of its own: leave it out, or run "
+                    f"{name} has no row beside the others on one task: leave it out, or run "
                     f"leanformer compress --method {name}"
                 )
         self.cells(Path("dense"))  # refuses a seed that no run can use
@@ -135,4 +135,4 @@ def league_of(
 
 def contestants() -> tuple[str, ...]:
     """Return the names of all methods that have a place in a league, whichever the registry holds."""
-    return tuple(name for name, method in METHODS.items() if not method.chooses)
+    return tuple(name for name, method in METHODS.items() if method.in_league)

@@ -72,7 +72,7 @@ class Method:
         counts_weights: Whether it can aim at a share of the weights only, not at time or multiply-accumulates.
         default_drop_points: That bound where no budget is given; None: half of what can be removed leaves.
         takes_ratio: Whether a pruning ratio ends its work; else its own bound on the score alone does.
-        chooses: Whether it only chooses among steps of the others, and so has no place beside them in a league.
+        in_league: Whether it has a place beside the others on one task; auto only chooses among them.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Method:
     counts_weights: bool = False
     default_drop_points: float | None = None
     takes_ratio: bool = True
-    chooses: bool = False
+    in_league: bool = True
 
     def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """Return all options of the method, those that are not given at their defaults.

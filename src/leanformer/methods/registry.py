@@ -23,7 +23,7 @@ _ALL = (
         removes="nothing where a runtime or int8 will do; else what AE-BERT finds, without or with training",
         trains="only where no cheaper step meets the budget",
         entry="leanformer.methods.auto:run",
-        chooses=True,
+        in_league=False,
     ),
     Method(
         name="ae-bert",
@@ -193,6 +193,7 @@ _ALL = (
                 ("local", "global"),
             ),
         ),
+        in_league=False,
         counts_weights=True,
     ),
     Method(
