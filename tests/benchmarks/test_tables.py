@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 import league_tables
+import pruning_tables
 import speed_tables
 import tables
 from league import kept
@@ -29,7 +31,9 @@ def test_a_table_is_filled_between_its_markers(monkeypatch):
 def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(speed_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(league_tables, "FOLDER", tmp_path)
-    made = [*speed_tables.TABLES.values(), *league_tables.TABLES.values()]
+    monkeypatch.setattr(pruning_tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
+    made = [*speed_tables.TABLES.values(), *league_tables.TABLES.values(), *pruning_tables.TABLES.values()]
     assert {make() for make in made} == {speed_tables.MISSING}
 
 
@@ -70,3 +74,43 @@ def test_kills_are_counted_by_stage(monkeypatch, tmp_path):
     assert "| after data | 2 | 1 |" in made
     assert "| all | 3 | 2 |" in made
     assert made.endswith("a whole run takes 60 s, seed 0, `it`, commit abc, a cpu, 2 threads.")
+
+
+def a_cell(**more):
+    score = {"n": 408, "dense": {"score": 0.8}, "compressed": {"score": 0.776}, "drop_points": 2.4}
+    facts = {**score, "drop_interval": [0.5, 4.0], "test": {"n": 1725, "dense": 0.81, "compressed": 0.79}}
+    facts |= {"command": "it", "commit": "abc", "seed": 0, "machine": {"cpu": "a cpu", "threads": 2}}
+    return {**facts, "seconds": 90.0, "pruning_ratio_reached": 0.7, "model": "minilm", "task": "mrpc", **more}
+
+
+def test_each_system_has_its_row(monkeypatch, tmp_path):
+    monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
+    for cell, granularity in (("grain", "dimension"), ("movement", "unit")):
+        facts = a_cell(cell=cell, method=cell, granularity=granularity)
+        (tmp_path / f"{cell}.json").write_text(json.dumps(facts), encoding="utf-8")
+    rows = pruning_tables.systems_table().splitlines()[2:4]
+    assert rows[0] == (
+        "| grain, dimension | minilm, mrpc | 70% | 80.0 | 77.6 (n = 408) | 2.4 (0.5 to 4.0) | "
+        "81.0 → 79.0 (n = 1,725) | 97.0% | 1.5 min |"
+    )
+    assert rows[1].startswith("| movement | ")
+
+
+def test_two_rankings_of_heads_are_compared(monkeypatch, tmp_path):
+    monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
+    scores = [[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]]
+    ladder = [{"removed": count, "score": 0.8 - count / 100} for count in range(9)]
+    heads = {"scores": scores, "ladder": ladder, "removed": [], "judging_rows": 366}
+    (tmp_path / "taylor-heads.json").write_text(json.dumps(a_cell(heads=heads)), encoding="utf-8")
+    assert "not measured yet" in pruning_tables.heads_table()
+    gates = {"scores": [[0.0, 0.0, 0.5, 0.6], [0.7, 1.0, 0.9, 0.8]], "removed": [[0, 0], [0, 1], [1, 3]]}
+    (tmp_path / "l0-heads.json").write_text(json.dumps(a_cell(heads=gates)), encoding="utf-8")
+    text = pruning_tables.heads_table()
+    assert "rank correlation of 0.90 (Spearman, 8 heads)" in text
+    assert "of the 3 heads that the gates closed, 2 are among the 3 least important" in text
+    assert "| 50% | 4 | 76.0 |" in text
+
+
+def test_equal_values_share_their_rank():
+    assert pruning_tables.ranks(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
+    assert pruning_tables.rank_correlation(np.array([1, 2, 3]), np.array([9, 4, 1])) == pytest.approx(-1)
