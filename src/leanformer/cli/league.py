@@ -32,7 +32,10 @@ def league(
     ),
     method: Annotated[
         list[str] | None,
-        typer.Option(help="One that takes part; may be given several times.", show_default="all that have a place in a league"),
+        typer.Option(
+            help="One that takes part; may be given several times.",
+            show_default="all that have a place in a league",
+        ),
     ] = None,
     pruning_ratio: Annotated[
         float, typer.Option(help="Share to remove of what a method removes: weights, heads or layers.")

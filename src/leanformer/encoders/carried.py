@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import transformers
-from torch import nn
+from torch import Tensor, nn
 
 # Relative, for transformers copies what a carried file imports in this way along with it.
 from .carried_attention import HARD_ATTENTION, LeanAttention, NoAttention, OnlyBias, mix_in
@@ -237,6 +237,22 @@ def harden_attention(layer: nn.Module, family: Family, top: int) -> None:
     attention.hard_top = top
 
 
+class FactorisedEmbedding(nn.Module):
+    """Word embeddings as a product: a narrow table, and a projection to the width of the dense one."""
+
+    def __init__(self, dense: nn.Embedding, rank: int) -> None:
+        super().__init__()
+        pieces, width = dense.weight.shape
+        made: Any = {"device": dense.weight.device, "dtype": dense.weight.dtype}
+        self.table = nn.Embedding(pieces, rank, padding_idx=dense.padding_idx, **made)
+        self.projection = nn.Linear(rank, width, bias=False, **made)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Map (batch, tokens) to (batch, tokens, width)."""
+        states: Tensor = self.projection(self.table(ids))
+        return states
+
+
 class LeanConfig:
     """Mixin of lean configs: global sizes are the dense model's, `per_layer_config[i]` has layer i's."""
 
@@ -261,6 +277,8 @@ class LeanModel:
         dense_heads, dense_width = config.num_attention_heads, config.intermediate_size
         dense_size = config.hidden_size // dense_heads
         base: Any = self.base_model  # type: ignore[attr-defined]
+        if rank := getattr(config, "embedding_rank", None):
+            base.set_input_embeddings(FactorisedEmbedding(base.get_input_embeddings(), rank))
         layers = base.get_submodule(self.family.layers)
         for layer, layer_config in zip(layers, config.per_layer_config, strict=True):
             sizes, width = AttentionSizes.of(layer_config, dense_size), layer_config.intermediate_size

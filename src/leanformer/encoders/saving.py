@@ -13,8 +13,8 @@ from leanformer.encoders.view import EncoderView
 def plain_width(model: Any) -> int | None:
     """Return the FFN width with which a stock class can build the model, or None where it can not.
 
-    A stock class needs all heads in all layers, whole and with the usual attention, and one width, above zero, for
-    all layers.
+    A stock class needs all heads in all layers, whole and with the usual attention, one width, above zero, for all
+    layers, and one table of word embeddings.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -33,7 +33,8 @@ def plain_width(model: Any) -> int | None:
         and view.hard_attention(layer) is None
         for layer in range(view.n_layers)
     )
-    return widths.pop() if all_heads and len(widths) == 1 and 0 not in widths else None
+    one_table = not getattr(model.config, "embedding_rank", None)
+    return widths.pop() if one_table and all_heads and len(widths) == 1 and 0 not in widths else None
 
 
 def as_plain(model: Any) -> Any:

@@ -10,8 +10,9 @@ gone stays gone. Heads of different sizes are sliced; the scale of the scores st
 Ours: scores are gradients of gates, which are these sums (`leanformer.training.watched`); the labels are part of the
 loss that scores, as they are of this library's distillation, which has no projections and softens by 2, not 8; the
 average forgets faster where the training is short (the code's 0.998 is of 20 epochs); the dense model is fine-tuned,
-not the pre-trained one; heads are padded to their layer's largest, rounded up to a multiple of 8. The embeddings are
-not factorised.
+not the pre-trained one; heads are padded to their layer's largest, rounded up to a multiple of 8. Word embeddings are
+factorised where the option `embedding_rank` asks for it (192 in the paper's BERT-base): the table stays as it is
+then, its projection trains.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, recovery_steps
 from leanformer.search.realise import Realiser
 from leanformer.structure.cost import unit_costs
+from leanformer.structure.embeddings import factorised
 from leanformer.structure.masks import DIMENSIONS
 from leanformer.structure.surgery import slice_units
 from leanformer.training.gates import gate_shapes, gates_in_force
@@ -49,11 +51,13 @@ def run(problem: Problem) -> Compressed:
     Returns:
         The compressed model.
     """
-    model = copy.deepcopy(problem.teacher)
+    rank = int(problem.options["embedding_rank"])
+    model = factorised(problem.teacher, rank) if rank else copy.deepcopy(problem.teacher)
     gates = grain_gates(problem, EncoderView(model))
     view = EncoderView(problem.teacher)
     like = build_space(view, replace(problem, granularity="unit"))
     at_once = Realiser(problem.teacher, like, magnitude_scores(view, "unit")).build(like.uniform(), "none")
+    at_once = factorised(at_once, rank) if rank else at_once
     with gates_in_force(model, gates):
         found = recovered(problem, model, {}, damaged=at_once, gates=gates)
     masks = gates.masks()

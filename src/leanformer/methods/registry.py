@@ -163,6 +163,9 @@ _ALL = (
         removes="the dimensions of heads, and the neurons, to which the teacher's answers are least sensitive",
         trains=f"{_DISTILLED} while it shrinks",
         entry="leanformer.methods.grain:run",
+        options=(
+            Option("embedding_rank", 0, "columns of a factorised table of word embeddings; 0: as it is"),
+        ),
         counts_weights=True,
     ),
     Method(
