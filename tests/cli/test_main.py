@@ -48,6 +48,15 @@ def test_methods_as_json(call):
     assert "ae-bert" in [method["name"] for method in methods]
 
 
+def test_one_method_says_what_its_paper_states_and_what_is_ours(call):
+    text = " ".join(call("methods", "movement").stdout.split())
+    assert "What the papers and their code state" in text
+    assert "Ours:" in text
+    record = json.loads(call("methods", "movement", "--json").stdout)
+    assert record["cost"].startswith("one recovery")
+    assert "Ours:" in record["account"]
+
+
 def test_methods_for_people(call):
     assert "arXiv 2206.10461" in " ".join(call("methods").stdout.split())
 

@@ -21,7 +21,7 @@ def test_every_method_takes_part_but_those_without_a_place_beside_the_others():
 
 
 def test_a_method_that_comes_later_appears_by_itself(monkeypatch):
-    new = Method("new", "a paper", 2030, ("unit",), "some", "nothing", "nowhere:run")
+    new = Method("new", "a paper", 2030, ("unit",), "some", "nothing", "an hour", "nowhere:run")
     monkeypatch.setitem(registry.METHODS, "new", new)
     league = league_of(JOB)
     assert league.methods[-1] == "new"

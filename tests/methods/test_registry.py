@@ -33,7 +33,7 @@ def test_unknown_granularity_names_the_known():
 
 
 DEMO = Method(
-    *("demo", "a paper", 2020, ("unit",), "some", "nothing", "nowhere:run"),
+    *("demo", "a paper", 2020, ("unit",), "some", "nothing", "an hour", "nowhere:run"),
     (Option("strategy", "top", "which layers", ("top", "bottom")), Option("share", 0.5, "how many")),
 )
 
@@ -58,3 +58,9 @@ def test_a_method_without_options_says_so():
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_each_methods_defaults_are_among_its_choices(method):
     assert method.settings({}).keys() == {option.name for option in method.options}
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_each_method_has_an_account_of_itself(method):
+    assert len(method.account().split()) > 30
+    assert method.cost

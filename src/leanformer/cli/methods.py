@@ -3,28 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from leanformer.cli.verb import Answer, verb
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from leanformer.methods.method import Method
+
 
 @verb
-def methods() -> Answer:
-    """List the compression methods, their papers and what they remove."""
-    from rich.table import Table
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="One method, to read of its paper and of what is ours.")
+    ] = None,
+) -> Answer:
+    """List the compression methods, their papers, what they remove and what they take; or tell of one.
 
-    from leanformer.methods.registry import METHODS
+    leanformer methods
+
+    leanformer methods movement
+    """
+    from leanformer.methods.registry import METHODS, find_method
+
+    if name is not None:
+        method = find_method(name)
+        return Answer({**_facts(method), "account": method.account()}, _told(method))
+    return Answer([_facts(method) for method in METHODS.values()], _listed(METHODS.values()))
+
+
+def _facts(method: Method) -> dict[str, Any]:
+    return {key: value for key, value in asdict(method).items() if key != "entry"}
+
+
+def _removes(method: Method) -> str:
+    """Say what a method removes, at which granularities, and which settings it has."""
+    options = [f"--option {one.name}={one.default}: {one.text}" for one in method.options]
+    return "\n".join([f"{method.removes} (granularity {' or '.join(method.granularities)})", *options])
+
+
+def _listed(listed: Any) -> RenderableType:
+    from rich.table import Table
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 1, 0))
     table.add_column("method", no_wrap=True, style="bold")
-    table.add_column("removes")
-    table.add_column("the rest is")
-    table.add_column("paper")
-    for method in METHODS.values():
-        removes = f"{method.removes} (granularity {' or '.join(method.granularities)})"
-        options = [f"--option {one.name}={one.default}: {one.text}" for one in method.options]
-        removes = "\n".join([removes, *options])
-        table.add_row(method.name, removes, method.trains, f"{method.paper}, {method.year}")
-    record = [
-        {key: value for key, value in asdict(method).items() if key != "entry"} for method in METHODS.values()
-    ]
-    return Answer(record, table)
+    for column in ("removes", "the rest is", "takes", "paper"):
+        table.add_column(column)
+    for method in listed:
+        paper = f"{method.paper}, {method.year}"
+        table.add_row(method.name, _removes(method), method.trains, method.cost, paper)
+    return table
+
+
+def _told(method: Method) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for label, words in (
+        ("paper", f"{method.paper}, {method.year}"),
+        ("removes", _removes(method)),
+        ("the rest is", method.trains),
+        ("takes", method.cost),
+    ):
+        table.add_row(label, words)
+    return Group(table, Text(f"\n{method.account()}"))

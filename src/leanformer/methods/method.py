@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leanformer.errors import BudgetError
@@ -66,6 +69,7 @@ class Method:
         granularities: What it can remove, the default first.
         removes: How it chooses what goes, for people.
         trains: How the rest is trained, for people.
+        cost: What it takes, for people: searches, trainings.
         entry: The function that runs it, as "module:function".
         options: Settings of its own.
         goes_by_score: Whether a bound on the score alone is a budget for it: it removes what the bound allows.
@@ -81,6 +85,7 @@ class Method:
     granularities: tuple[str, ...]
     removes: str
     trains: str
+    cost: str
     entry: str
     options: tuple[Option, ...] = ()
     goes_by_score: bool = False
@@ -106,6 +111,13 @@ class Method:
             there = f"choose from {', '.join(known)}" if known else "it has none"
             raise BudgetError(f"{self.name} has no option '{unknown[0]}': {there}")
         return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
+
+    def account(self) -> str:
+        """Return what the method's file says of its paper, of what is reconstructed and of what is ours."""
+        spec = find_spec(self.entry.partition(":")[0])
+        if spec is None or spec.origin is None:
+            raise ValueError(f"{self.name} has no file: {self.entry}")
+        return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
 
     def run(self, problem: Problem) -> Compressed:
         """Solve the problem with this method.

@@ -22,6 +22,7 @@ _ALL = (
         granularities=("unit",),
         removes="nothing where a runtime or int8 will do; else what AE-BERT finds, without or with training",
         trains="only where no cheaper step meets the budget",
+        cost="from minutes to an hour: it stops at the first step that will do",
         entry="leanformer.methods.auto:run",
         in_league=False,
     ),
@@ -32,6 +33,7 @@ _ALL = (
         granularities=_BOTH,
         removes="searches allocations under the pruning ratio, evolves the best by swaps, judges them cheaply",
         trains=_DISTILLED,
+        cost="a search without training, and one recovery",
         entry="leanformer.methods.ae_bert:run",
     ),
     Method(
@@ -41,6 +43,7 @@ _ALL = (
         granularities=_BOTH,
         removes="the paper's own generator: random allocations under the pruning ratio, judged cheaply",
         trains=_DISTILLED,
+        cost="a search without training, and one recovery",
         entry="leanformer.methods.ae_bert:run_random",
     ),
     Method(
@@ -51,6 +54,7 @@ _ALL = (
         granularities=("unit",),
         removes="what the rest can best make good for (OBS), searched as ae-bert does; minutes, no label is read",
         trains="nothing: least squares re-fit what is left, sub-layer by sub-layer",
+        cost="a search without training: minutes",
         entry="leanformer.methods.one_shot:run",
     ),
     Method(
@@ -60,6 +64,7 @@ _ALL = (
         granularities=("layer",),
         removes="whole layers, by position, weights or contribution",
         trains=_DISTILLED,
+        cost="one recovery",
         entry="leanformer.methods.drop_layers:run",
         options=(
             Option(
@@ -77,6 +82,7 @@ _ALL = (
         granularities=("head",),
         removes="the heads that the loss is least sensitive to; the pruning ratio is a share of the heads",
         trains="nothing",
+        cost="gradients of 2,048 rows and 21 scorings on held-out rows: minutes",
         entry="leanformer.methods.taylor_heads:run",
         options=(
             Option("normalise", "layer", "whether scores are divided by their layer's norm", ("layer", "no")),
@@ -92,6 +98,7 @@ _ALL = (
         granularities=("head",),
         removes="the heads whose trained gates close; the pruning ratio is a share of the heads",
         trains=f"{_DISTILLED} together with the gates",
+        cost="one recovery with gates",
         entry="leanformer.methods.l0_heads:run",
         options=(
             Option("lambda", 0.0, "the paper's weight of an open gate; 0: what the pruning ratio needs"),
@@ -104,6 +111,7 @@ _ALL = (
         granularities=("head",),
         removes="the largest set of heads that a measured bound on the score allows (--max-drop, 0.5 points)",
         trains="nothing; with the option refit, distilled from the dense model",
+        cost="hundreds of scorings on held-out rows",
         entry="leanformer.methods.astar_heads:run",
         options=(
             Option("expansions", 200, "after so many sets the largest so far is taken"),
@@ -121,6 +129,7 @@ _ALL = (
         granularities=("unit",),
         removes="whatever held-out rows are better without: blocks, groups of 256 neurons, heads; hard attention",
         trains="nothing; with the option refit, distilled from the dense model",
+        cost="a scoring on held-out rows for each layer, block, group and head",
         entry="leanformer.methods.accuracy_driven:run",
         options=(
             Option("hard_attention", "yes", "whether layers are tried with 30 tokens a query", ("yes", "no")),
@@ -138,6 +147,7 @@ _ALL = (
         granularities=("unit", "head", "neuron", "weight", "block", "hybrid"),
         removes="what moves towards zero while it trains; what is empty is sliced",
         trains=f"{_DISTILLED} together with the scores",
+        cost="one recovery with scores; two where zeros are filled",
         entry="leanformer.methods.movement:run",
         counts_weights=True,
         options=(
@@ -162,6 +172,7 @@ _ALL = (
         granularities=("dimension",),
         removes="the dimensions of heads, and the neurons, to which the teacher's answers are least sensitive",
         trains=f"{_DISTILLED} while it shrinks",
+        cost="one recovery, each step with a second backward pass",
         entry="leanformer.methods.grain:run",
         options=(
             Option("embedding_rank", 0, "columns of a factorised table of word embeddings; 0: as it is"),
@@ -175,6 +186,7 @@ _ALL = (
         granularities=_WEIGHT_FIRST,
         removes="the weights, or heads and neurons, whose gates an adversarial training closes",
         trains="gates alone under attack, then what is left on the labels, from the dense weights",
+        cost="two trainings, the first with three passes a step, and an attack on both models",
         entry="leanformer.methods.robust_tickets:run",
         counts_weights=True,
     ),
@@ -185,6 +197,7 @@ _ALL = (
         granularities=_WEIGHT_FIRST,
         removes="from one encoder for several tasks what moves towards zero, as movement does",
         trains="one encoder, distilled from a dense model of each task",
+        cost="a dense training for each further task, and one recovery on the rows of all",
         entry="leanformer.methods.multitask:run",
         options=(
             Option("with", "", "the other tasks: DATA or NAME@FOLDER, separated by commas"),
@@ -206,6 +219,7 @@ _ALL = (
         granularities=_BOTH,
         removes="the smallest magnitudes, the same share everywhere",
         trains=_DISTILLED,
+        cost="one recovery",
         entry="leanformer.methods.magnitude:uniform",
     ),
     Method(
@@ -215,6 +229,7 @@ _ALL = (
         granularities=_BOTH,
         removes="the smallest magnitudes of the whole encoder",
         trains=_DISTILLED,
+        cost="one recovery",
         entry="leanformer.methods.magnitude:global_",
     ),
     Method(
@@ -224,6 +239,7 @@ _ALL = (
         granularities=_BOTH,
         removes="the smallest magnitudes, more of them as training goes on (cubic schedule)",
         trains=f"{_DISTILLED} while it shrinks",
+        cost="one recovery",
         entry="leanformer.methods.magnitude:gradual",
     ),
 )
