@@ -50,11 +50,11 @@ def _listed(listed: Any) -> RenderableType:
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 1, 0))
     table.add_column("method", no_wrap=True, style="bold")
-    for column in ("removes", "the rest is", "takes", "paper"):
+    for column in ("removes", "the rest is", "paper"):
         table.add_column(column)
     for method in listed:
         paper = f"{method.paper}, {method.year}"
-        table.add_row(method.name, _removes(method), method.trains, method.cost, paper)
+        table.add_row(method.name, _removes(method), f"{method.trains}\n(takes {method.cost})", paper)
     return table
 
 
