@@ -295,13 +295,16 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
     problem.folder.mkdir(exist_ok=True)
     found = find_method(job.method, job.granularity).run(problem)
     view = EncoderView(problem.teacher)
+    told = found.removed_share is None  # by the masks
     door = save_model(found.model, problem.tokenizer, target) if processes.leads() else None
     for name, model in found.companions.items() if processes.leads() else ():
         save_model(model, problem.tokenizer, target / "tasks" / name)
     return {
         "door": door,
-        "pruning_ratio_reached": pruning_ratio(view, found.masks, job.granularity),
-        "macs_share": macs_share(view, found.masks, problem.mean_tokens),
+        "pruning_ratio_reached": pruning_ratio(view, found.masks, job.granularity)
+        if told
+        else found.removed_share,
+        "macs_share": macs_share(view, found.masks, problem.mean_tokens) if told else None,
         "layers": layer_facts(view, found.masks),
         "search": found.search,
         "training": found.training,

@@ -57,6 +57,23 @@ def test_one_encoder_two_heads(problem, other, granularity, within):
     assert all(0 <= task[key] <= 1 for task in found.tasks for key in ("dense", "compressed"))
 
 
+def test_ranks_leave_both_models_to_the_share(problem, other):
+    case = problem("rank", ratio=0.5, options=MULTI.settings({"with": str(other)}))
+    found = MULTI.run(case)
+    companion = found.companions["topics"]
+    own, others = EncoderView(found.model), EncoderView(companion)
+    assert found.removed_share == pytest.approx(0.5, abs=0.1)  # a rank is one of few here
+    assert found.masks == {}
+    weights = 0
+    for layer in range(2):
+        assert own.ranks(layer) == others.ranks(layer)
+        weights += sum(rank * sum(own.matrices(layer)[name].shape) for name, rank in own.ranks(layer).items())
+        for kind, matrix in own.matrices(layer).items():
+            torch.testing.assert_close(matrix, others.matrices(layer)[kind])
+    assert 1 - weights / EncoderView(case.teacher).prunable_weights() == pytest.approx(found.removed_share)
+    assert (answers(found.model).shape, answers(companion).shape) == ((2, 2), (2, 3))
+
+
 @pytest.mark.parametrize("named", ["", " , "])
 def test_one_task_is_not_several(problem, named):
     with pytest.raises(BudgetError, match="needs more than one task"):

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import transformers
-from torch import Tensor, nn
+from torch import nn
 
 # Relative, for transformers copies what a carried file imports in this way along with it.
 from .carried_attention import HARD_ATTENTION, LeanAttention, NoAttention, OnlyBias, mix_in
+from .carried_factors import FactorisedEmbedding, LowRankLinear
 
 MODEL_TYPE_PREFIX = "leanformer-"
 SIZES = ("num_attention_heads", "intermediate_size")
@@ -237,22 +238,6 @@ def harden_attention(layer: nn.Module, family: Family, top: int) -> None:
     attention.hard_top = top
 
 
-class FactorisedEmbedding(nn.Module):
-    """Word embeddings as a product: a narrow table, and a projection to the width of the dense one."""
-
-    def __init__(self, dense: nn.Embedding, rank: int) -> None:
-        super().__init__()
-        pieces, width = dense.weight.shape
-        made: Any = {"device": dense.weight.device, "dtype": dense.weight.dtype}
-        self.table = nn.Embedding(pieces, rank, padding_idx=dense.padding_idx, **made)
-        self.projection = nn.Linear(rank, width, bias=False, **made)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Map (batch, tokens) to (batch, tokens, width)."""
-        states: Tensor = self.projection(self.table(ids))
-        return states
-
-
 class LeanConfig:
     """Mixin of lean configs: global sizes are the dense model's, `per_layer_config[i]` has layer i's."""
 
@@ -288,6 +273,9 @@ class LeanModel:
                 shrink_ffn(layer, self.family, width)
             if sizes.heads and (top := getattr(layer_config, "hard_attention", None)):
                 harden_attention(layer, self.family, top)
+            for name, rank in (getattr(layer_config, "ranks", None) or {}).items():
+                path = getattr(self.family, name)
+                layer.set_submodule(path, LowRankLinear(layer.get_submodule(path), rank))
 
 
 def lean_classes(family: Family) -> dict[str, Any]:

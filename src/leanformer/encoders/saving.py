@@ -14,7 +14,7 @@ def plain_width(model: Any) -> int | None:
     """Return the FFN width with which a stock class can build the model, or None where it can not.
 
     A stock class needs all heads in all layers, whole and with the usual attention, one width, above zero, for all
-    layers, and one table of word embeddings.
+    layers, and no matrix that is a product.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -31,6 +31,7 @@ def plain_width(model: Any) -> int | None:
         view.heads(layer) == view.dense_heads
         and view.query_key_size(layer) == view.value_size(layer) == view.head_size
         and view.hard_attention(layer) is None
+        and not view.ranks(layer)
         for layer in range(view.n_layers)
     )
     one_table = not getattr(model.config, "embedding_rank", None)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from leanformer.encoders.carried_attention import LeanAttention
+from leanformer.encoders.carried_factors import LowRankLinear
 from leanformer.encoders.families import Family, family_of, linear_paths
 
 MATRICES = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
@@ -131,6 +132,20 @@ class EncoderView:
     def ffn_input(self, layer: int) -> nn.Module:
         """Return the module that is called with what the layer's FFN reads, (batch, tokens, hidden)."""
         return self.layers[layer].get_submodule(self.family.ffn_in)
+
+    def ranks(self, layer: int) -> dict[str, int]:
+        """Return the ranks of the layer's linears that are products, by the first matrix in each."""
+        found: dict[str, int] = {}
+        for name in MATRICES:
+            path = getattr(self.family, name)
+            module = self.layers[layer].get_submodule(path) if self._has(layer, name) else None
+            if isinstance(module, LowRankLinear) and path not in {getattr(self.family, one) for one in found}:
+                found[name] = module.rank
+        return found
+
+    def _has(self, layer: int, name: str) -> bool:
+        """Whether the sub-layer of a matrix has any unit left."""
+        return self._linear(layer, "neuron" if name.startswith("ffn") else "head") is not None
 
     def head_modules(self) -> list[str]:
         """Return the paths from the model of what reads the encoder for one task: pooler, classifier and the like."""

@@ -4,8 +4,8 @@ Of the paper only the abstract and the first page could be read: under one budge
 pruned while it is fine-tuned on a multitask objective is better on average than the best split of the budget over
 single-task encoders, under element-wise and under rank pruning. There is no public code. Reconstructed:
 
-- element-wise: hard movement pruning (`movement`), the same share of each matrix, or one cut through all; ours beside
-  it: whole heads and neurons, which slicing removes. Rank pruning is not here;
+- element-wise: hard movement pruning (`movement`), the same share of each matrix, or one cut through all; rank
+  pruning by FLOP (`leanformer.methods.ranks`); ours beside them: whole heads and neurons, which slicing removes;
 - the objective is the sum of the tasks' own: each batch is of one task, each task has as many batches as it has rows;
 - each task is distilled from a dense model of its own, fine-tuned from the encoder of the first task's;
 - the result is one encoder with a head for each task: as many model folders with the same encoder weights. Pooler and
@@ -27,7 +27,15 @@ from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods.movement import damaged_alike, movement_gates
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import damage_of, recovery_config, trained
+from leanformer.methods.ranks import (
+    at_full_rank,
+    closed_to,
+    rank_gates,
+    removed_share,
+    truncated,
+    without_ranks,
+)
+from leanformer.methods.steps import build_space, damage_of, recovery_config, trained
 from leanformer.progress import say
 from leanformer.structure.masks import Masks, make_permanent
 from leanformer.structure.surgery import slice_units
@@ -40,9 +48,10 @@ from leanformer.tasks.split import split_held_out
 from leanformer.training.batching import TASK, training_columns
 from leanformer.training.config import TrainingConfig
 from leanformer.training.finetune import fine_tune
-from leanformer.training.gates import gates_in_force
+from leanformer.training.gates import Gates, gates_in_force
 from leanformer.training.objective import Objective
 from leanformer.training.several import SeveralTeachers, taken_apart, with_heads_of
+from leanformer.training.straight_through import SelectedGates
 from leanformer.training.teacher import Teacher, teacher_for
 
 if TYPE_CHECKING:
@@ -72,7 +81,7 @@ def run(problem: Problem) -> Compressed:
     """Fine-tune a dense model for each further task, prune one encoder for all, take it apart.
 
     Args:
-        problem: The first task; the option `with` names the others. Granularity "weight" or "unit".
+        problem: The first task; the option `with` names the others. Granularity "weight", "rank" or "unit".
 
     Returns:
         The first task's model; the others' are its companions. Its "tasks" facts hold the scores on held-out rows.
@@ -87,14 +96,13 @@ def run(problem: Problem) -> Compressed:
     if len(set(names)) < len(names):
         raise BudgetError(f"two of the tasks are called the same ({', '.join(names)}): name each once")
     dense = [member.dense for member in members]
-    model = with_heads_of(dense)
-    view = EncoderView(problem.teacher)
-    objective = Objective.distillation(view.n_layers)
+    parts = [at_full_rank(one) for one in dense] if problem.granularity == "rank" else dense
+    model = with_heads_of(parts)
+    objective = Objective.distillation(EncoderView(problem.teacher).n_layers)
     teachers = [own_teacher(problem, member, objective) for member in members]
-    rows = rows_of(members)
-    together = replace(problem, train=rows, judges_trained=True)
-    lost = damage_of(problem, damaged_alike(problem), objective, teachers[0])
-    gates = movement_gates(together, EncoderView(model))
+    together = replace(problem, train=rows_of(members), judges_trained=True)
+    lost = damage_of(problem, damaged(problem), objective, teachers[0])
+    gates = gates_of(together, parts[0], EncoderView(model))
     with gates_in_force(model, gates):
         found = trained(
             together,
@@ -106,11 +114,62 @@ def run(problem: Problem) -> Compressed:
             SeveralTeachers(teachers, [len(member.train) for member in members]),
             gates=gates,
         )
-    masks = gates.masks()
-    small = [pruned(one, masks) for one in taken_apart(model, dense)]
+    small, masks = finished(problem, gates, taken_apart(model, parts))
     companions = dict(zip(names[1:], small[1:], strict=True))
     facts = [scores_of(problem, *pair) for pair in zip(members, small, strict=True)]
-    return replace(found, model=small[0], masks=masks, companions=companions, tasks=facts)
+    share = removed_share(dense[0], small[0]) if problem.granularity == "rank" else None
+    return replace(
+        found, model=small[0], masks=masks, companions=companions, tasks=facts, removed_share=share
+    )
+
+
+def ratio_of(problem: Problem) -> float:
+    """Return the share of the weights that has to go."""
+    like = replace(problem, granularity="unit" if problem.granularity == "unit" else "weight")
+    return build_space(EncoderView(problem.teacher), like).pruning_ratio
+
+
+def damaged(problem: Problem) -> PreTrainedModel:
+    """Return a model pruned at once as far as the gates will: its damage sets the learning rate."""
+    if problem.granularity == "rank":
+        return truncated(problem.teacher, 1.0 - ratio_of(problem))
+    return damaged_alike(problem)
+
+
+def gates_of(problem: Problem, part: PreTrainedModel, view: EncoderView) -> Gates:
+    """Return the gates of a granularity: of FLOP for ranks, else those of movement pruning.
+
+    Args:
+        problem: The rows of all tasks together.
+        part: One task's model, of products where ranks are pruned.
+        view: The model of all tasks.
+
+    Returns:
+        The gates.
+    """
+    if problem.granularity == "rank":
+        return rank_gates(problem, part, ratio_of(problem))
+    return movement_gates(problem, view)
+
+
+def finished(
+    problem: Problem, gates: Gates, models: Sequence[PreTrainedModel]
+) -> tuple[list[PreTrainedModel], Masks]:
+    """Remove what the gates have closed.
+
+    Args:
+        problem: Granularity and pruning ratio.
+        gates: The gates, trained.
+        models: One a task, all with the same encoder.
+
+    Returns:
+        The pruned models, and the masks; none of ranks.
+    """
+    if isinstance(gates, SelectedGates):
+        masks = gates.masks()
+        return [pruned(one, masks) for one in models], masks
+    values = closed_to(gates, models[0], ratio_of(problem))
+    return [without_ranks(one, values) for one in models], {}
 
 
 def others(problem: Problem) -> list[DataSpec]:

@@ -105,6 +105,7 @@ class Compressed:
         companions: Models for further tasks by name, saved as `model/tasks/NAME`.
         tasks: The "tasks" facts of result.json: what each of several tasks scores on held-out rows that nothing was
             trained on.
+        removed_share: Of the encoder's weights, where masks do not tell: ranks of products.
     """
 
     model: PreTrainedModel
@@ -117,3 +118,4 @@ class Compressed:
     attack: dict[str, Any] | None = None
     companions: Mapping[str, PreTrainedModel] = field(default_factory=dict)
     tasks: list[dict[str, Any]] | None = None
+    removed_share: float | None = None

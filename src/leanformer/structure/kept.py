@@ -132,10 +132,13 @@ def layer_shapes(view: EncoderView, kept: Mapping[int, Kept] | None = None) -> S
     Returns:
         Sizes under transformers' own names, and ours: "query_key_size", "value_size" and "hard_attention", which
         are left out where they are the dense model's in all layers (transformers wants them in all or none), and
-        "kept_heads" where heads share a table: the columns that the kept ones use.
+        "kept_heads" where heads share a table: the columns that the kept ones use; and "ranks" of products.
     """
     kept = kept_units(view, {}) if kept is None else kept
     shapes = [_shape(view, layer, kept[layer]) for layer in range(view.n_layers)]
+    if any(view.ranks(layer) for layer in range(view.n_layers)):
+        for layer, shape in enumerate(shapes):
+            shape["ranks"] = view.ranks(layer)
     dense = {"query_key_size": view.head_size, "value_size": view.head_size, "hard_attention": 0}
     for name, usual in dense.items():
         if all(shape[name] == usual for shape in shapes):

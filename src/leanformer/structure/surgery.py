@@ -9,6 +9,7 @@ from torch import Tensor
 
 from leanformer.encoders.lean import config_for, lean_class_for, rebuild
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import ModelError
 from leanformer.structure.kept import PADDING, Kept, kept_units, layer_shapes
 from leanformer.structure.masks import GATED, QUERY_KEY, Masks, check_masks, gated_linear
 
@@ -106,7 +107,7 @@ def slice_units(model: Any, masks: Masks, multiple: int = 1) -> Any:
         A lean model, in the mode and on the device of the given one; it shares no weights with it.
 
     Raises:
-        ModelError: The architecture or the task head is not supported.
+        ModelError: The architecture or the task head is not supported, or its linears are products.
         ValueError: A mask does not fit the model, is of a matrix, or has other values than 0 and 1; or the multiple
             is below 1.
     """
@@ -115,6 +116,10 @@ def slice_units(model: Any, masks: Masks, multiple: int = 1) -> Any:
     view = EncoderView(model)
     check_masks(view, masks)
     _check_binary(masks)
+    if masks and any(view.ranks(layer) for layer in range(view.n_layers)):
+        raise ModelError(
+            "Units of a model whose linears are products can not be removed; prune it before its ranks."
+        )
     state = dict(model.state_dict())
     base = "" if model.base_model is model else f"{model.base_model_prefix}."
     kept = kept_units(view, masks, multiple)

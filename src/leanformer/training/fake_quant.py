@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from leanformer.encoders.carried_factors import LowRankLinear
 from leanformer.encoders.view import EncoderView
 
 LEVELS = {8: 127, 7: 64}
@@ -97,7 +98,7 @@ def fake_quantised(
 
 def _forward_of(module: nn.Module, bits: int) -> Callable[[Tensor], Tensor] | None:
     """Return how a module computes in int8, or None where it does as before."""
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear) and not isinstance(module, LowRankLinear):  # its two factors are linears
 
         def linear(states: Tensor, module: nn.Linear = module) -> Tensor:
             return functional.linear(rounded_tensor(states), rounded_weight(module.weight, bits), module.bias)

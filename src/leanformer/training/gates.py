@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from leanformer.encoders.view import MATRICES, EncoderView
+from leanformer.structure.low_rank import is_rank, of_matrix, ranks_gated
 from leanformer.structure.masks import GATED, Masks, gated, unit_counts
 from leanformer.structure.weight_gates import weights_gated
 from leanformer.training.penalties import Key, Penalty
@@ -186,4 +187,6 @@ def gates_in_force(model: PreTrainedModel, gates: Gates) -> Iterator[None]:
         stack.enter_context(
             weights_gated(view, {key: gate for key, gate in current.items() if key[1] in MATRICES})
         )
+        ranks = {(key[0], of_matrix(key[1])): gate for key, gate in current.items() if is_rank(key[1])}
+        stack.enter_context(ranks_gated(view, ranks))
         yield
