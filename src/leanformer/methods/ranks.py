@@ -1,8 +1,8 @@
 """Rank pruning with gates: FLOP (Wang, Wohlwend, Lei 2020, arXiv 1910.04732), as `multitask` uses it.
 
 What the paper and its code state: W ~ P diag(z) Q with hard-concrete gates z (temperature 1); the expected size, the
-sum of (d_in + d_out) P(z != 0), is led to its target by a Lagrangian whose multipliers ascend, and the target falls in
-a straight line; in the end the gates of the lowest log_alpha close, the rest keep their soft values. The full rank is
+sum of (d_in + d_out) P(z != 0), is led to its target by a Lagrangian whose multipliers ascend; the target falls in a
+straight line; in the end the gates of the lowest log_alpha close, the rest keep their soft values. The full rank is
 in * out / (in + out), which has as many weights as W.
 
 Ours: P and Q start from the singular value decomposition of the dense weights; gates start open (2.2, P(open) 0.97)
