@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from leanformer.budget import SPARSE
 from leanformer.report import numbers
 from leanformer.report.runtimes import FALLEN_POINTS
 
@@ -94,7 +95,7 @@ def notes(league: League) -> list[str]:
             )
         elif row["reached"] < row["asked_ratio"] - SHORT:
             lines.append(f"{row['method']} stopped short of the ratio, at {row['reached']:.2f}.")
-        if row["granularity"] == "weight":
+        if row["granularity"] in SPARSE:
             lines.append(f"{row['method']} leaves zeros in whole matrices, which no runtime here skips.")
     return lines
 
