@@ -43,6 +43,7 @@ def main() -> int:
     )
     parser.add_argument("model", help="a model folder")
     parser.add_argument("--data", required=True, help="a folder or file of the task's rows")
+    parser.add_argument("--data-dir", help="a GLUE task's folder, where --data names the task")
     parser.add_argument("--train-rows", type=int)
     parser.add_argument("--name", required=True, help="of the result")
     parser.add_argument("--epochs", type=int, nargs="+", default=EPOCHS)
@@ -59,7 +60,7 @@ def main() -> int:
 def figures_of(options: argparse.Namespace, epochs: int, seed: int) -> dict[str, Any]:
     """Train one dense model and judge it on the held-out rows."""
     set_seed(seed)
-    data = load_data(DataSpec(options.data, train_rows=options.train_rows))
+    data = load_data(DataSpec(options.data, options.data_dir, train_rows=options.train_rows))
     model, tokenizer, _ = load_model(options.model, data.task, finetune=True)
     longest = longest_input(model, tokenizer, None)
     train, validation = (encode(rows, tokenizer, longest, True) for rows in (data.train, data.validation))
