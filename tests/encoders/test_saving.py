@@ -51,6 +51,7 @@ def test_other_shapes_are_saved_lean(tiny_model, masks, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "carried.py",
         "carried_attention.py",
+        "carried_factors.py",
         "config.json",
         "model.safetensors",
     ]

@@ -8,8 +8,8 @@ import torch
 
 from leanformer.tasks.encode import batches
 from leanformer.training import teacher as teachers
+from leanformer.training.batching import Collator, training_columns
 from leanformer.training.teacher import CachedTeacher, LiveTeacher, teacher_for
-from leanformer.training.trainer import Collator, training_columns
 
 LAYERS = (1, 2)
 
