@@ -19,7 +19,8 @@ from torch.utils.data import BatchSampler
 from leanformer.errors import RunError
 from leanformer.progress import is_quiet
 from leanformer.training import processes
-from leanformer.training.trainer import EpochKeeper, EpochSampler
+from leanformer.training.batching import EpochSampler
+from leanformer.training.trainer import EpochKeeper
 
 LAUNCH = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
