@@ -31,7 +31,7 @@ def zeros(model):
     return sum(int((matrix == 0).sum()) for matrix in matrices), sum(matrix.numel() for matrix in matrices)
 
 
-@pytest.mark.parametrize("selection", ["global", "local"])
+@pytest.mark.parametrize("selection", ["global", pytest.param("local", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("granularity", MOVEMENT.granularities)
 def test_the_ratio_is_met_within_one_unit(problem, granularity, selection):
     case = problem(granularity, ratio=0.5, options=MOVEMENT.settings({"selection": selection}))
@@ -88,6 +88,7 @@ def test_masked_equals_sliced(problem, granularity):
         torch.testing.assert_close(small(input_ids=tokens).logits, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.thorough
 def test_filled_zeros_train_again(problem):
     options = MOVEMENT.settings({"fill": "yes"})
     found = MOVEMENT.run(problem("hybrid", ratio=0.6, options=options))
@@ -97,6 +98,7 @@ def test_filled_zeros_train_again(problem):
     assert view.width(0) == int(found.masks[0, "neuron"].sum())
 
 
+@pytest.mark.thorough
 def test_a_penalty_closes_and_none_keeps(problem, monkeypatch):
     from leanformer.methods import steps
 

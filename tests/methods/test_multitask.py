@@ -35,7 +35,9 @@ def answers(model):
         return model(input_ids=tokens).logits
 
 
-@pytest.mark.parametrize(("granularity", "within"), [("weight", 0.001), ("unit", 0.06)])
+@pytest.mark.parametrize(
+    ("granularity", "within"), [pytest.param("weight", 0.001, marks=pytest.mark.thorough), ("unit", 0.06)]
+)
 def test_one_encoder_two_heads(problem, other, granularity, within):
     options = MULTI.settings(
         {"with": str(other), "selection": "global" if granularity == "unit" else "local"}

@@ -16,7 +16,9 @@ from leanformer.structure.cost import pruning_ratio
 ROBUST = METHODS["robust-tickets"]
 
 
-@pytest.mark.parametrize(("granularity", "within"), [("weight", 0.001), ("unit", 0.05)])
+@pytest.mark.parametrize(
+    ("granularity", "within"), [pytest.param("weight", 0.001, marks=pytest.mark.thorough), ("unit", 0.05)]
+)
 def test_a_ticket_of_the_share_that_is_asked_for(problem, granularity, within):
     case = problem(granularity, ratio=0.4)
     found = ROBUST.run(case)

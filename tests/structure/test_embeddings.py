@@ -61,6 +61,7 @@ def test_sliced_and_reloaded(model, tmp_path):
         torch.testing.assert_close(logits(again.eval()), wanted, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.thorough
 def test_the_folder_brings_the_code(tiny_model, tmp_path):
     small = factorised(tiny_model("bert").eval(), 6)
     folder = tmp_path / "bert"
@@ -71,6 +72,7 @@ def test_the_folder_brings_the_code(tiny_model, tmp_path):
     assert max(worst, answer) < TOLERANCE
 
 
+@pytest.mark.thorough
 def test_it_is_exported(tiny_model, tiny_tokenizer, tmp_path):
     """The exporter proves parity by itself."""
     save_model(factorised(tiny_model("bert"), 6), tiny_tokenizer, tmp_path / "model")

@@ -99,6 +99,7 @@ def test_pruned_by_units_first(tiny_model):
         slice_units(small, {(1, "head"): torch.tensor([1.0, 0.0, 1.0, 1.0])})
 
 
+@pytest.mark.thorough
 def test_the_folder_brings_the_code_and_it_is_exported(tiny_model, tmp_path):
     small = factorised_linears(tiny_model("bert").eval(), {(0, "query"): 3, (1, "ffn_in"): 7})
     folder = tmp_path / "bert"
