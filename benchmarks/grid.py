@@ -16,6 +16,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 # A cell on another machine writes where it is told to; what it found travels back.
 RESULTS = Path(os.environ.get("LEANFORMER_BENCH_RESULTS", ROOT / "benchmarks" / "results"))
+GLUE_FOLDERS = {"mrpc": "MRPC", "sst-2": "SST-2"}
+"""The tasks of the benches in GLUE layout, below the folder that --data names."""
+
+TRAIN_ROWS = {"sst-2": 10_000}
+"""Tasks of which only the first rows train."""
+
 SCRATCH = Path(os.environ.get("LEANFORMER_BENCH_SCRATCH", ROOT / ".bench"))
 
 

@@ -16,10 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grid import RESULTS, SCRATCH, write_result
+from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
-FOLDERS = {"mrpc": "MRPC", "sst-2": "SST-2"}
-TRAIN_ROWS = {"sst-2": 10_000}
 OWN = (
     "command",
     "machine",
@@ -35,13 +33,13 @@ def main() -> int:
     )
     parser.add_argument("model", help="a model folder without a task head")
     parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
-    parser.add_argument("--task", action="append", choices=FOLDERS, help="by default all of them")
+    parser.add_argument("--task", action="append", choices=GLUE_FOLDERS, help="by default all of them")
     parser.add_argument("--method", action="append", default=[], help="by default every method")
     parser.add_argument("--pruning-ratio", type=float, default=0.5)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    for task in options.task or FOLDERS:
+    for task in options.task or GLUE_FOLDERS:
         name = f"{Path(options.model).name}-{task}-{options.pruning_ratio:g}"
         out = SCRATCH / "league" / name
         done = subprocess.run([*command(options, task), "--out", str(out), "--resume"], check=False)
@@ -58,7 +56,7 @@ def main() -> int:
 def command(options: argparse.Namespace, task: str) -> list[str]:
     """Return a league's command line, without its folder."""
     parts = [sys.executable, "-m", "leanformer", "league", options.model, "--data", task]
-    parts += ["--data-dir", str(Path(options.data) / FOLDERS[task])]
+    parts += ["--data-dir", str(Path(options.data) / GLUE_FOLDERS[task])]
     parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
     parts += ["--threads", str(options.threads)]
     for name in options.method:

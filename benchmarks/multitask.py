@@ -17,10 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grid import RESULTS, SCRATCH, write_result
+from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
-TASKS = {"mrpc": "MRPC", "sst-2": "SST-2"}
-TRAIN_ROWS = 10_000
+TASKS = GLUE_FOLDERS
 BUDGET = 0.5  # of one encoder's weights
 SHARES = (0.1, 0.25, 0.4)  # that one task gets; the other one gets the rest
 
@@ -55,7 +54,7 @@ def joint_scores(options: argparse.Namespace) -> dict[str, Any]:
     out = SCRATCH / "multitask" / f"joint-{options.seed}"
     folder = Path(options.data) / TASKS[second]
     more = ["--method", "multitask", "--pruning-ratio", str(1 - BUDGET)]
-    more += ["--option", f"with={second}@{folder}", "--option", f"rows={TRAIN_ROWS}"]
+    more += ["--option", f"with={second}@{folder}", "--option", f"rows={TRAIN_ROWS[second]}"]
     record = compressed(options, first, options.model, out, more)
     other = evaluated(options, out / "model" / "tasks" / second, second)
     dense = next(task["dense"] for task in record["tasks"] if task["name"] == second)
@@ -95,7 +94,7 @@ def compressed(
     """Run one compression, or go on with it; return its record."""
     parts = [sys.executable, "-m", "leanformer", "compress", model, "--data", task, "--out", str(out), *more]
     parts += ["--data-dir", str(Path(options.data) / TASKS[task]), "--no-export", "--no-timing", "--resume"]
-    parts += ["--train-rows", str(TRAIN_ROWS)]
+    parts += ["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else []
     parts += ["--seed", str(options.seed), "--threads", str(options.threads)]
     done = subprocess.run(parts, check=False)
     if not (out / "result.json").is_file():

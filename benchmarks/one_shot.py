@@ -16,10 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grid import RESULTS, SCRATCH, write_result
+from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
-FOLDERS = {"mrpc": "MRPC", "sst-2": "SST-2"}
-TRAIN_ROWS = {"sst-2": 10_000}
 SHARES = (0.75, 0.6, 0.5, 0.4)
 KEPT = (
     "n",
@@ -40,11 +38,11 @@ def main() -> int:
     )
     parser.add_argument("model", help="a model folder without a task head")
     parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
-    parser.add_argument("--task", action="append", choices=FOLDERS)
+    parser.add_argument("--task", action="append", choices=GLUE_FOLDERS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    for task in options.task or FOLDERS:
+    for task in options.task or GLUE_FOLDERS:
         model, cells = options.model, []
         for share in SHARES:
             out = SCRATCH / "one-shot" / f"{task}-{share:g}"
@@ -63,7 +61,7 @@ def main() -> int:
 def command(options: argparse.Namespace, task: str, model: str, share: float, out: Path) -> list[str]:
     """Return one run's command line; its speeds are not what is asked here."""
     parts = [sys.executable, "-m", "leanformer", "compress", model, "--data", task, "--out", str(out)]
-    parts += ["--data-dir", str(Path(options.data) / FOLDERS[task]), "--method", "one-shot", "--resume"]
+    parts += ["--data-dir", str(Path(options.data) / GLUE_FOLDERS[task]), "--method", "one-shot", "--resume"]
     parts += ["--macs-share", f"{share:g}", "--no-export", "--no-timing"]
     parts += ["--seed", str(options.seed), "--threads", str(options.threads)]
     return parts + (["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else [])

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grid import RESULTS, SCRATCH, write_result
+from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
-FOLDERS = {"mrpc": "MRPC", "sst-2": "SST-2"}
-TRAIN_ROWS = {"sst-2": 10_000}
 KEPT = (
     *(
         "n",
@@ -112,7 +110,7 @@ def dense(shared: Path, model: str) -> str:
 def command(options: argparse.Namespace, cell: Cell, model: str, out: Path) -> list[str]:
     """Return one run's command line."""
     parts = [sys.executable, "-m", "leanformer", "compress", model, "--data", cell.task, "--out", str(out)]
-    parts += ["--data-dir", str(Path(options.data) / FOLDERS[cell.task]), *cell.arguments]
+    parts += ["--data-dir", str(Path(options.data) / GLUE_FOLDERS[cell.task]), *cell.arguments]
     parts += ["--resume", "--no-export", "--no-timing"]
     parts += ["--seed", str(options.seed), "--threads", str(options.threads)]
     return parts + (["--train-rows", str(TRAIN_ROWS[cell.task])] if cell.task in TRAIN_ROWS else [])

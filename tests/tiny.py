@@ -119,3 +119,10 @@ def encode_rows(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase)
         "row": list(range(1, len(rows) + 1)),
     }
     return encode(Dataset.from_dict(columns), tokenizer, MAX_TOKENS, truncate=False)
+
+
+@torch.no_grad()
+def tiny_logits(model: PreTrainedModel) -> torch.Tensor:
+    """Return a model's logits on two texts of random tokens, always the same ones: (2, num_labels)."""
+    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
+    return model(input_ids=tokens).logits

@@ -96,6 +96,7 @@ def test_filled_zeros_train_again(problem):
     assert {kind for _, kind in found.masks} == {"head", "neuron"}
     view = EncoderView(found.model)
     assert view.width(0) == int(found.masks[0, "neuron"].sum())
+    assert found.training["before_filling"]["curve"]
 
 
 @pytest.mark.thorough

@@ -10,7 +10,7 @@ from leanformer.errors import BudgetError
 from leanformer.methods import multitask
 from leanformer.methods.registry import METHODS
 from leanformer.structure.cost import pruning_ratio
-from tiny import build_rows, write_csv
+from tiny import build_rows, tiny_logits, write_csv
 
 MULTI = METHODS["multitask"]
 
@@ -27,12 +27,6 @@ def other(tmp_path):
         ]
         write_csv(folder / f"{split}.csv", ("sentence", "label"), rows)
     return folder
-
-
-def answers(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        return model(input_ids=tokens).logits
 
 
 @pytest.mark.parametrize(
@@ -53,8 +47,8 @@ def test_one_encoder_two_heads(problem, other, granularity, within):
             assert torch.equal(matrix, others.matrices(layer)[kind])
             if granularity == "weight":
                 assert not matrix[found.masks[layer, kind] == 0].any()
-    assert answers(found.model).shape == (2, 2)
-    assert answers(companion).shape == (2, 3)
+    assert tiny_logits(found.model).shape == (2, 2)
+    assert tiny_logits(companion).shape == (2, 3)
     assert [(task["name"], task["n"]) for task in found.tasks] == [("mood", 48), ("topics", 9)]
     assert all(0 <= task[key] <= 1 for task in found.tasks for key in ("dense", "compressed"))
 
@@ -73,7 +67,7 @@ def test_ranks_leave_both_models_to_the_share(problem, other):
         for kind, matrix in own.matrices(layer).items():
             torch.testing.assert_close(matrix, others.matrices(layer)[kind])
     assert 1 - weights / EncoderView(case.teacher).prunable_weights() == pytest.approx(found.removed_share)
-    assert (answers(found.model).shape, answers(companion).shape) == ((2, 2), (2, 3))
+    assert (tiny_logits(found.model).shape, tiny_logits(companion).shape) == ((2, 2), (2, 3))
 
 
 @pytest.mark.parametrize("named", ["", " , "])

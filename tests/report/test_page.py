@@ -74,6 +74,15 @@ def test_each_optional_part_may_be_null(key: str, result: dict[str, Any]) -> Non
     assert "How to load it" in render(result | {key: None})
 
 
+def test_zeros_that_were_filled_are_not_said_to_be_zeros() -> None:
+    result = example_result(granularity="weight")
+    assert all(words in render(result) for words in ("weights are zero", "are zeros"))
+    for layer in result["layers"]:
+        layer.pop("matrix_ratio")
+    page = render(result)
+    assert not any(words in page for words in ("weights are zero", "are zeros", "stored as zeros"))
+
+
 def test_an_attack_has_its_card(result: dict[str, Any]) -> None:
     facts = {"clean": 0.9, "n": 512, "changed_words": 1.5}
     result["attack"] = {"dense": {**facts, "attacked": 0.25}, "compressed": {**facts, "attacked": 0.2}}

@@ -8,12 +8,7 @@ import torch
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.empty import without_empty_units
 from tiny import TINY_FAMILIES
-
-
-@torch.no_grad()
-def logits(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    return model(input_ids=tokens).logits
+from tiny import tiny_logits as logits
 
 
 @pytest.fixture(params=TINY_FAMILIES)

@@ -9,6 +9,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.structure.masks import applied
 from leanformer.training.gates import Gates, HardConcrete, gates_in_force, hard_concrete
 from leanformer.training.penalties import ExpectedOpen, TowardsShare
+from tiny import tiny_logits as logits
 
 DRAWS = 20_000
 
@@ -58,12 +59,6 @@ def gated_model(tiny_model):
     model = tiny_model("bert").eval()
     gates = Gates(hard_concrete(EncoderView(model), ("head", "neuron"), 0.33, 0.0), 0.1, ExpectedOpen(0.1))
     return model, gates
-
-
-@torch.no_grad()
-def logits(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    return model(input_ids=tokens).logits
 
 
 def test_gates_in_a_model_are_masks_and_leave_no_trace(gated_model):

@@ -12,14 +12,9 @@ from leanformer.tasks.task import Task
 from leanformer.training.batching import TASK, Collator, TaskSampler, training_columns
 from leanformer.training.several import SeveralTeachers, choose_head, taken_apart, with_heads_of
 from tiny import TINY_FAMILIES
+from tiny import tiny_logits as logits
 
 OTHER = Task("topic", "classification", pair=False, labels=("a", "b", "c"), metric="accuracy")
-
-
-@torch.no_grad()
-def logits(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    return model(input_ids=tokens).logits
 
 
 @pytest.fixture(params=TINY_FAMILIES)

@@ -17,6 +17,7 @@ from leanformer.training.straight_through import (
     TopOfEach,
     top,
 )
+from tiny import tiny_logits as logits
 
 AT_ONCE = 0.0, 0.001
 
@@ -95,6 +96,14 @@ def test_the_gradient_of_a_block_is_the_sum_of_weight_times_gradient(block):
     assert set(gate().detach().unique().tolist()) <= {0.0, 1.0}
 
 
+def test_gates_are_exactly_open_or_closed_whatever_their_scores():
+    gate = StraightThrough((40, 40))
+    with torch.no_grad():
+        gate.scores.copy_(torch.randn(40, 40, generator=torch.Generator().manual_seed(0)) * 7)
+        gate.mask.copy_(top(gate.scores, 700))
+    assert torch.equal(gate(), gate.mask)
+
+
 def test_sizes_count_what_shares_a_score():
     assert StraightThrough((6, 7), (4, 4)).sizes().tolist() == [[16, 12], [8, 6]]
     assert StraightThrough((5,)).sizes().tolist() == [1] * 5
@@ -113,12 +122,6 @@ def selected(tiny_model):
         for _, gate in made.each():
             gate.scores.copy_(torch.randn(gate.scores.shape, generator=torch.Generator().manual_seed(0)))
     return model, made
-
-
-@torch.no_grad()
-def logits(model):
-    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
-    return model(input_ids=tokens).logits
 
 
 def test_units_and_weights_are_gated_together(selected):

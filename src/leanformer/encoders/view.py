@@ -135,17 +135,13 @@ class EncoderView:
 
     def ranks(self, layer: int) -> dict[str, int]:
         """Return the ranks of the layer's linears that are products, by the first matrix in each."""
-        found: dict[str, int] = {}
-        for name in MATRICES:
-            path = getattr(self.family, name)
-            module = self.layers[layer].get_submodule(path) if self._has(layer, name) else None
-            if isinstance(module, LowRankLinear) and path not in {getattr(self.family, one) for one in found}:
-                found[name] = module.rank
-        return found
-
-    def _has(self, layer: int, name: str) -> bool:
-        """Whether the sub-layer of a matrix has any unit left."""
-        return self._linear(layer, "neuron" if name.startswith("ffn") else "head") is not None
+        names = {getattr(self.family, name): name for name in reversed(MATRICES)}
+        return {
+            names[path]: linear.rank
+            for kind in ("head", "neuron")
+            for path, linear in zip(linear_paths(self.family, kind), self.linears(layer, kind), strict=False)
+            if isinstance(linear, LowRankLinear)
+        }
 
     def head_modules(self) -> list[str]:
         """Return the paths from the model of what reads the encoder for one task: pooler, classifier and the like."""

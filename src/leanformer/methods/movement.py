@@ -11,7 +11,7 @@ Ours:
 - granularities of whole heads and neurons ("unit", the default, "head", "neuron"), which slicing removes as they are:
   their gate is on what the unit gives, so that its score moves as those of its columns of the output matrix do;
 - beside hard ("local") and soft ("threshold") selection one cut through all scores by what they cost ("global", the
-  default of whole units), as in GRAIN: layers compete;
+  default), as in GRAIN: layers compete; the soft variant's lambda grows in a straight line, not with tau;
 - a neuron of the hybrid has its one gate there, too, where the code masks the row and the column;
 - a head leaves where that is exact: its values or its columns of the output matrix are zero. The code removes it for
   zero queries or keys, too, which changes answers;
@@ -64,10 +64,7 @@ LIKE = {"block": "weight", "hybrid": "weight"}
 """Granularities whose budget and damage are those of magnitude pruning at another one."""
 
 BLOCK = 32
-START, END = (
-    0.1,
-    0.7,
-)  # of the ramp; the final share holds in the last part, as long as in the published recipes
+START, END = 0.1, 0.7  # of the ramp; the final share holds after it
 LEARNING_RATE = 0.01  # of the scores
 TRAVEL = 10.0
 """How far a score can go in a whole training, at least: the sigmoid has to pass tau = 0.1 at -2.2."""
@@ -103,7 +100,8 @@ def run(problem: Problem) -> Compressed:
         problem, folder=problem.folder / "filled", cache=problem.cache or problem.folder / "teacher-outputs"
     )
     again.folder.mkdir(parents=True, exist_ok=True)
-    return recovered(again, small, units)
+    filled = recovered(again, small, units)
+    return replace(filled, training={**filled.training, "before_filling": trained.training})
 
 
 def movement_gates(problem: Problem, view: EncoderView) -> SelectedGates:

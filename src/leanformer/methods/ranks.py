@@ -6,8 +6,8 @@ straight line; in the end the gates of the lowest log_alpha close, the rest keep
 in * out / (in + out), which has as many weights as W.
 
 Ours: P and Q start from the singular value decomposition of the dense weights; gates start open (2.2, P(open) 0.97)
-and learn faster where the training is short; what is asked for is met exactly, by one cut through all ranks by their
-cost.
+and learn faster where the training is short; what is asked for is met to within a rank, by one cut through all ranks
+by their cost; a linear keeps one rank at least, of zeros where it has none left.
 """
 
 from __future__ import annotations

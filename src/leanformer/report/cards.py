@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leanformer.budget import SPARSE
 from leanformer.report import numbers
 from leanformer.report.pictures import pairs
+from leanformer.report.pictures.layers import has_zeros
 from leanformer.report.runtimes import kept_exports
 from leanformer.report.served import Served, nothing_removed, served
 from leanformer.report.words import main_batch
@@ -139,7 +139,7 @@ def _served_speed(one: Served) -> Card:
 def _parameters(result: dict[str, Any]) -> Card:
     before, after = (result[key]["encoder_parameters"] for key in ("dense", "compressed"))
     details = [f"{numbers.count(after)} of {numbers.count(before)}"]
-    if result["granularity"] in SPARSE:
+    if has_zeros(result.get("layers")):
         details.append(f"{numbers.percent(result['pruning_ratio_reached'])} of the weights are zeros")
     elif not nothing_removed(result):
         asked, reached = result["pruning_ratio"], result["pruning_ratio_reached"]

@@ -100,7 +100,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "budget": budget_views(result),
         "cards": cards(result),
         "ladder": _ladder(result["ladder"]) if result.get("ladder") else None,
-        "layers": layers_picture(result["layers"], result["granularity"]) if result.get("layers") else None,
+        "layers": layers_picture(result["layers"]) if result.get("layers") else None,
         "layers_words": units_kept(result["layers"]) if result["granularity"] == "unit" else "",
         "heads": _heads(result),
         "search": _search(result),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from leanformer.budget import SPARSE
 from leanformer.report import numbers
 from leanformer.report.budget import budget_tone, missed_names, missed_sentences
 from leanformer.report.ladder_words import why_words
+from leanformer.report.pictures.layers import has_zeros
 from leanformer.report.runtimes import gain_note, kept_rows, runtime_note, variant
 from leanformer.report.served import nothing_removed, serve_note, served, served_headline
 
@@ -106,9 +106,9 @@ def _runtimes(result: dict[str, Any]) -> tuple[str, Tone]:
 def removed_share(result: dict[str, Any]) -> float:
     """Return the share of the encoder that is gone.
 
-    Slicing removes parameters; at granularity "weight" they stay as zeros, so the reached ratio tells.
+    Slicing removes parameters; zeros in matrices stay where they are, so the reached ratio tells.
     """
-    if result["granularity"] in SPARSE:
+    if has_zeros(result.get("layers")):
         return float(result["pruning_ratio_reached"])
     return 1 - result["compressed"]["encoder_parameters"] / result["dense"]["encoder_parameters"]
 
@@ -120,7 +120,7 @@ def gone_words(result: dict[str, Any]) -> str:
         return "Nothing was removed from the encoder"
     nearest = min(_FRACTIONS, key=lambda fraction: abs(fraction - share))
     amount = _FRACTIONS[nearest] if abs(nearest - share) <= 0.01 else numbers.percent(share)
-    if result["granularity"] in SPARSE:
+    if has_zeros(result.get("layers")):
         return f"{amount} of the encoder's weights are zero"
     return f"{amount} of the encoder is gone"
 
@@ -228,7 +228,7 @@ def _batch_note(result: dict[str, Any]) -> str:
 
 
 def _zeros_note(result: dict[str, Any], is_faster: bool) -> str:
-    if result["granularity"] not in SPARSE or is_faster:
+    if not has_zeros(result.get("layers")) or is_faster:
         return ""
     return (
         "The removed weights are stored as zeros, and plain runtimes multiply by zeros as by any number: "

@@ -59,7 +59,7 @@ class StraightThrough(Scored):
 
     def forward(self) -> Tensor:
         """Return the mask, of the given shape, with the gradient of the scores."""
-        return self.spread(self.mask + self.scores - self.scores.detach())
+        return self.spread(self.mask + (self.scores - self.scores.detach()))
 
     def spread(self, values: Tensor) -> Tensor:
         """Repeat the blocks' values, (blocks of rows, blocks of columns) or (units,), to the given shape."""
@@ -210,9 +210,7 @@ class SelectedGates(Gates):
         self.moment: Tensor
         self.selection, self.refreshes = selection, refreshes
         self.costs = {key: costs[key[1]] * gate.sizes() for key, gate in gates.items()}
-        self.register_buffer(
-            "moment", torch.tensor(-1)
-        )  # of the last selection; a resumed training knows it, too
+        self.register_buffer("moment", torch.tensor(-1))  # of the last selection: checkpoints keep it
 
     def advance(self, progress: float) -> None:
         """Select anew when the next of the moments has come."""

@@ -11,6 +11,9 @@ from leanformer.structure.masks import QUERY_KEY, VALUE_OUTPUT, Masks
 from leanformer.training.penalties import Key
 from leanformer.training.straight_through import Scored, SelectedGates, Selection
 
+LOWEST = torch.finfo(torch.float32).min
+"""Of what is the next to close. What is closed has minus infinity, below it, so that nothing ever comes back."""
+
 
 class Watched(Scored):
     """A 0/1 mask of units, and their importance: a moving average of |dL/dz|.
@@ -80,13 +83,13 @@ class WatchedGates(SelectedGates):
 
     @torch.no_grad()
     def select(self, progress: float) -> None:
-        """Close what the selection says; the queries of a head without values are the first to go."""
+        """Close what the selection says; the queries of a head without values are the next to go."""
         keyed = dict(self.each())
         for (layer, kind), gate in keyed.items():
             if kind == QUERY_KEY and (layer, VALUE_OUTPUT) in keyed:
                 live = keyed[layer, VALUE_OUTPUT].mask.view(self.heads[layer], -1).any(dim=1)
                 each = len(gate.mask) // self.heads[layer]
-                gate.scores.masked_fill_(~live.repeat_interleave(each), -torch.inf)
+                gate.scores.masked_fill_(~live.repeat_interleave(each) & (gate.mask > 0), LOWEST)
         super().select(progress)
         for gate in keyed.values():
             gate.scores.masked_fill_(gate.mask == 0, -torch.inf)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -20,7 +19,8 @@ from leanformer.report.ladder_words import (
     step_words,
 )
 from leanformer.report.pictures import svg
-from leanformer.report.pictures.labels import corners, ratio_ticks
+from leanformer.report.pictures.labels import corners
+from leanformer.report.pictures.plane import Plane
 from leanformer.report.runtimes import variant
 
 RUNGS = {
@@ -81,89 +81,38 @@ def steps_by_speed(ladder: dict[str, Any], width: float) -> Markup:
     front = [ladder["rungs"][i]["steps"][j] for i, j in ladder["pareto"]]
     parts = _frame(ladder, plane) + _limits(ladder, plane)
     if len(front) > 1:
-        parts.append(svg.path(sorted(plane.place(step) for step in front), "front"))
+        parts.append(svg.path(sorted(_place(plane, step) for step in front), "front"))
     for rung, step in steps:
         parts += _mark(ladder, rung, step, plane)
-    spots = [plane.place(step) for _, step in steps]
+    spots = [_place(plane, step) for _, step in steps]
     spots.append((plane.x.start + 40, plane.y(ladder["max_drop_points"]) + 10))  # the limit's words
     parts += _label(ladder, spots, plane)
     title = f"{len(steps)} steps of {len(ladder['rungs'])} rungs: speed-up and points of score lost"
     return svg.picture(width, plane.bottom + 44, title, parts, "marks")
 
 
-@dataclass(frozen=True)
-class _Plane:
-    """Where steps lie.
-
-    Attributes:
-        x: From speed-ups to pixels.
-        y: From points lost to pixels, downwards.
-        edge: Points above which a step is held at the lower edge, if any is.
-        bottom: Pixel of the lower edge.
-        width: Pixels of the whole picture.
-    """
-
-    x: svg.Scale
-    y: svg.Scale
-    edge: float | None
-    bottom: float
-    width: float
-
-    @property
-    def is_narrow(self) -> bool:
-        return self.width <= svg.NARROW
-
-    def place(self, step: Step) -> tuple[float, float]:
-        is_held = self.edge is not None and step["drop_points"] > self.edge
-        return self.x(step["ratio"]), self.bottom - 10 if is_held else self.y(step["drop_points"])
-
-
-def _plane(ladder: dict[str, Any], width: float) -> _Plane:
+def _plane(ladder: dict[str, Any], width: float) -> Plane:
     steps = [step for rung in ladder["rungs"] for step in rung["steps"]]
-    bottom = 290.0 if width <= svg.NARROW else 350.0
-    slowest = min([1.0, *(step["ratio_low"] for step in steps)])
-    fastest = max([1.25, asked_speedup(ladder) or 1.0, *(step["ratio_high"] for step in steps)])
-    edge, losses = edge_points(ladder), [step["drop_points"] for step in steps]
-    gain, loss = min([0.0, *losses]), edge or max([0.5, 1.3 * ladder["max_drop_points"], *losses])
-    return _Plane(
-        x=svg.Scale(max(slowest, 0.01) / 1.06, fastest * 1.08, 38.0, width - 8, is_log=True),
-        y=svg.Scale(gain - 0.1 * (loss - gain), loss, 34.0, bottom - (24 if edge else 12)),
-        edge=edge,
-        bottom=bottom,
-        width=width,
-    )
-
-
-def _frame(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
-    n, x, y = numbers.count(ladder["n"]), plane.x, plane.y
-    up = f"Points lost on {n} held-out rows"
-    up += f"; above {plane.edge:g} at the {'edge' if plane.is_narrow else 'lower edge'}" if plane.edge else ""
-    across = "times as fast" if plane.is_narrow else "times as fast as the original in PyTorch fp32"
-    parts = [
-        svg.text(0, 12, up, "axis"),
-        svg.text(
-            plane.width, plane.bottom + 38, f"{across}, batch {ladder['batch']} (log scale)", "axis", "end"
-        ),
+    ratios = [
+        asked_speedup(ladder) or 1.0,
+        *(step[end] for step in steps for end in ("ratio_low", "ratio_high")),
     ]
-    for tick in y.ticks(5 if plane.is_narrow else 7):
-        parts += [
-            svg.line(x.start, y(tick), plane.width, y(tick)),
-            svg.text(32, y(tick) + 4, f"{tick:g}".replace("-", "−"), anchor="end"),
-        ]
-    if plane.edge is not None:
-        parts += [
-            svg.line(x.start, plane.bottom, plane.width, plane.bottom, "divider"),
-            svg.text(32, plane.bottom - 6, f">{plane.edge:g}", anchor="end"),
-        ]
-    for ratio in ratio_ticks(x):
-        parts += [
-            svg.line(x(ratio), y.start - 8, x(ratio), plane.bottom),
-            svg.text(x(ratio), plane.bottom + 18, f"{ratio:g}×", anchor="middle"),
-        ]
-    return parts
+    losses = [1.3 * ladder["max_drop_points"], *(step["drop_points"] for step in steps)]
+    bottom = 290.0 if width <= svg.NARROW else 350.0
+    return Plane.around(ratios, losses, edge_points(ladder), bottom, width)
 
 
-def _limits(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
+def _place(plane: Plane, step: Step) -> tuple[float, float]:
+    return plane.point(step["ratio"], step["drop_points"])
+
+
+def _frame(ladder: dict[str, Any], plane: Plane) -> list[Markup]:
+    across = "times as fast" if plane.is_narrow else "times as fast as the original in PyTorch fp32"
+    rows = f"{numbers.count(ladder['n'])} held-out rows"
+    return plane.frame(rows, f"{across}, batch {ladder['batch']}")
+
+
+def _limits(ladder: dict[str, Any], plane: Plane) -> list[Markup]:
     """Draw what may be lost, and the speed-up that was asked for."""
     x, limit, asked = plane.x, ladder["max_drop_points"], asked_speedup(ladder)
     y = plane.y(limit)
@@ -178,9 +127,9 @@ def _limits(ladder: dict[str, Any], plane: _Plane) -> list[Markup]:
     return parts
 
 
-def _mark(ladder: dict[str, Any], rung: Rung, step: Step, plane: _Plane) -> list[Markup]:
+def _mark(ladder: dict[str, Any], rung: Rung, step: Step, plane: Plane) -> list[Markup]:
     shape, class_ = RUNGS.get(rung["name"], _OTHER)
-    (x, y), radius = plane.place(step), 3.6 if plane.is_narrow else 5.0
+    (x, y), radius = _place(plane, step), 3.6 if plane.is_narrow else 5.0
     sound = "" if step["sound"] else " unsound"
     parts = [
         svg.line(plane.x(step["ratio_low"]), y, plane.x(step["ratio_high"]), y, f"reach {class_}{sound}"),
@@ -191,12 +140,12 @@ def _mark(ladder: dict[str, Any], rung: Rung, step: Step, plane: _Plane) -> list
     return parts
 
 
-def _label(ladder: dict[str, Any], spots: list[tuple[float, float]], plane: _Plane) -> list[Markup]:
+def _label(ladder: dict[str, Any], spots: list[tuple[float, float]], plane: Plane) -> list[Markup]:
     """Name the chosen step in two lines, where the fewest other steps and limits are covered."""
     step = chosen_step(ladder)
     lines = (rung_name(chosen_rung(ladder)), f"{variant(step)}, {numbers.times_exact(step['ratio'])}×")
     wide, high = max(len(line) for line in lines) * (5.7 if plane.is_narrow else 6.2), 32.0
-    x, y = plane.place(step)
+    x, y = _place(plane, step)
     limits = plane.x(asked_speedup(ladder) or plane.x.low), plane.y(ladder["max_drop_points"])
 
     def covered(corner: tuple[float, float]) -> int:

@@ -6,7 +6,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from leanformer.budget import SPARSE
 from leanformer.report.numbers import count, percent
 from leanformer.report.pictures import svg
 
@@ -21,18 +20,22 @@ MATRICES = {
 _SHORT = {"attention_out": "att. out"}
 
 
-def layers_picture(layers: list[dict[str, Any]], granularity: str) -> Markup:
+def layers_picture(layers: list[dict[str, Any]]) -> Markup:
     """Draw the layers in both widths.
 
     Args:
         layers: The `layers` of result.json, 6 to 24 of them with 12 to 16 heads.
-        granularity: "unit" (heads and neurons) or "weight" (matrices).
 
     Returns:
         The picture.
     """
-    draw = matrices_in_layers if granularity in SPARSE else units_in_layers
+    draw = matrices_in_layers if has_zeros(layers) else units_in_layers
     return svg.both_widths(draw(layers, svg.WIDE), draw(layers, svg.NARROW))
+
+
+def has_zeros(layers: list[dict[str, Any]] | None) -> bool:
+    """Whether what was removed are zeros among the weights of matrices, which stay where they are."""
+    return any(layer.get("matrix_ratio") for layer in layers or ())
 
 
 def units_in_layers(layers: list[dict[str, Any]], width: float) -> Markup:
