@@ -81,6 +81,19 @@ def test_it_learns(tiny_model, train, mood_held_out, tiny_tokenizer, capfd):
     assert capfd.readouterr().out == ""
 
 
+def test_it_answers_as_from_its_file(fresh, train, monkeypatch):
+    """Trained in mixed precision, where the machine has it or not, it is no longer in mixed precision."""
+    monkeypatch.setattr("leanformer.training.trainer.has_fast_bfloat16", lambda: True)
+    model, copied = fresh(), fresh()
+    tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
+    forwards = []
+    train(model, on_step=lambda step, total: forwards.append(vars(model).get("forward")))
+    assert any(forwards)
+    copied.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=tokens).logits, copied.eval()(input_ids=tokens).logits)
+
+
 def test_same_seed_same_weights(fresh, train):
     models = [fresh() for _ in range(3)]
     for number, (model, seed) in enumerate(zip(models, (1, 1, 2), strict=True)):

@@ -115,11 +115,21 @@ def fine_tune(
             trainer.train(resume_from_checkpoint=checkpoint)
     finally:
         bar.progress.stop()  # a bar that an error left on the screen would hide all later ones
+    _in_full_precision(model)
     model.requires_grad_(True).eval()
     curve = tuple(
         (int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry
     )
     return TrainingResult(time.perf_counter() - started, int(steps), steps / steps_an_epoch, curve)
+
+
+def _in_full_precision(model: PreTrainedModel) -> None:
+    """Take accelerate's mixed precision off a trained model, or it answers otherwise than it will from its file.
+
+    Its own `unwrap_model` takes off the decorators of transformers' forward too.
+    """
+    if model.__dict__.pop("_original_forward", None) is not None:
+        del model.forward  # the instance's; the class's is left
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
