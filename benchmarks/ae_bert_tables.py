@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy.stats import kendalltau
 
-from markdown_tables import RESULTS, Facts, table
+from markdown_tables import RESULTS, Facts, processor, table
 
 ABLATION = "candidate-0"  # the uniform allocation, with ae-bert's order of removal and repair
 METHODS = (
@@ -247,10 +247,9 @@ def evaluation_table() -> str:
         [name, *(f"{facts['seconds'][ratio][name]:.2f}" for ratio in ratios)]
         for name in facts["seconds"][ratios[0]]
     ]
-    machine = facts["machine"]
     note = (
         f"\n\n{facts['sentences']} sentences, median of {facts['candidates']} random candidates, seed "
-        f"{facts['seed']}, `{facts['command']}`, commit {facts['commit']}, {machine['cpu']}."
+        f"{facts['seed']}, `{facts['command']}`, commit {facts['commit']}, {processor(facts)}."
     )
     return table(["evaluation", *(f"seconds at ratio {ratio}" for ratio in ratios)], rows) + note
 
@@ -280,10 +279,9 @@ def rate_table() -> str:
         return "Not measured yet."
     facts = next(iter(next(iter(found.values())).values()))
     counts = sorted({one["held_out_rows"] for by_times in found.values() for one in by_times.values()})
-    machine = facts["machine"]
     note = (
         f"\n\n{' or '.join(map(str, counts))} held-out rows, seed {facts['seed']}, one run each, "
-        f"`python benchmarks/recovery_rate.py`, commit {facts['commit']}, {machine['cpu']}, one thread."
+        f"`python benchmarks/recovery_rate.py`, commit {facts['commit']}, {processor(facts)}, one thread."
     )
     return table(header, rows) + note
 

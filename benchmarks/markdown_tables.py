@@ -32,6 +32,11 @@ def interval(bounds: list[float], unit: str) -> str:
 
 def source(facts: Facts, *about: str) -> str:
     """Return the line under a table: what was measured, and how to repeat it."""
-    machine = facts["machine"]
     parts = (*about, f"seed {facts['seed']}", f"`{facts['command']}`", f"commit {facts['commit']}")
-    return f"\n\n{', '.join(parts)}, {machine['cpu']}, {machine['threads']} threads."
+    return f"\n\n{', '.join(parts)}, {processor(facts)}, {facts['machine']['threads']} threads."
+
+
+def processor(facts: Facts) -> str:
+    """Return a result's processor and what it has for small numbers: two of one name may differ."""
+    machine = facts["machine"]
+    return f"{machine['cpu']} ({', '.join(machine['flags'])})"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-from markdown_tables import MISSING, RESULTS, Facts, interval, read, source, table
+from markdown_tables import MISSING, RESULTS, Facts, interval, processor, read, source, table
 
 FORMS = ("", "first-token", "eager-attention", "first-token+eager-attention")
 
@@ -32,11 +32,10 @@ def demo_table() -> str:
             name = f"{row['runtime']} {row['precision']}, batch {row['batch']}"
             score = f"{facts['metric']} {100 * row['score']:.1f}"
             rows.append([name, "1x = dense torch fp32", times(ratio_of(row)), score])
-    machine = facts["machine"]
     seconds = sum(stage["seconds"] for stage in facts["stages"])
     note = (
         f"\n\nRotten Tomatoes sentences, n = {facts['n']}, seed {facts['seed']}, `{facts['command']}`, commit "
-        f"{facts['commit']}, {machine['cpu']}, {machine['threads']} threads, {seconds / 60:.1f} minutes."
+        f"{facts['commit']}, {processor(facts)}, {facts['machine']['threads']} threads, {seconds / 60:.1f} minutes."
     )
     return table(["", "dense MiniLM", "compressed", "95% interval, or score"], rows) + note
 
