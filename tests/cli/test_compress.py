@@ -242,15 +242,13 @@ def chosen(folder):
 
 
 @pytest.mark.thorough
-def test_the_same_job_killed_at_every_stage_ends_the_same(finished, workshop):
-    """kill -9 and --resume, from the job file: the same candidate, the same weights, the same score."""
+def test_the_same_job_killed_twice_ends_the_same(finished, workshop):
+    """kill -9 and --resume, from the job file: the same candidate, weights and score; more: benchmarks/kills.py."""
     whole, broken = finished["folder"], workshop / "broken"
     arguments = ("compress", "--job", whole / "job.toml", "--no-export", "--out", broken)
     stops = (
         lambda: any(broken.glob(".teacher-checkpoints/checkpoint-*")),
-        lambda: (broken / "search" / "journal.log").is_file(),
         lambda: any(broken.glob("search/checkpoints/checkpoint-*")),
-        lambda: (broken / "model").is_dir(),
     )
     for number, seen in enumerate(stops):
         resume = ["--resume"] if number else []

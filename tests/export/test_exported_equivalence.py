@@ -16,13 +16,16 @@ from tiny import TINY_FAMILIES
 
 HEADS, WIDTH = 4, 64
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
-# by name, fused and rotary, and the other runtime once; .ci/run has all families
+# by name, fused and rotary, and the other runtime once; .ci/run has all families once
 FAST = {("bert", "onnx"), ("modernbert", "onnx"), ("bert", "openvino")}
+SLOW = {"roberta", "xlm-roberta", "electra"}  # built as bert, and transformers generates code for two of them
 
 
 def cost(case):
-    """Marks: an export takes seconds, and transformers generates the code of xlm-roberta from that of roberta."""
-    return () if case in FAST else pytest.mark.slow if case[0] == "xlm-roberta" else pytest.mark.thorough
+    """Marks: an export takes seconds."""
+    if case in FAST:
+        return ()
+    return pytest.mark.slow if case[0] in SLOW and case[1] == "openvino" else pytest.mark.thorough
 
 
 def random_masks(seed):

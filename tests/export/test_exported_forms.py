@@ -24,9 +24,9 @@ from leanformer.tasks.predict import predict
 from tiny import TINY_FAMILIES
 
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
-# the three kinds (by name, fused and rotary, with a position bias), and the other runtime once
+# by name, fused and rotary, and the other runtime once; -m slow has all
 FAST = {("bert", "onnx")}
-THOROUGH = {("modernbert", "onnx"), ("mpnet", "onnx"), ("bert", "openvino")}
+THOROUGH = {("modernbert", "onnx"), ("bert", "openvino")}
 
 
 def cost(case):
@@ -70,7 +70,7 @@ def forms(small, tmp_path_factory):
     return out, export_onnx(small.folder, out, small.encoded, "first-token")
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_every_form_has_a_file_of_its_own(small, tmp_path):
     out = tmp_path
     exported = {form: export_onnx(small.folder, out, small.encoded, form) for form in FORMS}
@@ -109,7 +109,7 @@ def test_int8_of_a_form_lies_beside_it(forms, small):
     assert np.abs(answer - predict(small.model, small.encoded, small.tokenizer)).max() < 0.2
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_no_matrix_of_a_fused_projection_escapes_the_quantiser(tiny_model, tiny_tokenizer, tmp_path):
     save_model(tiny_model("modernbert", hidden=64), tiny_tokenizer, tmp_path / "model")
     shapes = {}
@@ -177,7 +177,7 @@ def test_a_new_export_removes_every_kind_of_int8_of_its_form(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_the_halves_of_a_fused_projection_belong_to_their_sublayer(
     name, tiny_model, tiny_tokenizer, tmp_path
 ):

@@ -195,7 +195,7 @@ def test_real_clocks_and_scores(problem):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_int8_is_a_rung(problem, runtime):
     _, found = climbed(problem, Budget(speedup=1.000001, max_drop_points=100.0), Target(runtime, "int8", 2))
     assert told(found.ladder) == ["exact", "fewer bits"]  # both runtimes beat PyTorch on a model so small
