@@ -15,9 +15,9 @@ from leanformer.structure.masks import DIMENSIONS, applied
 GRAIN = METHODS["grain"]
 
 
-@pytest.mark.parametrize("ratio", [0.3, 0.7])
-def test_the_ratio_is_met(problem, ratio):
-    case = problem("dimension", ratio=ratio, options=GRAIN.settings({}))
+@pytest.mark.parametrize(("ratio", "heads"), [(0.3, "ragged"), (0.7, "even")])
+def test_the_ratio_is_met(problem, ratio, heads):
+    case = problem("dimension", ratio=ratio, options=GRAIN.settings({"heads": heads}))
     found = GRAIN.run(case)
     dense = EncoderView(case.teacher)
     assert pruning_ratio(dense, found.masks, "dimension") == pytest.approx(ratio, abs=0.02)
@@ -36,7 +36,7 @@ def test_masked_equals_sliced(problem, monkeypatch):
         return recover(problem, model, *rest, **named)
 
     monkeypatch.setattr(grain, "recovered", remembered)
-    found = GRAIN.run(problem("dimension", ratio=0.5, options=GRAIN.settings({})))
+    found = GRAIN.run(problem("dimension", ratio=0.5, options=GRAIN.settings({"heads": "ragged"})))
     tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
     with torch.no_grad(), applied(trained["model"].eval(), found.masks):
         expected = trained["model"](input_ids=tokens).logits

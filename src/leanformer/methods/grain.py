@@ -10,9 +10,11 @@ gone stays gone. Heads of different sizes are sliced; the scale of the scores st
 Ours: scores are gradients of gates, which are these sums (`leanformer.training.watched`); the labels are part of the
 loss that scores, as they are of this library's distillation, which has no projections and softens by 2, not 8; the
 average forgets faster where the training is short (the code's 0.998 is of 20 epochs); the dense model is fine-tuned,
-not the pre-trained one; heads are padded to their layer's largest, rounded up to a multiple of 8. Word embeddings are
-factorised where the option `embedding_rank` asks for it (192 in the paper's BERT-base): the table stays as it is
-then, its projection trains.
+not the pre-trained one. Heads of different sizes are padded to their layer's largest, so that most of what a ragged
+cut removes is still computed: by default all heads of a layer keep equal multiples of 8 of their queries and values
+(`leanformer.training.even_heads`); the option `heads=ragged` is the paper's cut. Word embeddings are factorised where
+the option `embedding_rank` asks for it (192 in the paper's BERT-base): the table stays as it is then, its projection
+trains.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from leanformer.structure.cost import unit_costs
 from leanformer.structure.embeddings import factorised
 from leanformer.structure.masks import DIMENSIONS
 from leanformer.structure.surgery import slice_units
+from leanformer.training.even_heads import EvenHeads
 from leanformer.training.gates import gate_shapes, gates_in_force
 from leanformer.training.straight_through import Ramp, TopOfAll
 from leanformer.training.watched import Watched, WatchedGates
@@ -86,11 +89,14 @@ def grain_gates(problem: Problem, view: EncoderView) -> WatchedGates:
             f"queries and keys of {view.family.name} turn in pairs and stay, so grain can remove {most:.2f} of the "
             "weights at most: give a smaller --pruning-ratio, or another method"
         )
+    heads = {layer: view.heads(layer) for layer in range(view.n_layers)}
+    ramp = Ramp(START, END, ratio / most)
+    even = problem.options["heads"] == "even"
     return WatchedGates(
         gates,
-        TopOfAll(Ramp(START, END, ratio / most)),
+        EvenHeads(ramp, heads, MULTIPLE) if even else TopOfAll(ramp),
         costs,
-        {layer: view.heads(layer) for layer in range(view.n_layers)},
+        heads,
         min(DECAY, 1.0 - 1.0 / max(1.0, MEMORY_SHARE * steps)),
         DENSITY_SCALE,
         refreshes=steps,

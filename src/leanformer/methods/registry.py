@@ -175,6 +175,12 @@ _ALL = (
         cost="one recovery, each step with a second backward pass",
         entry="leanformer.methods.grain:run",
         options=(
+            Option(
+                "heads",
+                "even",
+                "whether all heads of a layer keep the same sizes",
+                ("even", "ragged"),
+            ),
             Option("embedding_rank", 0, "columns of a factorised table of word embeddings; 0: as it is"),
         ),
         counts_weights=True,

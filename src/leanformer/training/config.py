@@ -52,8 +52,8 @@ class TrainingConfig:
 
         Returns:
             Three epochs, BERT's own recipe for GLUE, and up to five where the data is small. On held-out rows, with
-            both of two seeds, two epochs scored 0.6 points less than three on film reviews (6,142 rows that train), and
-            three 4.6 to 5.4 points less than five on MRPC (3,301 rows); benchmarks/dense_epochs.py.
+            both of two seeds, two epochs scored 0.6 points less than three on film reviews (6,142 rows that train),
+            and three 4.6 to 5.4 points less than five on MRPC (3,301 rows); benchmarks/dense_epochs.py.
         """
         return cls(
             learning_rate=dense_rate(hidden_size),
