@@ -35,13 +35,20 @@ def layer_facts(view: EncoderView, masks: Masks) -> list[Facts]:
         masks: What was kept, by (layer, kind); a part without a mask is whole.
 
     Returns:
-        One dictionary a layer: heads and neurons, before and after, and for weights the share removed from each
-        matrix.
+        One dictionary a layer: heads and neurons, before and after, for weights the share removed from each matrix,
+        and where tokens leave what share of a text's is left behind the layer's attention.
     """
+    from leanformer.structure.cost import token_shares
     from leanformer.structure.kept import settled
 
     masks = settled(view, masks)  # so that a head without values counts as gone
-    return [_one_layer(view, masks, layer) for layer in range(view.n_layers)]
+    layers = [_one_layer(view, masks, layer) for layer in range(view.n_layers)]
+    shares = token_shares(view, masks)
+    return (
+        layers
+        if min(shares) == 1
+        else [{**one, "tokens": share} for one, share in zip(layers, shares, strict=True)]
+    )
 
 
 def _one_layer(view: EncoderView, masks: Masks, layer: int) -> Facts:

@@ -52,6 +52,7 @@ def test_other_shapes_are_saved_lean(tiny_model, masks, tmp_path):
         "carried.py",
         "carried_attention.py",
         "carried_factors.py",
+        "carried_tokens.py",
         "config.json",
         "model.safetensors",
     ]

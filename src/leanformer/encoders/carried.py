@@ -20,6 +20,7 @@ from torch import nn
 # Relative, for transformers copies what a carried file imports in this way along with it.
 from .carried_attention import HARD_ATTENTION, LeanAttention, NoAttention, OnlyBias, mix_in
 from .carried_factors import FactorisedEmbedding, LowRankLinear
+from .carried_tokens import reduce_tokens
 
 MODEL_TYPE_PREFIX = "leanformer-"
 SIZES = ("num_attention_heads", "intermediate_size")
@@ -51,6 +52,7 @@ class Family:
         width_name: The configuration's name for the FFN's width.
         attention_norm: The norm of what attention reads, where a sub-layer normalises that and not its sum.
         pooling_name: The configuration's name for how the classifier pools, where that is not always the first token.
+        attention_end: The norm of attention's sum, behind which tokens may leave; empty where there is none.
         shared_bias: Whether all layers add one table to their scores, with a column for each dense head.
     """
 
@@ -68,6 +70,7 @@ class Family:
     width_name: str = "intermediate_size"
     attention_norm: str = ""
     pooling_name: str = ""
+    attention_end: str = "attention.output.LayerNorm"
     shared_bias: bool = False
 
     @property
@@ -104,6 +107,7 @@ FAMILIES = {
             attention_out="attention.out_lin",
             ffn_in="ffn.lin1",
             ffn_out="ffn.lin2",
+            attention_end="sa_layer_norm",
             width_name="hidden_dim",
         ),
         Family(
@@ -114,6 +118,7 @@ FAMILIES = {
             key="attention.attn.k",
             value="attention.attn.v",
             attention_out="attention.attn.o",
+            attention_end="attention.LayerNorm",
             shared_bias=True,
         ),
         Family(
@@ -129,6 +134,7 @@ FAMILIES = {
             ffn_out="mlp.Wo",
             gated=True,
             attention_norm="attn_norm",
+            attention_end="",
             pooling_name="classifier_pooling",
         ),
     )
@@ -276,6 +282,11 @@ class LeanModel:
             for name, rank in (getattr(layer_config, "ranks", None) or {}).items():
                 path = getattr(self.family, name)
                 layer.set_submodule(path, LowRankLinear(layer.get_submodule(path), rank))
+        shares = [getattr(layer_config, "kept_tokens", 1.0) for layer_config in config.per_layer_config]
+        if min(shares) < 1:
+            encoder = base.get_submodule(self.family.layers.rpartition(".")[0])
+            restores = not type(self).__name__.endswith(TASKS["AutoModelForSequenceClassification"])
+            reduce_tokens(encoder, layers, self.family, shares, restores)
 
 
 def lean_classes(family: Family) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from leanformer.encoders.view import EncoderView
 def plain_width(model: Any) -> int | None:
     """Return the FFN width with which a stock class can build the model, or None where it can not.
 
-    A stock class needs all heads in all layers, whole and with the usual attention, one width, above zero, for all
-    layers, and no matrix that is a product.
+    A stock class needs all heads in all layers, whole and with the usual attention, all tokens, one width above zero
+    for all layers, and no matrix that is a product.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -31,6 +31,7 @@ def plain_width(model: Any) -> int | None:
         view.heads(layer) == view.dense_heads
         and view.query_key_size(layer) == view.value_size(layer) == view.head_size
         and view.hard_attention(layer) is None
+        and view.kept_tokens(layer) == 1
         and not view.ranks(layer)
         for layer in range(view.n_layers)
     )

@@ -215,6 +215,11 @@ class EncoderView:
         top: int | None = getattr(self.layers[layer].get_submodule(self.family.attention), "hard_top", None)
         return top
 
+    def kept_tokens(self, layer: int) -> float:
+        """Return what share of a text's tokens is left after the layer's attention."""
+        norms = [self.layers[before].get_submodule(self.family.attention_end) for before in range(layer + 1)]
+        return min((getattr(norm, "kept_share", 1.0) for norm in norms), default=1.0)
+
     def matrices(self, layer: int) -> dict[str, Tensor]:
         """Return the layer's weight matrices by name, as views that share storage with the parameters.
 

@@ -256,22 +256,9 @@ def record(found: Searched, winner: Candidate, heats: Sequence[Heat] = ()) -> di
     Returns:
         A dictionary for result.json.
     """
-    judge, outcome = found.judge, found.outcome
-    space = judge.realiser.space
-    candidates = [
-        {
-            "id": number,
-            "origin": proposal.origin,
-            "generation": proposal.generation,
-            "ratio": space.ratio(proposal.candidate),
-            "scores": outcome.scores.get(proposal.candidate, {}),
-            "chosen": proposal.candidate == winner,
-            "kept": np.round(space.shares(proposal.candidate), 4).tolist(),
-        }
-        for number, proposal in enumerate(outcome.proposals)
-    ]
+    judge = found.judge
     return {
-        "candidates": candidates,
+        "candidates": found.outcome.facts(judge.realiser.space, winner),
         "seconds": found.prepared_seconds + judge.journal.seconds,
         "rungs": [rung.name for rung in ladder(len(judge.held_out))],
         "decides": "the geometric mean of both",

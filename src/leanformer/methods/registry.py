@@ -197,6 +197,32 @@ _ALL = (
         counts_weights=True,
     ),
     Method(
+        name="power-bert",
+        paper="PoWER-BERT: Accelerating BERT Inference via Progressive Word-vector Elimination, arXiv 2001.08950",
+        year=2020,
+        granularities=("token",),
+        removes="the tokens that the others attend to least, in each layer as many as trained factors say; the "
+        "pruning ratio is the share of the products of tokens with weights that is saved",
+        trains="factors of the tokens' ranks together with the weights, then the weights without what has left; both "
+        "distilled from the dense model",
+        cost="two recoveries",
+        entry="leanformer.methods.power_bert:run",
+        options=(
+            Option("lambda", 0.0, "the paper's weight of a layer's mass; 0: what the pruning ratio needs"),
+        ),
+    ),
+    Method(
+        name="length-adaptive",
+        paper="Length-Adaptive Transformer: Train Once with Length Drop, Use Anytime with Search, arXiv 2010.07003",
+        year=2021,
+        granularities=("token",),
+        removes="the tokens that the others attend to least, more of them in each layer; the pruning ratio is the "
+        "share of the products of tokens with weights that is saved",
+        trains="distilled from the dense model with all tokens, and from itself with fewer",
+        cost="one recovery of four passes a step, and a search of 48 candidates without training",
+        entry="leanformer.methods.length_adaptive:run",
+    ),
+    Method(
         name="multitask",
         paper="Pruning Pretrained Encoders with a Multitask Objective, arXiv 2112.05705 (a reconstruction)",
         year=2021,

@@ -22,6 +22,7 @@ from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
 from leanformer.training.gates import Gates
+from leanformer.training.lengths import Sandwich
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import Objective
 from leanformer.training.teacher import Teacher, teacher_for
@@ -107,6 +108,7 @@ def recovered(
     damaged: PreTrainedModel | None = None,
     longer: int = 1,
     gates: Gates | None = None,
+    sandwich: Sandwich | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -119,6 +121,7 @@ def recovered(
             while it trains; by default `model` itself.
         longer: How many times the recipe's epochs.
         gates: Gates that train along; the caller keeps them in force.
+        sandwich: Which fewer tokens train along.
 
     Returns:
         The compressed model and its training facts.
@@ -126,6 +129,7 @@ def recovered(
     started = time.perf_counter()
     objective, teacher = distillation(problem)
     objective = objective.for_student(kept_layers(masks, EncoderView(problem.teacher).n_layers))
+    objective = replace(objective, sandwich=sandwich)
     lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
     config = recovery_config(problem, lost)
     config = replace(config, epochs=longer * config.epochs)

@@ -54,7 +54,12 @@ def model_card(result: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-REMOVABLE = {"head": "heads", "neuron": "neurons", "layer": "layers"}
+REMOVABLE = {
+    "head": "heads",
+    "neuron": "neurons",
+    "layer": "layers",
+    "token": "products of tokens with weights",
+}
 """What a pruning ratio is a share of; else of the weights, without the embeddings."""
 
 

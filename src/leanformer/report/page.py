@@ -21,7 +21,7 @@ from leanformer.report.pages import assets, fill, write_whole
 from leanformer.report.pictures.curve import curve_picture
 from leanformer.report.pictures.heads import heads_picture, heads_words, ladder_of_heads
 from leanformer.report.pictures.ladder import ladder_picture
-from leanformer.report.pictures.layers import layers_picture, units_kept
+from leanformer.report.pictures.layers import drops_tokens, layers_picture, tokens_kept, units_kept
 from leanformer.report.pictures.search import search_picture
 from leanformer.report.pictures.speed import speed_picture
 from leanformer.report.runtimes import FALLEN_POINTS, lost_points, variant
@@ -101,7 +101,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "cards": cards(result),
         "ladder": _ladder(result["ladder"]) if result.get("ladder") else None,
         "layers": layers_picture(result["layers"]) if result.get("layers") else None,
-        "layers_words": units_kept(result["layers"]) if result["granularity"] == "unit" else "",
+        "layers_words": _layers_words(result),
         "heads": _heads(result),
         "search": _search(result),
         "speed": speed_picture(bench) if bench else None,
@@ -118,6 +118,13 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "method": method_words(result),
         "machine": _facts(result.get("machine") or {}),
     }
+
+
+def _layers_words(result: dict[str, Any]) -> str:
+    """Say what stays of the layers, where the picture does not say it by itself."""
+    if drops_tokens(result.get("layers")):
+        return tokens_kept(result["layers"])
+    return units_kept(result["layers"]) if result["granularity"] == "unit" else ""
 
 
 def _heads(result: dict[str, Any]) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from leanformer.report import numbers
 from leanformer.report.budget import budget_tone, missed_names, missed_sentences
 from leanformer.report.ladder_words import why_words
-from leanformer.report.pictures.layers import has_zeros
+from leanformer.report.pictures.layers import drops_tokens, has_zeros
 from leanformer.report.runtimes import gain_note, kept_rows, runtime_note, variant
 from leanformer.report.served import nothing_removed, serve_note, served, served_headline
 
@@ -115,6 +115,11 @@ def removed_share(result: dict[str, Any]) -> float:
 
 def gone_words(result: dict[str, Any]) -> str:
     """Say how much was removed: "Half of the encoder is gone"."""
+    if drops_tokens(result.get("layers")):
+        saved = numbers.percent(float(result["pruning_ratio_reached"]))
+        return (
+            f"All weights are there, but tokens leave on the way, which saves {saved} of the encoder's work"
+        )
     share = removed_share(result)
     if share < 0.005:
         return "Nothing was removed from the encoder"

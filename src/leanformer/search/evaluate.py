@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,6 @@ from leanformer.search.journal import Journal, Key, Unwritten
 from leanformer.search.realise import START, Realiser, Repair
 from leanformer.search.space import Candidate
 from leanformer.structure.recalibrate import recalibrate_norms
-from leanformer.structure.repair import Fits
 from leanformer.tasks.encode import batches
 from leanformer.tasks.metrics import divergence
 from leanformer.tasks.predict import predict
@@ -113,7 +112,7 @@ class Judge:
     def parcel(self) -> Judge:
         """Return a copy that can travel to another machine: in memory, without its journal and its training."""
         return Judge(
-            replace(self.realiser, _fits=Fits()),
+            self.realiser.parcel(),
             self.tokenizer,
             _own_rows(self.held_out),
             _own_rows(self.calibration),

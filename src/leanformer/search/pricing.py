@@ -9,12 +9,13 @@ from leanformer.budget import HALF, SPARSE, Budget
 from leanformer.errors import BudgetError
 from leanformer.measure.latency.costs import SublayerCosts
 from leanformer.search.costs import Limit
+from leanformer.search.falling import token_space
 from leanformer.search.realise import unit_groups, weight_groups
 from leanformer.search.space import TOLERANCE, Group, Space
 from leanformer.search.timed import timed_groups
 from leanformer.structure.cost import BYTES_PER_MB, head_macs, neuron_macs
 from leanformer.structure.cost import size_mb as _megabytes
-from leanformer.structure.masks import UNITS
+from leanformer.structure.masks import TOKEN, UNITS
 
 if TYPE_CHECKING:
     from leanformer.encoders.view import EncoderView
@@ -56,7 +57,7 @@ def budgeted_space(
     Args:
         view: The dense encoder.
         budget: The constraints; half of the encoder where there are none.
-        granularity: "unit"; "head" or "neuron" for one kind of them; "weight", or what else leaves zeros.
+        granularity: "unit"; "head" or "neuron" for one kind of them; "token"; "weight", or what else leaves zeros.
         price: What time costs; needed where the budget asks for time.
         tokens: Mean length of a text; needed where the budget limits multiply-accumulates.
 
@@ -75,6 +76,12 @@ def budgeted_space(
                 "or --granularity unit"
             )
         return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
+    if granularity == TOKEN:
+        if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
+            raise BudgetError(
+                "where only tokens leave, the budget is the share of the work that they save: give --pruning-ratio"
+            )
+        return token_space(view, budget.pruning_ratio or HALF)
     if granularity in UNITS:
         return _space_of_kind(view, budget, granularity)
     groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())

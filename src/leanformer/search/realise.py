@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -138,6 +138,10 @@ class Realiser:
     moments: Moments | None = None
     stream: Stream | None = None
     _fits: Fits = field(default_factory=Fits, repr=False)
+
+    def parcel(self) -> Realiser:
+        """Return a copy that can travel to another machine: without the fits that it remembers."""
+        return replace(self, _fits=Fits())
 
     def masks(self, candidate: Candidate) -> Masks:
         """Return the candidate's 0/1 masks."""

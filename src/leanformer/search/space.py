@@ -220,6 +220,19 @@ class Space:
         """Whether kept shares cost more than a constraint allows."""
         return self._excess(shares) > 0
 
+    def movable(self, levels: NDArray[np.int64], moved: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which groups can take the next step alone.
+
+        Args:
+            levels: Levels kept, (groups,).
+            moved: Where each group's next step leads, (groups,).
+
+        Returns:
+            (groups,); false where a group can not go on.
+        """
+        steps: NDArray[np.bool_] = moved != levels
+        return steps
+
     def _settle(self, wished: NDArray[np.floating]) -> Candidate:
         """Round wished levels, then move single ones until no move comes closer to the budget.
 
@@ -231,7 +244,9 @@ class Space:
             error = self.costs.excess(self.costs.spent(levels))  # > 0: too much is kept
             direction = -1 if error > 0 else 1
             moved = self.costs.step(levels, direction, self.least)
-            after = np.where(moved != levels, np.abs(self.costs.excess_after(levels, moved)), np.inf)
+            after = np.where(
+                self.movable(levels, moved), np.abs(self.costs.excess_after(levels, moved)), np.inf
+            )
             if after.min() >= abs(error) - NEGLIGIBLE:
                 break
             equal = np.flatnonzero(np.isclose(after, after.min(), rtol=1e-9, atol=NEGLIGIBLE))

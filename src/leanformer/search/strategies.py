@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +77,29 @@ class Outcome:
     proposals: tuple[Proposal, ...]
     scores: dict[Candidate, dict[str, float]]
     ranked: tuple[Candidate, ...]
+
+    def facts(self, space: Space, winner: Candidate) -> list[dict[str, Any]]:
+        """Return all candidates as they stand in result.json.
+
+        Args:
+            space: Their space.
+            winner: The one that was taken.
+
+        Returns:
+            One dictionary a candidate.
+        """
+        return [
+            {
+                "id": number,
+                "origin": proposal.origin,
+                "generation": proposal.generation,
+                "ratio": space.ratio(proposal.candidate),
+                "scores": self.scores.get(proposal.candidate, {}),
+                "chosen": proposal.candidate == winner,
+                "kept": np.round(space.shares(proposal.candidate), 4).tolist(),
+            }
+            for number, proposal in enumerate(self.proposals)
+        ]
 
 
 def overall(measures: Mapping[str, float]) -> float:

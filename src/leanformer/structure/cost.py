@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.structure.kept import settled
-from leanformer.structure.masks import LAYER, QUERY_KEY, VALUE_OUTPUT, Masks, check_masks
+from leanformer.structure.masks import LAYER, QUERY_KEY, TOKEN, VALUE_OUTPUT, Masks, check_masks
 
 BYTES_PER_MB = 1_000_000
 WEIGHT_FILES = {".safetensors", ".onnx", ".data", ".bin"}
@@ -61,7 +64,7 @@ def neuron_macs(view: EncoderView, tokens: float) -> float:
 
 
 def macs_share(view: EncoderView, masks: Masks, tokens: float) -> float:
-    """Return the share of the multiply-accumulates of the layers that masks of units leave.
+    """Return the share of the multiply-accumulates of the layers that masks of units and tokens leave.
 
     Of heads of different sizes each has its own, without the zeros that a sliced layer pads them with.
 
@@ -77,10 +80,47 @@ def macs_share(view: EncoderView, masks: Masks, tokens: float) -> float:
         ValueError: A mask does not fit the model.
     """
     check_masks(view, masks)
-    dimension = dimension_macs(view, tokens)
-    cost = {QUERY_KEY: dimension, VALUE_OUTPUT: dimension, "neuron": neuron_macs(view, tokens)}
-    whole = sum(_of_layer(view, layer, cost) for layer in range(view.n_layers))
-    return 1.0 - _removed(view, masks, {**cost, **dict.fromkeys(MATRICES, 0.0)}) / whole
+    settled_masks, shares = settled(view, masks), token_shares(view, masks)
+    left = whole = 0.0
+    for layer, (before, after) in enumerate(pairwise([1.0, *shares])):
+        dimensions, neurons = _units_left(view, settled_masks, layer)
+        left += dimensions * dimension_macs(view, before * tokens) + neurons * neuron_macs(
+            view, after * tokens
+        )
+        dimensions, neurons = _units_left(view, {}, layer)
+        whole += dimensions * dimension_macs(view, tokens) + neurons * neuron_macs(view, tokens)
+    return left / whole
+
+
+def token_shares(view: EncoderView, masks: Masks) -> list[float]:
+    """Return what share of a text's tokens is left after each layer's attention: never more than before.
+
+    Args:
+        view: The dense model's view.
+        masks: The masks; without one of kind "token" a layer drops none.
+
+    Returns:
+        One share a layer.
+    """
+    whole = torch.ones(1)
+    return list(accumulate((float(masks.get((i, TOKEN), whole).mean()) for i in range(view.n_layers)), min))
+
+
+def token_ratio(view: EncoderView, masks: Masks) -> float:
+    """Return the share of all products of a token with a weight that dropped tokens save, from 0 to 1.
+
+    Args:
+        view: The dense model's view.
+        masks: Masks of kind "token".
+
+    Returns:
+        Saved products / all products of the six matrices; those of tokens with tokens are not counted.
+    """
+    costs, left = unit_costs(view), 0.0
+    for layer, (before, after) in enumerate(pairwise([1.0, *token_shares(view, masks)])):
+        dimensions, neurons = _units_left(view, {}, layer)
+        left += dimensions * costs[VALUE_OUTPUT] * before + neurons * costs["neuron"] * after
+    return 1.0 - left / view.prunable_weights()
 
 
 def unit_costs(view: EncoderView) -> dict[str, float]:
@@ -123,7 +163,8 @@ def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") ->
     Args:
         view: The model's view.
         masks: The masks; parts without a mask are kept.
-        granularity: "head" or "neuron" for the share of those; else it is one of all weights of the six matrices.
+        granularity: "head" or "neuron" for the share of those, "token" for that of `token_ratio`; else it is one of
+            all weights of the six matrices.
 
     Returns:
         Removed weights / all weights that can be removed.
@@ -131,6 +172,8 @@ def pruning_ratio(view: EncoderView, masks: Masks, granularity: str = "unit") ->
     Raises:
         ValueError: A mask does not fit the model.
     """
+    if granularity == TOKEN:
+        return token_ratio(view, masks)
     layers, cost = range(view.n_layers), unit_costs(view)
     if granularity == "head":
         total = sum(view.heads(layer) * _of_head(view, layer, cost) for layer in layers)
@@ -162,6 +205,20 @@ def size_mb(model_or_folder: Any) -> float:
     return sum(path.stat().st_size for path in files) / BYTES_PER_MB
 
 
+def _units_left(view: EncoderView, masks: Masks, layer: int) -> tuple[float, float]:
+    """How many dimensions, of queries with keys and of values, and how many neurons settled masks leave a layer."""
+    if (layer, LAYER) in masks and not masks[layer, LAYER].any():
+        return 0.0, 0.0
+    sizes = {QUERY_KEY: view.query_key_size(layer), VALUE_OUTPUT: view.value_size(layer)}
+    heads = masks.get((layer, "head"), torch.ones(view.heads(layer)))
+    dimensions = sum(
+        float((masks[layer, kind] != 0).sum()) if (layer, kind) in masks else float((heads != 0).sum()) * size
+        for kind, size in sizes.items()
+    )
+    neurons = masks.get((layer, "neuron"), torch.ones(view.width(layer)))
+    return dimensions, float((neurons != 0).sum())
+
+
 def _of_head(view: EncoderView, layer: int, cost: Mapping[str, float]) -> float:
     """What a head of a layer costs, in its present size."""
     return view.query_key_size(layer) * cost[QUERY_KEY] + view.value_size(layer) * cost[VALUE_OUTPUT]
@@ -176,7 +233,9 @@ def _removed(view: EncoderView, masks: Masks, cost: Mapping[str, float]) -> floa
     """What the zeros of masks cost, by kind; a layer costs what its heads and neurons do."""
     removed, masks = 0.0, settled(view, masks)
     for (layer, kind), mask in masks.items():
-        if kind == LAYER:
+        if kind == TOKEN:  # no weight leaves with a token
+            each = 0.0
+        elif kind == LAYER:
             each = _of_layer(view, layer, cost)
         elif kind == "head":  # where dimensions have masks, those of a head that is gone are zero there
             each = 0.0 if (layer, QUERY_KEY) in masks else _of_head(view, layer, cost)

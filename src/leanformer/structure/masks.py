@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.view import MATRICES, EncoderView
 
 UNITS = ("head", "neuron")
@@ -18,9 +19,11 @@ DIMENSIONS = QUERY_KEY, VALUE_OUTPUT = ("query_key", "value_output")
 
 GATED = (*UNITS, *DIMENSIONS)
 LAYER = "layer"
+TOKEN = "token"
+"""Equal parts of a text's length: as many as a mask keeps are left behind the layer's attention."""
 
 # (layer, kind) -> mask; "head": (heads,), "neuron": (width,), "query_key": (heads * query_key_size,), "value_output":
-# (heads * value_size,), these two head by head; "layer": (1,); a matrix' name: the matrix' own shape.
+# (heads * value_size,), these two head by head; "layer": (1,); "token": (PARTS,); a matrix' name: its own shape.
 Masks = dict[tuple[int, str], Tensor]
 
 
@@ -55,14 +58,14 @@ def check_masks(view: EncoderView, masks: Masks) -> None:
         _check_pairs(view, kind)
         if kind in GATED:
             expected: tuple[int, ...] = (unit_counts(view, layer)[kind],)
-        elif kind == LAYER:
-            expected = (1,)
+        elif kind in (LAYER, TOKEN):
+            expected = (PARTS if kind == TOKEN else 1,)
         elif kind in MATRICES:
             matrix = view.matrices(layer).get(kind)
             expected = (0,) if matrix is None else tuple(matrix.shape)
         else:
             raise ValueError(
-                f"'{kind}' is no kind of mask; use one of {', '.join((*GATED, LAYER, *MATRICES))}."
+                f"'{kind}' is no kind of mask; use one of {', '.join((*GATED, LAYER, TOKEN, *MATRICES))}."
             )
         if tuple(mask.shape) != expected:
             shape = tuple(mask.shape)

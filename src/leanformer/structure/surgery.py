@@ -107,7 +107,7 @@ def slice_units(model: Any, masks: Masks, multiple: int = 1) -> Any:
         A lean model, in the mode and on the device of the given one; it shares no weights with it.
 
     Raises:
-        ModelError: The architecture or the task head is not supported, or its linears are products.
+        ModelError: The architecture or the task head is not supported, its linears are products, or it drops tokens.
         ValueError: A mask does not fit the model, is of a matrix, or has other values than 0 and 1; or the multiple
             is below 1.
     """
@@ -119,6 +119,10 @@ def slice_units(model: Any, masks: Masks, multiple: int = 1) -> Any:
     if masks and any(view.ranks(layer) for layer in range(view.n_layers)):
         raise ModelError(
             "Units of a model whose linears are products can not be removed; prune it before its ranks."
+        )
+    if view.kept_tokens(view.n_layers - 1) < 1:
+        raise ModelError(
+            "Units of a model that drops tokens can not be removed, for they choose the tokens; prune it before."
         )
     state = dict(model.state_dict())
     base = "" if model.base_model is model else f"{model.base_model_prefix}."

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.view import MATRICES, EncoderView
+from leanformer.structure.fading import tokens_faded
 from leanformer.structure.low_rank import is_rank, of_matrix, ranks_gated
-from leanformer.structure.masks import GATED, Masks, gated, unit_counts
+from leanformer.structure.masks import GATED, TOKEN, Masks, gated, unit_counts
 from leanformer.structure.weight_gates import weights_gated
 from leanformer.training.penalties import Key, Penalty
 
@@ -67,6 +69,28 @@ class HardConcrete(Gate):
     def open_probability(self) -> Tensor:
         """Return P(z != 0) while training: sigmoid(log_alpha - beta log(-gamma / zeta))."""
         return (self.log_alpha - self.beta * math.log(-LOW / HIGH)).sigmoid()
+
+
+class Retention(Gate):
+    """What a layer leaves of its tokens: a factor in [0, 1] for each part of the ranking, the most significant first.
+
+    The paper has one for each rank of a text of fixed length; here a text's tokens share `PARTS` of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors = nn.Parameter(torch.ones(PARTS))
+
+    def forward(self) -> Tensor:
+        """Return the factors, (PARTS,); the optimiser may have left [0, 1], where they are clipped to."""
+        with torch.no_grad():
+            self.factors.clamp_(0.0, 1.0)
+        return self.factors
+
+    def open_probability(self) -> Tensor:
+        """Return the factors, whose sum is the layer's mass."""
+        factors: Tensor = self.factors
+        return factors
 
 
 class Gates(nn.Module):
@@ -189,4 +213,7 @@ def gates_in_force(model: PreTrainedModel, gates: Gates) -> Iterator[None]:
         )
         ranks = {(key[0], of_matrix(key[1])): gate for key, gate in current.items() if is_rank(key[1])}
         stack.enter_context(ranks_gated(view, ranks))
+        stack.enter_context(
+            tokens_faded(view, {key[0]: gate for key, gate in current.items() if key[1] == TOKEN})
+        )
         yield

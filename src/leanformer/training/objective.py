@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from leanformer.training.adversary import Adversary
+from leanformer.training.lengths import Sandwich
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Objective:
         student_layers: Which of the student's hidden states they are compared with, where it has fewer layers; empty
             where it has as many.
         adversary: Whose noise all terms are computed under; none by default.
+        sandwich: Which fewer tokens are trained along, on the answers of the model with all of them; none by default.
     """
 
     task: float = 1.0
@@ -35,6 +37,7 @@ class Objective:
     hidden_layers: tuple[int, ...] = ()
     student_layers: tuple[int, ...] = ()
     adversary: Adversary | None = None
+    sandwich: Sandwich | None = None
 
     @property
     def needs_teacher(self) -> bool:
@@ -115,17 +118,19 @@ def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask
     """Return the distance of hidden states to the teacher's, free of their scale.
 
     Args:
-        hidden: Per compared layer (batch, tokens, width).
-        teacher_hidden: The same shapes.
+        hidden: Per compared layer (batch, tokens, width); fewer tokens where the student has dropped some.
+        teacher_hidden: Per compared layer (batch, tokens, width).
         mask: (batch, tokens), 1 for real tokens.
 
     Returns:
         Mean over layers of ||h - t||^2 / ||t - mean(t)||^2 over the real tokens: 0 for equal states, 1 for a
-        student that only knows the mean.
+        student that only knows the mean. Where tokens are gone it is the first token's, which always stays.
     """
-    real = mask.bool()
     terms = []
     for student, teacher in zip(hidden, teacher_hidden, strict=True):
+        real = mask.bool()
+        if student.shape[1] < teacher.shape[1]:
+            student, teacher, real = student[:, :1], teacher[:, :1], real[:, :1]
         wanted = teacher[real].float()  # (real tokens, width)
         spread = (wanted - wanted.mean(dim=0)).square().mean()
         terms.append((student[real].float() - wanted).square().mean() / spread.clamp_min(1e-8))

@@ -84,3 +84,22 @@ class Ramped(Penalty):
         """Return the weighted mean."""
         grown = min(1.0, max(0.0, (progress - self.start) / (self.end - self.start)))
         return self.weight * grown * torch.stack([open_.mean() for open_ in probabilities.values()]).mean()
+
+
+class LayerMass(Penalty):
+    """lambda * sum over layers l = 1, 2, ... of l * ||r_l||_1 (PoWER-BERT, Goyal et al. 2020, equation 2).
+
+    Args:
+        weight: lambda, for the mean of r_l instead of its sum, which depends on how many factors a layer has.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, probabilities: Mapping[Key, Tensor], progress: float) -> Tensor:
+        """Return the weighted sum."""
+        return (
+            self.weight
+            * torch.stack([(layer + 1) * r.mean() for (layer, _), r in probabilities.items()]).sum()
+        )

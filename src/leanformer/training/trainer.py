@@ -12,11 +12,13 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from leanformer.progress import bar
+from leanformer.structure.tokens import set_kept_tokens
 from leanformer.training import processes
 from leanformer.training.adversary import Adversary, perturbed
 from leanformer.training.batching import POSITION, TASK, EpochSampler, TaskSampler
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
+from leanformer.training.lengths import Sandwich
 from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
 from leanformer.training.several import choose_head
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
@@ -73,10 +75,12 @@ class CompressionTrainer(Trainer):
         if self.gates is not None:
             self.gates.train()
             self.gates.advance(progress)
-        if self.objective.adversary is None:
-            loss, outputs = self._loss(model, inputs, rows, labels)
-        else:
+        if self.objective.adversary is not None:
             loss, outputs = self._loss_under_attack(model, inputs, rows, labels, self.objective.adversary)
+        elif self.objective.sandwich is not None:
+            loss, outputs = self._loss_of_lengths(model, inputs, rows, labels, self.objective.sandwich)
+        else:
+            loss, outputs = self._loss(model, inputs, rows, labels)
         if self.gates is not None:
             loss = loss + self.gates.cost(progress)
         return (loss, outputs) if return_outputs else loss
@@ -115,6 +119,25 @@ class CompressionTrainer(Trainer):
                 noise.ascend()
             loss, outputs = self._loss(model, inputs, rows, labels)
         return loss / adversary.steps, outputs
+
+    def _loss_of_lengths(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        rows: Tensor,
+        labels: Tensor,
+        sandwich: Sandwich,
+    ) -> tuple[Tensor, Any]:
+        """Go back through all models of the sandwich but the smallest, whose share of the loss is returned."""
+        bare = self.accelerator.unwrap_model(model)
+        set_kept_tokens(bare, [1.0] * len(sandwich.least))
+        loss, outputs = self._loss(model, inputs, rows, labels)
+        answers = outputs.logits.detach()
+        for shares in sandwich.smaller(self.state.global_step):
+            self.accelerator.backward(loss / sandwich.parts)
+            set_kept_tokens(bare, shares)
+            loss = logits_loss(model(**inputs).logits, answers, temperature=1.0)
+        return loss / sandwich.parts, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Give gates, which are a part of the model, a learning rate of their own."""

@@ -30,12 +30,48 @@ def layers_picture(layers: list[dict[str, Any]]) -> Markup:
         The picture.
     """
     draw = matrices_in_layers if has_zeros(layers) else units_in_layers
+    draw = tokens_in_layers if drops_tokens(layers) else draw
     return svg.both_widths(draw(layers, svg.WIDE), draw(layers, svg.NARROW))
 
 
 def has_zeros(layers: list[dict[str, Any]] | None) -> bool:
     """Whether what was removed are zeros among the weights of matrices, which stay where they are."""
     return any(layer.get("matrix_ratio") for layer in layers or ())
+
+
+def drops_tokens(layers: list[dict[str, Any]] | None) -> bool:
+    """Whether tokens leave between the layers."""
+    return any(layer.get("tokens", 1) < 1 for layer in layers or ())
+
+
+def tokens_in_layers(layers: list[dict[str, Any]], width: float) -> Markup:
+    """Draw one bar a layer: what is left of a text behind its attention."""
+    is_narrow = width <= svg.NARROW
+    left, side, row, top = (20.0, 9.0, 17.0, 30.0) if is_narrow else (64.0, 17.0, 27.0, 36.0)
+    end = width - 48.0
+    parts = [
+        svg.text(left, 16, "tokens of a text that its FFN and the layers after it read", "axis"),
+        svg.text(0, 16, "" if is_narrow else "layer", "axis"),
+    ]
+    for index, layer in enumerate(layers):
+        y, share = top + index * row, layer["tokens"]
+        tip = f"layer {layer['layer']}: {percent(share)} of the tokens are left behind its attention"
+        parts += [
+            svg.text(0, y + side / 2 + 4, str(layer["layer"])),
+            svg.bar(left, y, end - left, side, "neurons removed", tip),
+            svg.bar(left, y, share * (end - left), side, "neurons kept", tip),
+            svg.text(end + 6, y + side / 2 + 4, percent(share), "figure"),
+        ]
+    return svg.picture(width, top + len(layers) * row, tokens_kept(layers), parts, "marks")
+
+
+def tokens_kept(layers: list[dict[str, Any]]) -> str:
+    """Say how many tokens are left in the end, and on average."""
+    shares = [layer["tokens"] for layer in layers]
+    return (
+        f"Of a text's tokens {percent(shares[-1])} are left behind the last layer's attention, "
+        f"{percent(sum(shares) / len(shares))} on average over the layers; the first token always stays."
+    )
 
 
 def units_in_layers(layers: list[dict[str, Any]], width: float) -> Markup:

@@ -1,0 +1,255 @@
+"""Encoders whose layers keep ever fewer tokens: what attention hardly looks at leaves before the FFN.
+
+Leanformer copies this file into a compressed checkpoint with `carried.py`, which imports it. How many tokens a layer
+keeps is a share of the text's own length, so that a text's answer does not depend on its neighbours in the batch, and
+so that batch and length stay open in an exported graph.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from .carried_attention import LeanAttention, NoAttention, mix_in, probabilities_of
+
+SIGNIFICANCE = "leanformer-significance"
+PARTS = 64  # a share is a multiple of 1/64: whole numbers alone are the same in every runtime
+
+
+def count_of(length: Any, share: float) -> Any:
+    """Return how many of `length` tokens a share keeps, rounded up; at least one of any."""
+    return -(-length * round(share * PARTS) // PARTS)
+
+
+class Tokens:
+    """Which tokens of a batch are still there; one object for all layers of an encoder, set anew by each call.
+
+    Attributes:
+        width: Tokens of the longest text, padding included, before any left.
+        lengths: Each text's own, (batch, 1).
+        real: Which of the present tokens are no padding, (batch, tokens).
+        mask: The attention mask of the present tokens, (batch, 1, 1, tokens); None where nothing is padded.
+        bias: What the family adds to all scores, (batch, dense heads, tokens, tokens), or None.
+        positions: Where each present token stood in the text, (batch, tokens).
+        significance: How much attention each present token received in the present layer, (batch, tokens).
+    """
+
+    width: Any
+    lengths: torch.Tensor
+    real: torch.Tensor
+    mask: torch.Tensor | None
+    bias: torch.Tensor | None
+    positions: torch.Tensor
+    significance: torch.Tensor
+
+    def begin(
+        self, states: torch.Tensor, mask: torch.Tensor | None, bias: torch.Tensor | None = None
+    ) -> None:
+        """Start with all tokens of (batch, tokens, hidden)."""
+        batch, self.width = states.shape[:2]
+        if mask is None:
+            self.mask, self.real = None, states.new_ones((batch, self.width), dtype=torch.bool)
+        else:
+            self.mask = mask[:, :, :1]  # in an encoder all queries see the same tokens
+            first = self.mask[:, 0, 0]
+            self.real = first if first.dtype == torch.bool else first == 0
+            self.real = self.real.expand(batch, self.width)
+        self.lengths = self.real.sum(dim=1, keepdim=True)
+        self.positions = torch.arange(self.width, device=states.device).expand(batch, self.width)
+        self.bias = bias
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tokens:
+        """Copies of a model have tokens of their own, not those of the last batch."""
+        return Tokens()
+
+    def end(self) -> None:
+        """Forget the batch but for where its tokens stood."""
+        del self.significance, self.mask, self.bias, self.real
+
+    def restored(self, every: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """Put (batch, fewer tokens, hidden) back into (batch, tokens, hidden); others keep their last state."""
+        index = self.positions[..., None].expand_as(states)
+        return every.scatter(1, index, states)
+
+    def keep(self, states: torch.Tensor, scores: torch.Tensor, share: float) -> torch.Tensor:
+        """Drop the tokens with the lowest scores.
+
+        Args:
+            states: (batch, tokens, hidden).
+            scores: (batch, tokens); the first token stays whatever its score, padding leaves first.
+            share: Of each text's original length that is kept.
+
+        Returns:
+            (batch, fewer tokens, hidden), in the order of the text.
+        """
+        present = states.shape[1]
+        scores = scores.float().masked_fill(~self.real, -torch.inf)
+        scores = torch.cat([torch.full_like(scores[:, :1], torch.inf), scores[:, 1:]], dim=1)
+        order = scores.topk(count_of(self.width, share), dim=1).indices  # the best first
+        wanted = torch.arange(order.shape[1], device=order.device) < count_of(self.lengths, share)
+        kept = wanted & self.real.gather(1, order)
+        # in the order of the text; what a shorter text does not keep lies behind it, as padding
+        key = torch.where(kept, order, order + present).sort(dim=1).values
+        self.real = key < present
+        index = torch.where(self.real, key, key - present)
+        self.positions = self.positions.gather(1, index)
+        if self.mask is not None:  # a batch without padding keeps as many of each text, and needs none
+            self.mask = self._mask_like(self.mask)
+        if self.bias is not None:
+            heads = self.bias.shape[1]
+            rows = index[:, None, :, None].expand(-1, heads, -1, present)
+            columns = index[:, None, None, :].expand(-1, heads, index.shape[1], -1)
+            self.bias = self.bias.gather(2, rows).gather(3, columns)
+        return states.gather(1, index[..., None].expand(-1, -1, states.shape[2]))
+
+    def _mask_like(self, mask: torch.Tensor) -> torch.Tensor:
+        """Return what hides padding now, (batch, 1, 1, tokens), boolean or additive as the mask before."""
+        real = self.real[:, None, None]
+        if mask.dtype == torch.bool:
+            return real
+        return torch.zeros_like(real, dtype=mask.dtype).masked_fill(~real, torch.finfo(mask.dtype).min)
+
+
+def significance(probabilities: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Return how much attention each token receives from the others (PoWER-BERT, Goyal et al. 2020, section 3.2).
+
+    Args:
+        probabilities: (batch, heads, queries, keys).
+        real: Which tokens are no padding, (batch, tokens): padding asks nothing, where the public code lets it.
+
+    Returns:
+        (batch, tokens): the mean over heads of each column's sum, its own diagonal left out.
+    """
+    received = (probabilities * real[:, None, :, None]).sum(dim=2) - probabilities.diagonal(dim1=2, dim2=3)
+    return received.mean(dim=1)
+
+
+def attend_and_note(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attend as `carried_attention.eager_attention` does, and note the tokens' significance."""
+    probabilities = probabilities_of(query, key, attention_mask, scaling)
+    module.tokens.significance = significance(probabilities, module.tokens.real)
+    dropped = nn.functional.dropout(probabilities, dropout, module.training)
+    return (dropped @ value).transpose(1, 2).contiguous(), probabilities
+
+
+transformers.AttentionInterface.register(SIGNIFICANCE, attend_and_note)
+
+
+class ReducingNorm:
+    """Mixin of the norm after attention: tokens leave behind it, so that the layer's FFN runs on what is kept.
+
+    Attributes:
+        tokens: The encoder's tokens.
+        kept_share: Of each text's original length.
+    """
+
+    tokens: Tokens
+    kept_share: float
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Map (batch, tokens, hidden) to (batch, fewer tokens, hidden)."""
+        normed = super().forward(states)  # type: ignore[misc]
+        if self.kept_share >= 1:
+            return normed
+        return self.tokens.keep(normed, self.tokens.significance, self.kept_share)
+
+
+class LeanEncoder:
+    """Mixin of a family's encoder class: one loop around the same layers, in which tokens leave.
+
+    Attributes:
+        family: Where the encoder keeps its layers.
+        tokens: What is left of the batch.
+        restores: Whether the last state of every token is returned, in its place, for heads that read all of them.
+    """
+
+    family: Any
+    tokens: Tokens
+    restores: bool
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
+    ) -> Any:
+        """Run the layers.
+
+        Args:
+            hidden_states: The embeddings, (batch, tokens, hidden).
+            attention_mask: Boolean or additive, (batch, 1, 1 or tokens, tokens); None where nothing is padded.
+            **kwargs: What families pass besides.
+
+        Returns:
+            The states of the tokens that are left, or of all of them: (batch, tokens, hidden).
+        """
+        encoder: Any = self
+        names = ("output_attentions", "output_hidden_states", "return_dict", "cache", "use_cache")
+        asked = {name: kwargs.pop(name, None) for name in names}
+        bias = encoder.compute_position_bias(hidden_states) if self.family.shared_bias else None
+        tokens = self.tokens
+        tokens.begin(hidden_states, attention_mask, bias)
+        every = hidden_states
+        seen = [hidden_states]
+        for layer in encoder.layer:
+            besides = () if bias is None else (tokens.bias,)
+            out = layer(hidden_states, tokens.mask, *besides, **kwargs)
+            hidden_states = out[0] if isinstance(out, tuple) else out
+            if self.restores:
+                every = tokens.restored(every, hidden_states)
+            seen.append(every if self.restores else hidden_states)
+        tokens.end()
+        last = seen[-1]
+        states = tuple(seen) if asked["output_hidden_states"] else None
+        if asked["return_dict"] is False:
+            return (last,) if states is None else (last, states)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last, hidden_states=states)
+
+
+def reduce_tokens(
+    encoder: nn.Module, layers: nn.ModuleList, family: Any, shares: list[float], restores: bool
+) -> None:
+    """Let tokens leave inside some layers of an encoder.
+
+    Args:
+        encoder: The module that runs the layers.
+        layers: Its layers.
+        family: Its family.
+        shares: What each layer keeps of the text's length, never rising.
+        restores: Whether the head reads all tokens.
+    """
+    mix_in(encoder, LeanEncoder, family)
+    running: Any = encoder
+    running.tokens, running.restores = Tokens(), restores
+    left = 1.0
+    for layer, share in zip(layers, shares, strict=True):
+        attention: Any = layer.get_submodule(family.attention)
+        if share >= left or isinstance(attention, NoAttention):
+            continue
+        left = share
+        if family.shared_bias and not isinstance(
+            attention, LeanAttention
+        ):  # its own forward knows no other one
+            mix_in(attention, LeanAttention, family)
+            attention.heads, attention.head_size = (
+                attention.num_attention_heads,
+                attention.attention_head_size,
+            )
+            attention.kept_heads = list(range(attention.heads))
+        attention.config = copy.copy(getattr(attention, "config", None) or running.config)
+        attention.config._attn_implementation = SIGNIFICANCE
+        norm: Any = layer.get_submodule(family.attention_end)
+        mix_in(norm, ReducingNorm, family)
+        attention.tokens = norm.tokens = running.tokens
+        norm.kept_share = share

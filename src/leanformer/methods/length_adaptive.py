@@ -1,0 +1,129 @@
+"""Length-Adaptive Transformer (Kim & Cho 2021, arXiv 2010.07003): one training, and a speed for every budget.
+
+What the paper and its code state: from a fine-tuned model, every step trains four models of the same weights (the
+sandwich rule): with all tokens on the labels; and with the fewest tokens and with two random lengths in between on
+the answers of the first (in-place distillation). LengthDrop: a layer keeps at least 80% of the tokens that the one
+before left, those to which the others attend most (the column sums of attention, as in PoWER-BERT); the first token
+always stays. Then an evolutionary search finds, for each amount of work, the lengths that keep the score. For heads
+that read every token, the others keep the last state that they had (drop and restore).
+
+Ours: tokens are counted as a share of each text's own length, where the code counts those of the padded batch, so
+that an answer does not depend on neighbours, and the graph exports with open lengths; a token's attention to itself
+and the questions of padding do not count; the model with all tokens is distilled from the dense model, as after every
+method here; no layers are dropped while it trains; the search is this library's, under one budget, by the divergence
+from the dense model on held-out rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leanformer.encoders.view import EncoderView
+from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.steps import recovered
+from leanformer.search.evaluate import ZERO_SHOT, Judge
+from leanformer.search.falling import FallingSpace, TokenRealiser, token_space
+from leanformer.search.process_engine import shared_journal
+from leanformer.search.strategies import Outcome, Proposal, Rung, Search
+from leanformer.structure.tokens import check_tokens, with_kept_tokens
+from leanformer.tasks.split import few_rows
+from leanformer.training.lengths import Sandwich
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+DROP = 0.2
+"""A layer drops this share of the tokens at most while training."""
+
+CANDIDATES = 48
+JUDGING_ROWS = 512
+
+
+def run(problem: Problem) -> Compressed:
+    """Train for all lengths, then search those that the budget allows.
+
+    Args:
+        problem: What to compress, and how far; granularity "token".
+
+    Returns:
+        The model with the lengths that were found.
+
+    Raises:
+        BudgetError: If dropping tokens can not save so much.
+        ModelError: If the family's layers can not drop tokens.
+    """
+    view = EncoderView(problem.teacher)
+    check_tokens(view)
+    space = token_space(view, problem.budget.or_half().pruning_ratio or 0.0)
+    sandwich = Sandwich(smallest(space, view.n_layers), seed=problem.seed)
+    model = with_kept_tokens(problem.teacher, sandwich.least)
+    trained = recovered(problem, model, {}, damaged=problem.teacher, sandwich=sandwich)
+    judge = judge_of(problem, space, trained.model)
+    outcome = searched(problem, judge)
+    winner = outcome.ranked[0]
+    found: dict[str, Any] = {
+        "candidates": outcome.facts(space, winner),
+        "seconds": judge.journal.seconds,
+        "rungs": [rung.name for rung in ladder(judge)],
+        "evaluation_rows": len(judge.held_out),
+    }
+    realiser = TokenRealiser(problem.teacher, trained.model, space)
+    return replace(trained, model=realiser.build(winner), masks=realiser.masks(winner), search=found)
+
+
+def smallest(space: FallingSpace, n_layers: int) -> tuple[float, ...]:
+    """Return the fewest tokens that training has to know: a fifth fewer a layer, or what the budget needs.
+
+    Args:
+        space: The space of the budget.
+        n_layers: Layers of the encoder.
+
+    Returns:
+        What is left after each layer, falling.
+    """
+    needed = float(space.shares(space.uniform()).min())
+    kept = min(1.0 - DROP, needed ** (2.0 / (n_layers + 1)))
+    return tuple(kept ** (layer + 1) for layer in range(n_layers))
+
+
+def judge_of(problem: Problem, space: FallingSpace, trained: PreTrainedModel) -> Judge:
+    """Return who measures candidates.
+
+    Args:
+        problem: Rows and folder.
+        space: The space.
+        trained: The model that knows all lengths.
+
+    Returns:
+        The judge.
+    """
+    rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
+    name = f"token-{space.pruning_ratio:g}-{problem.seed}"
+    journal = shared_journal(problem.journal or problem.folder / "journal.log", name)
+    realiser: Any = TokenRealiser(problem.teacher, trained, space)
+    return Judge(realiser, problem.tokenizer, rows, rows, journal)
+
+
+def ladder(judge: Judge) -> tuple[Rung]:
+    """Return the only step of the evaluation: the answers on all judging rows."""
+    return (Rung(ZERO_SHOT, len(judge.held_out)),)
+
+
+def searched(problem: Problem, judge: Judge) -> Outcome:
+    """Search the lengths under the budget: evolution by swaps, from equal shares and from equal falls.
+
+    Args:
+        problem: Seed and engine.
+        judge: Who measures.
+
+    Returns:
+        The outcome.
+    """
+    space = judge.realiser.space
+    falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
+    seeds = [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
+    search = Search(judge, space, ladder(judge), problem.seed, problem.engine)
+    return search.evolve(seeds, CANDIDATES // 4 if problem.quick else CANDIDATES)

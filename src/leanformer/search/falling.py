@@ -1,0 +1,127 @@
+"""What a search of kept tokens chooses from: shares that fall from layer to layer, under one overall ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from leanformer.encoders.carried_tokens import PARTS
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
+from leanformer.search.realise import Repair
+from leanformer.search.space import Candidate, Group, Space
+from leanformer.structure.cost import unit_costs
+from leanformer.structure.masks import TOKEN, VALUE_OUTPUT, Masks
+from leanformer.structure.tokens import with_kept_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class FallingSpace(Space):
+    """A space in which no group keeps more than the one before it."""
+
+    def movable(self, levels: NDArray[np.int64], moved: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which single steps are steps at all and leave the levels falling; see `Space.movable`."""
+        above, below = np.append(np.inf, levels[:-1]), np.append(-np.inf, levels[1:])
+        steps: NDArray[np.bool_] = (moved != levels) & (moved <= above) & (moved >= below)
+        return steps
+
+    def _settle(self, wished: NDArray[np.floating]) -> Candidate:
+        return super()._settle(np.minimum.accumulate(wished))
+
+
+def token_groups(view: EncoderView) -> tuple[Group, ...]:
+    """Return one group a layer: the parts of a text that are left after its attention.
+
+    A part costs what reads it: the layer's FFN and the next layer's attention, in products with weights.
+
+    Args:
+        view: The encoder.
+
+    Returns:
+        The groups; layers without heads can drop nothing, and are reckoned to the one before.
+    """
+    costs, groups = unit_costs(view), []
+    for layer in range(view.n_layers):
+        after = range(layer, view.n_layers)
+        until = next((later for later in after if later > layer and view.heads(later)), view.n_layers)
+        if not view.heads(layer):
+            continue
+        reads = sum(view.width(one) for one in range(layer, until)) * costs["neuron"]
+        if until < view.n_layers:
+            dimensions = view.heads(until) * (view.query_key_size(until) + view.value_size(until))
+            reads += dimensions * costs[VALUE_OUTPUT]
+        groups.append(Group(layer, TOKEN, PARTS, PARTS, reads / PARTS))
+    return tuple(groups)
+
+
+def token_space(view: EncoderView, ratio: float) -> FallingSpace:
+    """Return the space of kept tokens.
+
+    Args:
+        view: The encoder.
+        ratio: The share of all products of tokens with weights that has to be saved, see
+            `leanformer.structure.cost.token_ratio`.
+
+    Returns:
+        One group a layer.
+
+    Raises:
+        BudgetError: If the first attention, which reads all tokens, is more than what may be left.
+    """
+    groups = token_groups(view)
+    reach = sum(float(group.costs[-1]) for group in groups) / view.prunable_weights()
+    if ratio >= reach * (1 - 1 / PARTS):
+        raise BudgetError(
+            f"the first attention reads all tokens, so dropping them saves less than {reach:.2f} of the work: give a "
+            "smaller --pruning-ratio, or a method that removes weights"
+        )
+    return FallingSpace(groups, ratio / reach, least=1)
+
+
+@dataclass(frozen=True)
+class TokenRealiser:
+    """Turns candidates into models that keep so many tokens.
+
+    Attributes:
+        dense: The dense model, whose answers are the standard.
+        trained: The model that has learned to do without tokens.
+        space: The space of candidates.
+    """
+
+    dense: PreTrainedModel
+    trained: PreTrainedModel
+    space: Space
+
+    def parcel(self) -> TokenRealiser:
+        """Return what travels to another machine: all of it."""
+        return self
+
+    def masks(self, candidate: Candidate) -> Masks:
+        """Return the candidate's 0/1 masks, of kind "token"."""
+        return {
+            (group.layer, TOKEN): (torch.arange(PARTS) < group.kept(level)).float()
+            for group, level in zip(self.space.groups, candidate, strict=True)
+        }
+
+    def build(self, candidate: Candidate, repair: Repair = "none") -> PreTrainedModel:
+        """Return the candidate's model.
+
+        Args:
+            candidate: Levels kept, one a group.
+            repair: "none"; there is nothing to re-fit.
+
+        Returns:
+            A new model in eval mode.
+        """
+        chosen = zip(self.space.groups, candidate, strict=True)
+        kept = {group.layer: group.kept(level) / PARTS for group, level in chosen}
+        shares = [kept.get(layer, 1.0) for layer in range(EncoderView(self.trained).n_layers)]
+        model: PreTrainedModel = with_kept_tokens(self.trained, shares).eval()
+        return model

@@ -1,0 +1,40 @@
+"""The Length-Adaptive Transformer on a tiny model: the budget is met, and a kill changes nothing."""
+
+import pytest
+
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import ModelError
+from leanformer.methods import length_adaptive
+from leanformer.methods.registry import METHODS
+from leanformer.search.falling import token_space
+from leanformer.structure.cost import pruning_ratio
+
+METHOD = METHODS["length-adaptive"]
+
+
+def test_the_ratio_is_met_and_the_model_drops_tokens(problem):
+    case = problem("token", ratio=0.4)
+    found = METHOD.run(case)
+    assert pruning_ratio(EncoderView(case.teacher), found.masks, "token") == pytest.approx(0.4, abs=0.011)
+    view = EncoderView(found.model)
+    kept = [view.kept_tokens(layer) for layer in range(view.n_layers)]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] < 1
+    chosen = [candidate for candidate in found.search["candidates"] if candidate["chosen"]]
+    assert chosen[0]["kept"] == pytest.approx(kept, abs=1e-4)
+    assert found.training["curve"]
+    assert len(found.search["candidates"]) > 3
+
+
+def test_the_smallest_is_no_larger_than_the_budget_needs(tiny_model):
+    view = EncoderView(tiny_model("bert", layers=6))
+    for ratio in (0.1, 0.5, 0.8):
+        least = length_adaptive.smallest(token_space(view, ratio), 6)
+        assert list(least) == sorted(least, reverse=True)
+        assert least[0] <= 0.8
+        assert least[-1] < 1 - ratio
+
+
+def test_families_that_can_not_are_refused(problem, tiny_model):
+    with pytest.raises(ModelError, match="modernbert"):
+        METHOD.run(problem("token", teacher=tiny_model("modernbert").eval()))
