@@ -76,7 +76,27 @@ def kept(record: dict[str, Any]) -> dict[str, Any]:
     """Return what is kept of a run's record, with the cost of its stages."""
     stages = {stage["name"]: stage["seconds"] for stage in record["stages"]}
     facts = {key: record.get(key) for key in KEPT}
-    return {**facts, "served_drop_points": served_drop_points(record), "stage_seconds": stages}
+    over = over_plain(record)
+    return {**facts, "served_drop_points": served_drop_points(record), "over_plain": over, "stage_seconds": stages}
+
+
+def over_plain(record: dict[str, Any]) -> dict[str, Any]:
+    """Return how much faster the served variant is than the fastest that is free without us: no exact form.
+
+    A ratio of medians of the same rounds, at the batch size that was asked for; a dense variant whose score fell by
+    more than a point is none.
+    """
+    batch, least = record["ladder"]["batch"], record["dense"]["score"] - 0.01
+    rows = [one for one in record["bench"] if one["batch"] == batch]
+    plain = [one for one in rows if one["model"] == "dense" and not one["form"] and one["score"] >= least]
+    best = min(plain, key=lambda one: float(one["latency_ms"]))
+    (own,) = [one for one in rows if one["model"] == "compressed" and is_served(one, record["serve"])]
+    return {"variant": f"{best['runtime']} {best['precision']}", "ratio": best["latency_ms"] / own["latency_ms"]}
+
+
+def is_served(row: dict[str, Any], serve: dict[str, Any]) -> bool:
+    """Whether a row of the speed table is of the variant that is served."""
+    return all(row[key] == value for key, value in serve.items())
 
 
 def served_drop_points(record: dict[str, Any]) -> float:

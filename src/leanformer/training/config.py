@@ -21,7 +21,7 @@ class TrainingConfig:
         seed: Seed of the data order, dropout and new heads.
         train_embeddings: Whether the embedding tables train; frozen ones save most of the optimiser's time
             (30,522 x 384 of MiniLM's 22.7M parameters); what it costs in score was not measured.
-        train_weights: Whether the model's weights train; else its gates alone do.
+        only: Names of the modules that train alone, such as "gates" or "exits"; all do where it names none.
         dropout: Whether dropout is on, as the model's configuration has it. Distillation does without: the soft
             targets regularise, and on CPUs dropout costs half of a small model's forward pass.
         max_steps: Stop after so many optimiser steps; 0 means all epochs.
@@ -34,7 +34,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     seed: int = 0
     train_embeddings: bool = False
-    train_weights: bool = True
+    only: str = ""
     dropout: bool = True
     max_steps: int = 0
 
