@@ -100,12 +100,12 @@ NAMES = (
 ONE_WAY = {"mrs": "mr"}
 MALE_PRONOUNS, FEMALE_PRONOUNS = ("him", "his"), ("her", "hers")
 _CLOSED = (
-    "a an the this that these those and or but nor so yet if because as than when while where who whom which whose",
-    "what in on at by for from of off out over to up down with without into onto about after before between",
-    "through during under against among around behind beside beyond near since until upon within toward towards again away",
-    "back i you he she it we they me him us them is are was were be been being am do does did have has had will would",
-    "can could shall should may might must not there here then now today yesterday tomorrow too also either alone",
-    "instead how why whether though although",
+    "a an the this that these those and or but nor so yet if because as than when while where who whom which",
+    "whose what in on at by for from of off out over to up down with without into onto about after before between",
+    "through during under against among around behind beside beyond near since until upon within toward towards",
+    "again away back i you he she it we they me him us them is are was were be been being am do does did have has",
+    "had will would can could shall should may might must not there here then now today yesterday tomorrow too",
+    "also either alone instead how why whether though although",
 )
 NO_NOUN = frozenset(" ".join(_CLOSED).split())
 """Words that no noun phrase goes on with: before them "her" is an object, and "his" stands alone."""
