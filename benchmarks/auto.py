@@ -77,7 +77,12 @@ def kept(record: dict[str, Any]) -> dict[str, Any]:
     stages = {stage["name"]: stage["seconds"] for stage in record["stages"]}
     facts = {key: record.get(key) for key in KEPT}
     over = over_plain(record)
-    return {**facts, "served_drop_points": served_drop_points(record), "over_plain": over, "stage_seconds": stages}
+    return {
+        **facts,
+        "served_drop_points": served_drop_points(record),
+        "over_plain": over,
+        "stage_seconds": stages,
+    }
 
 
 def over_plain(record: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +96,10 @@ def over_plain(record: dict[str, Any]) -> dict[str, Any]:
     plain = [one for one in rows if one["model"] == "dense" and not one["form"] and one["score"] >= least]
     best = min(plain, key=lambda one: float(one["latency_ms"]))
     (own,) = [one for one in rows if one["model"] == "compressed" and is_served(one, record["serve"])]
-    return {"variant": f"{best['runtime']} {best['precision']}", "ratio": best["latency_ms"] / own["latency_ms"]}
+    return {
+        "variant": f"{best['runtime']} {best['precision']}",
+        "ratio": best["latency_ms"] / own["latency_ms"],
+    }
 
 
 def is_served(row: dict[str, Any], serve: dict[str, Any]) -> bool:

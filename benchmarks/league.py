@@ -4,7 +4,9 @@
 
 MODEL is a folder without a task head. A league goes on where it stopped: it is always called with --resume. Its
 league.json is kept as benchmarks/results/league/MODEL-TASK-RATIO.json, of which benchmarks/tables.py makes the table
-in docs/league.md.
+in docs/league.md. The curves of docs/dynamic.md are small leagues at several ratios:
+
+    python benchmarks/league.py MODEL --data ../shared/data/glue --task mrpc --into dynamic --pruning-ratio 0.3
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from typing import Any
 
 from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
+METHODS: dict[str, tuple[str, ...]] = {
+    "league": (),  # all
+    "dynamic": ("drop-layers", "power-bert", "length-adaptive", "fastbert", "patience", "learned-exit"),
+}
 OWN = (
     "command",
     "machine",
@@ -34,14 +40,15 @@ def main() -> int:
     parser.add_argument("model", help="a model folder without a task head")
     parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
     parser.add_argument("--task", action="append", choices=GLUE_FOLDERS, help="by default all of them")
-    parser.add_argument("--method", action="append", default=[], help="by default every method")
+    parser.add_argument("--method", action="append", default=[], help="by default every method of --into")
+    parser.add_argument("--into", choices=METHODS, default="league", help="folder of the results")
     parser.add_argument("--pruning-ratio", type=float, default=0.5)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     for task in options.task or GLUE_FOLDERS:
         name = f"{Path(options.model).name}-{task}-{options.pruning_ratio:g}"
-        out = SCRATCH / "league" / name
+        out = SCRATCH / options.into / name
         done = subprocess.run([*command(options, task), "--out", str(out), "--resume"], check=False)
         if done.returncode:
             print(f"{name}: no league, exit code {done.returncode}", file=sys.stderr)
@@ -49,7 +56,7 @@ def main() -> int:
         figures = kept(json.loads((out / "league.json").read_text(encoding="utf-8")), options.model)
         said = " ".join(["python", "benchmarks/league.py", *sys.argv[1:]])
         first_seed = int(options.seeds.split(",")[0])
-        write_result(RESULTS / "league" / f"{name}.json", figures, first_seed, options.threads, said)
+        write_result(RESULTS / options.into / f"{name}.json", figures, first_seed, options.threads, said)
     return 0
 
 
@@ -59,7 +66,7 @@ def command(options: argparse.Namespace, task: str) -> list[str]:
     parts += ["--data-dir", str(Path(options.data) / GLUE_FOLDERS[task])]
     parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
     parts += ["--threads", str(options.threads)]
-    for name in options.method:
+    for name in options.method or METHODS[options.into]:
         parts += ["--method", name]
     return parts + (["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else [])
 

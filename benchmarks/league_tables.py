@@ -1,4 +1,4 @@
-"""The table of docs/league.md: all methods under one budget, from the JSON that benchmarks/league.py keeps."""
+"""The tables of docs/league.md and docs/dynamic.md: methods under one budget, as benchmarks/league.py keeps them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 from markdown_tables import MISSING, RESULTS, Facts, read, source, table
 
-FOLDER = RESULTS / "league"
 
-
-def league_table() -> str:
+def league_table(folder: str = "league") -> str:
     """One table a league, under its name."""
-    found = [facts for path in sorted(FOLDER.glob("*.json")) if (facts := read(path)) is not None]
+    paths = sorted((RESULTS / folder).glob("*.json"))
+    found = [facts for path in paths if (facts := read(path)) is not None]
     return "\n\n".join(map(table_of, found)) or MISSING
 
 
@@ -77,4 +76,4 @@ def speed(speeds: dict[str, Any]) -> str:
     return words + (f"; int8 {speeds['int8']['ratio']:.2f}x" if "int8" in speeds else "")
 
 
-TABLES: dict[str, Callable[[], str]] = {"league": league_table}
+TABLES: dict[str, Callable[[], str]] = {"league": league_table, "dynamic": lambda: league_table("dynamic")}

@@ -46,6 +46,7 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     from leanformer.measure.latency.costs import costs_of
     from leanformer.measure.latency.measuring import Wanted, measure_table
     from leanformer.measure.latency.table import Setting
+    from leanformer.structure.masks import TOKEN
 
     target = job.target.variant
     if target not in VARIANTS:
@@ -57,14 +58,18 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     say(f"milliseconds of {job.target.words()}, {tokens} tokens, are looked up or measured")
     # Of the baseline only the whole dense model is asked for.
     measure_table(job.model, Wanted([batch], [tokens], [BASELINE], job.threads, plan="dense"))
-    table, _ = measure_table(job.model, Wanted([batch], [tokens], [target], job.threads, plan="brief"))
+    lengths = shorter_lengths(tokens) if job.granularity == TOKEN else []
+    wanted = Wanted([batch], [tokens, *lengths], [target], job.threads, plan="brief")
+    table, _ = measure_table(job.model, wanted)
     view = EncoderView(problem.teacher)
     shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
     dense_ms = costs_of(table, Setting(*BASELINE, batch, tokens, job.threads)).predict_ms(shapes)
     deadlines = [] if job.budget.latency_ms is None else [job.budget.latency_ms]
     deadlines += [] if job.budget.speedup is None else [dense_ms / job.budget.speedup]
-    costs = costs_of(table, Setting(*target, batch, tokens, job.threads))
-    return {"costs": asdict(costs), "deadline_ms": min(deadlines), "dense_torch_ms": dense_ms}
+    costs, *shorter = (
+        asdict(costs_of(table, Setting(*target, batch, some, job.threads))) for some in (tokens, *lengths)
+    )
+    return {"costs": costs, "shorter": shorter, "deadline_ms": min(deadlines), "dense_torch_ms": dense_ms}
 
 
 def price_from(facts: Facts) -> Price | None:
@@ -82,10 +87,25 @@ def price_from(facts: Facts) -> Price | None:
 
     if not facts:
         return None
-    noted: dict[str, Any] = dict(facts["costs"])
-    knots = {name: tuple(map(tuple, noted[name])) for name in ("attention", "ffn", "step_costs")}
-    costs = SublayerCosts(**{**noted, **knots, "setting": Setting(**noted["setting"])})
-    return Price(costs, facts["deadline_ms"])
+
+    def read(noted: dict[str, Any]) -> SublayerCosts:
+        knots = {name: tuple(map(tuple, noted[name])) for name in ("attention", "ffn", "step_costs")}
+        return SublayerCosts(**{**noted, **knots, "setting": Setting(**noted["setting"])})
+
+    return Price(read(facts["costs"]), facts["deadline_ms"], tuple(map(read, facts.get("shorter", ()))))
+
+
+def shorter_lengths(tokens: int) -> list[int]:
+    """Return the lengths at which sub-layers are measured where tokens leave: a half, a quarter, and one step.
+
+    Args:
+        tokens: Of whole texts.
+
+    Returns:
+        Tokens, falling.
+    """
+    shorter = {max(TOKENS_STEP, TOKENS_STEP * -(-tokens // (TOKENS_STEP * part))) for part in (2, 4)}
+    return sorted({*shorter, TOKENS_STEP} - {tokens}, reverse=True)
 
 
 def pace_of(job: Job, material: Material, dense: PreTrainedModel) -> Pace | None:
@@ -159,6 +179,13 @@ def check_reachable(job: Job, problem: Problem, price: Price | None) -> None:
     view, budget = EncoderView(problem.teacher), job.budget
     if job.granularity == "layer":
         layers_to_drop(view, budget, price)
+        return
+    if job.granularity == "exit":
+        if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
+            raise BudgetError(
+                "texts that leave early save layers, each its own number of them: give --pruning-ratio (the share of "
+                "layers saved on average), --max-drop, or --option agreement=0.98"
+            )
         return
     if job.method != AUTO:
         budgeted_space(view, budget, job.granularity, price, problem.mean_tokens)

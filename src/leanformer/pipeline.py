@@ -304,12 +304,13 @@ def _compress(job: Job, problem: Problem, target: Path) -> Facts:
         "pruning_ratio_reached": pruning_ratio(view, found.masks, job.granularity)
         if told
         else found.removed_share,
-        "macs_share": macs_share(view, found.masks, problem.mean_tokens) if told else None,
+        "macs_share": macs_share(view, found.masks, problem.mean_tokens) if told else found.macs_share,
         "layers": layer_facts(view, found.masks),
         "search": found.search,
         "training": found.training,
         "heads": found.heads,
         "attack": found.attack,
+        "exits": found.exits,
         "tasks": found.tasks,
         "ladder": found.ladder,
         "serve": None if found.serve is None else dict(zip(SERVED_KEYS, found.serve, strict=True)),

@@ -149,7 +149,7 @@ def result_of(run: Run, task: Task, teacher: Facts, compress: Facts, proof: Fact
         "training": training,
         **{
             key: compress[key]
-            for key in ("heads", "attack", "tasks", "ladder", "serve")
+            for key in ("heads", "attack", "exits", "tasks", "ladder", "serve")
             if compress.get(key) is not None
         },
         **proof,

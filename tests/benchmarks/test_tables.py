@@ -14,6 +14,8 @@ import tables
 from league import kept
 from league_example import example_league
 
+MACHINE = {"cpu": "a cpu", "flags": ["avx2"], "threads": 2}
+
 
 @pytest.mark.parametrize("path", tables.DOCUMENTS, ids=lambda path: path.name)
 def test_no_document_is_stale(path):
@@ -30,7 +32,7 @@ def test_a_table_is_filled_between_its_markers(monkeypatch):
 
 def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(speed_tables, "RESULTS", tmp_path)
-    monkeypatch.setattr(league_tables, "FOLDER", tmp_path)
+    monkeypatch.setattr(league_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
     made = [*speed_tables.TABLES.values(), *league_tables.TABLES.values(), *pruning_tables.TABLES.values()]
@@ -40,9 +42,15 @@ def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
 @pytest.mark.parametrize("test", [True, False])
 def test_a_league_has_a_row_a_method_and_its_sentences(monkeypatch, tmp_path, test):
     facts = kept(example_league(test=test), "models/minilm")
-    facts |= {"command": "it", "commit": "abc", "seed": 0, "machine": {"cpu": "a cpu", "threads": 2}}
-    (tmp_path / "minilm-mrpc-0.5.json").write_text(json.dumps(facts), encoding="utf-8")
-    monkeypatch.setattr(league_tables, "FOLDER", tmp_path)
+    facts |= {
+        "command": "it",
+        "commit": "abc",
+        "seed": 0,
+        "machine": MACHINE,
+    }
+    (tmp_path / "league").mkdir()
+    (tmp_path / "league" / "minilm-mrpc-0.5.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(league_tables, "RESULTS", tmp_path)
     made = league_tables.league_table()
     lines = [line for line in made.splitlines() if line.startswith("| ")]
     assert len(lines) == 3 + len(facts["rows"])
@@ -50,7 +58,10 @@ def test_a_league_has_a_row_a_method_and_its_sentences(monkeypatch, tmp_path, te
     assert "| ae-bert-random (worse than uniform-magnitude) |" in made
     assert "ae-bert-random does worse than the simpler uniform-magnitude" in made
     assert "Refused: l0-heads: the budget is out of reach" in made
-    assert "minilm on mrpc, pruning ratio 0.5, seeds 0, seed 0, `it`, commit abc, a cpu, 2 threads." in made
+    assert (
+        "minilm on mrpc, pruning ratio 0.5, seeds 0, seed 0, `it`, commit abc, a cpu (avx2), 2 threads."
+        in made
+    )
 
 
 def test_kills_are_counted_by_stage(monkeypatch, tmp_path):
@@ -59,7 +70,7 @@ def test_kills_are_counted_by_stage(monkeypatch, tmp_path):
         {"stage": "after data", "fine": False},
         {"stage": "after dense teacher", "fine": True},
     ]
-    machine = {"cpu": "a cpu", "threads": 2}
+    machine = MACHINE
     facts = {
         "kills": kills,
         "whole_seconds": 60.4,
@@ -73,13 +84,13 @@ def test_kills_are_counted_by_stage(monkeypatch, tmp_path):
     made = speed_tables.kills_table()
     assert "| after data | 2 | 1 |" in made
     assert "| all | 3 | 2 |" in made
-    assert made.endswith("a whole run takes 60 s, seed 0, `it`, commit abc, a cpu, 2 threads.")
+    assert made.endswith("a whole run takes 60 s, seed 0, `it`, commit abc, a cpu (avx2), 2 threads.")
 
 
 def a_cell(**more):
     score = {"n": 408, "dense": {"score": 0.8}, "compressed": {"score": 0.776}, "drop_points": 2.4}
     facts = {**score, "drop_interval": [0.5, 4.0], "test": {"n": 1725, "dense": 0.81, "compressed": 0.79}}
-    facts |= {"command": "it", "commit": "abc", "seed": 0, "machine": {"cpu": "a cpu", "threads": 2}}
+    facts |= {"command": "it", "commit": "abc", "seed": 0, "machine": MACHINE}
     return {**facts, "seconds": 90.0, "pruning_ratio_reached": 0.7, "model": "minilm", "task": "mrpc", **more}
 
 

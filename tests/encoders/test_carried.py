@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from leanformer.encoders import carried, carried_attention, carried_factors, carried_tokens
+from leanformer.encoders import (
+    carried,
+    carried_attention,
+    carried_encoder,
+    carried_exits,
+    carried_factors,
+    carried_tokens,
+)
 from leanformer.encoders.lean import config_for, lean_class_for
 from leanformer.structure.surgery import slice_units
 
@@ -18,18 +25,18 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("module", [carried, carried_attention, carried_factors, carried_tokens])
+PARTS = (carried_attention, carried_encoder, carried_exits, carried_factors, carried_tokens)
+
+
+@pytest.mark.parametrize("module", [carried, *PARTS])
 def test_what_is_carried_imports_torch_transformers_and_itself_only(module):
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     plain = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     imported = {name.split(".")[0] for name in [*plain, *(node.module for node in froms if not node.level)]}
     assert imported - set(sys.stdlib_module_names) <= {"torch", "transformers"}
-    assert {node.module for node in froms if node.level} <= {
-        "carried_attention",
-        "carried_factors",
-        "carried_tokens",
-    }
+    allowed = {part.__name__.rpartition(".")[2] for part in PARTS}
+    assert {node.module for node in froms if node.level} <= allowed
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "mpnet", "modernbert"])

@@ -51,6 +51,8 @@ def test_other_shapes_are_saved_lean(tiny_model, masks, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "carried.py",
         "carried_attention.py",
+        "carried_encoder.py",
+        "carried_exits.py",
         "carried_factors.py",
         "carried_tokens.py",
         "config.json",

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
-from leanformer.search.falling import TokenRealiser, token_space
+from leanformer.measure.latency.costs import SublayerCosts
+from leanformer.measure.latency.table import Setting
+from leanformer.search.falling import TokenRealiser, timed_token_space, token_space
+from leanformer.search.pricing import Price, budgeted_space
 from leanformer.structure.cost import macs_share, pruning_ratio
 from leanformer.structure.masks import TOKEN
 from leanformer.structure.surgery import slice_units
@@ -57,3 +61,39 @@ def test_multiply_accumulates_know_tokens(model):
 def test_more_than_all_layers_but_the_first_attention_is_refused(model):
     with pytest.raises(BudgetError, match="the first attention reads all tokens"):
         token_space(EncoderView(model), 0.97)
+
+
+def timed(tokens, square=0.0):
+    """Attention and FFN in proportion to tokens, and a square of them in attention."""
+    attention = 0.02 * tokens + square * tokens**2
+    knots = ((0, 0.0), (4, attention)), ((0, 0.0), (64, 0.05 * tokens))
+    return SublayerCosts(Setting("torch", "fp32", 1, tokens, 1), *knots, layer_ms=0.0, fixed_ms=1.0)
+
+
+@pytest.mark.parametrize("square", [0.0, 0.001])
+@pytest.mark.parametrize("deadline_ms", [5.0, 8.0])
+def test_a_deadline_is_met_by_the_lengths(model, square, deadline_ms):
+    view = EncoderView(model)
+    priced = Price(timed(32, square), deadline_ms, (timed(16, square), timed(8, square)))
+    space = budgeted_space(view, Budget(latency_ms=deadline_ms), TOKEN, priced)
+    candidate = space.uniform()
+    assert space.fits(candidate)
+    left, reckoned = 32.0, 1.0
+    for level in candidate:
+        reckoned += 0.02 * left + square * left**2
+        left = 32.0 * level / 64
+        reckoned += 0.05 * left
+    allowed = 0.1 + (0.6 if square else 0.0)  # between measured lengths a square is taken for a line
+    assert reckoned == pytest.approx(deadline_ms, abs=allowed)
+
+
+def test_deadlines_out_of_reach_are_refused(model):
+    view = EncoderView(model)
+    costs = (timed(32), timed(8))
+    with pytest.raises(BudgetError, match="the nearest is"):
+        timed_token_space(view, costs, 1.2)
+    with pytest.raises(BudgetError, match="as it is"):
+        timed_token_space(view, costs, 50.0)
+    both = Budget(pruning_ratio=0.5, latency_ms=5.0)
+    with pytest.raises(BudgetError, match="either"):
+        budgeted_space(view, both, TOKEN, Price(costs[0], 5.0, costs[1:]))

@@ -19,8 +19,8 @@ from torch import nn
 
 # Relative, for transformers copies what a carried file imports in this way along with it.
 from .carried_attention import HARD_ATTENTION, LeanAttention, NoAttention, OnlyBias, mix_in
+from .carried_encoder import add_exits, reduce_tokens, take_over
 from .carried_factors import FactorisedEmbedding, LowRankLinear
-from .carried_tokens import reduce_tokens
 
 MODEL_TYPE_PREFIX = "leanformer-"
 SIZES = ("num_attention_heads", "intermediate_size")
@@ -283,10 +283,14 @@ class LeanModel:
                 path = getattr(self.family, name)
                 layer.set_submodule(path, LowRankLinear(layer.get_submodule(path), rank))
         shares = [getattr(layer_config, "kept_tokens", 1.0) for layer_config in config.per_layer_config]
-        if min(shares) < 1:
+        classifies = type(self).__name__.endswith(TASKS["AutoModelForSequenceClassification"])
+        exits = getattr(config, "exits", None) if classifies else None
+        if min(shares) < 1 or exits:
             encoder = base.get_submodule(self.family.layers.rpartition(".")[0])
-            restores = not type(self).__name__.endswith(TASKS["AutoModelForSequenceClassification"])
-            reduce_tokens(encoder, layers, self.family, shares, restores)
+            take_over(encoder, self.family, restores=not classifies)
+            reduce_tokens(encoder, layers, self.family, shares)
+        if exits:
+            add_exits(self, encoder, exits, getattr(config, "exit_policy", None))
 
 
 def lean_classes(family: Family) -> dict[str, Any]:

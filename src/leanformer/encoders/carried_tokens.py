@@ -7,15 +7,13 @@ so that batch and length stay open in an exported graph.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from .carried_attention import LeanAttention, NoAttention, mix_in, probabilities_of
+from .carried_attention import probabilities_of
 
 SIGNIFICANCE = "leanformer-significance"
 PARTS = 64  # a share is a multiple of 1/64: whole numbers alone are the same in every runtime
@@ -23,7 +21,8 @@ PARTS = 64  # a share is a multiple of 1/64: whole numbers alone are the same in
 
 def count_of(length: Any, share: float) -> Any:
     """Return how many of `length` tokens a share keeps, rounded up; at least one of any."""
-    return -(-length * round(share * PARTS) // PARTS)
+    # not by -(-a // b): OpenVINO rounds quotients below 0 towards 0
+    return (length * max(1, round(share * PARTS)) + PARTS - 1) // PARTS
 
 
 class Tokens:
@@ -45,7 +44,7 @@ class Tokens:
     mask: torch.Tensor | None
     bias: torch.Tensor | None
     positions: torch.Tensor
-    significance: torch.Tensor
+    significance: torch.Tensor | None = None
 
     def begin(
         self, states: torch.Tensor, mask: torch.Tensor | None, bias: torch.Tensor | None = None
@@ -69,7 +68,27 @@ class Tokens:
 
     def end(self) -> None:
         """Forget the batch but for where its tokens stood."""
-        del self.significance, self.mask, self.bias, self.real
+        self.significance = self.mask = self.bias = None
+
+    def rows(self, states: torch.Tensor, stays: torch.Tensor) -> torch.Tensor:
+        """Go on with some texts of the batch, and with as many tokens as the longest of them has.
+
+        Args:
+            states: (batch, tokens, hidden).
+            stays: Which texts, (batch,).
+
+        Returns:
+            (fewer texts, fewer tokens, hidden).
+        """
+        there = self.real[stays].any(dim=0).nonzero()
+        width = int(there.max()) + 1 if len(there) else 1  # a head reads the first token, of no text, too
+        self.real, self.positions = self.real[stays, :width], self.positions[stays, :width]
+        self.lengths = self.lengths[stays]
+        self.mask = (
+            None if self.mask is None else self.mask.expand(len(stays), -1, -1, -1)[stays, ..., :width]
+        )
+        self.bias = None if self.bias is None else self.bias[stays, :, :width, :width]
+        return states[stays, :width]
 
     def restored(self, every: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """Put (batch, fewer tokens, hidden) back into (batch, tokens, hidden); others keep their last state."""
@@ -125,8 +144,9 @@ def significance(probabilities: torch.Tensor, real: torch.Tensor) -> torch.Tenso
     Returns:
         (batch, tokens): the mean over heads of each column's sum, its own diagonal left out.
     """
-    received = (probabilities * real[:, None, :, None]).sum(dim=2) - probabilities.diagonal(dim1=2, dim2=3)
-    return received.mean(dim=1)
+    place = torch.arange(real.shape[1], device=real.device)
+    others = (place[:, None] != place) & real[:, :, None]  # (batch, queries, keys)
+    return (probabilities * others[:, None]).sum(dim=2).mean(dim=1)
 
 
 def attend_and_note(
@@ -165,91 +185,5 @@ class ReducingNorm:
         normed = super().forward(states)  # type: ignore[misc]
         if self.kept_share >= 1:
             return normed
-        return self.tokens.keep(normed, self.tokens.significance, self.kept_share)
-
-
-class LeanEncoder:
-    """Mixin of a family's encoder class: one loop around the same layers, in which tokens leave.
-
-    Attributes:
-        family: Where the encoder keeps its layers.
-        tokens: What is left of the batch.
-        restores: Whether the last state of every token is returned, in its place, for heads that read all of them.
-    """
-
-    family: Any
-    tokens: Tokens
-    restores: bool
-
-    def forward(
-        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
-    ) -> Any:
-        """Run the layers.
-
-        Args:
-            hidden_states: The embeddings, (batch, tokens, hidden).
-            attention_mask: Boolean or additive, (batch, 1, 1 or tokens, tokens); None where nothing is padded.
-            **kwargs: What families pass besides.
-
-        Returns:
-            The states of the tokens that are left, or of all of them: (batch, tokens, hidden).
-        """
-        encoder: Any = self
-        names = ("output_attentions", "output_hidden_states", "return_dict", "cache", "use_cache")
-        asked = {name: kwargs.pop(name, None) for name in names}
-        bias = encoder.compute_position_bias(hidden_states) if self.family.shared_bias else None
-        tokens = self.tokens
-        tokens.begin(hidden_states, attention_mask, bias)
-        every = hidden_states
-        seen = [hidden_states]
-        for layer in encoder.layer:
-            besides = () if bias is None else (tokens.bias,)
-            out = layer(hidden_states, tokens.mask, *besides, **kwargs)
-            hidden_states = out[0] if isinstance(out, tuple) else out
-            if self.restores:
-                every = tokens.restored(every, hidden_states)
-            seen.append(every if self.restores else hidden_states)
-        tokens.end()
-        last = seen[-1]
-        states = tuple(seen) if asked["output_hidden_states"] else None
-        if asked["return_dict"] is False:
-            return (last,) if states is None else (last, states)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=last, hidden_states=states)
-
-
-def reduce_tokens(
-    encoder: nn.Module, layers: nn.ModuleList, family: Any, shares: list[float], restores: bool
-) -> None:
-    """Let tokens leave inside some layers of an encoder.
-
-    Args:
-        encoder: The module that runs the layers.
-        layers: Its layers.
-        family: Its family.
-        shares: What each layer keeps of the text's length, never rising.
-        restores: Whether the head reads all tokens.
-    """
-    mix_in(encoder, LeanEncoder, family)
-    running: Any = encoder
-    running.tokens, running.restores = Tokens(), restores
-    left = 1.0
-    for layer, share in zip(layers, shares, strict=True):
-        attention: Any = layer.get_submodule(family.attention)
-        if share >= left or isinstance(attention, NoAttention):
-            continue
-        left = share
-        if family.shared_bias and not isinstance(
-            attention, LeanAttention
-        ):  # its own forward knows no other one
-            mix_in(attention, LeanAttention, family)
-            attention.heads, attention.head_size = (
-                attention.num_attention_heads,
-                attention.attention_head_size,
-            )
-            attention.kept_heads = list(range(attention.heads))
-        attention.config = copy.copy(getattr(attention, "config", None) or running.config)
-        attention.config._attn_implementation = SIGNIFICANCE
-        norm: Any = layer.get_submodule(family.attention_end)
-        mix_in(norm, ReducingNorm, family)
-        attention.tokens = norm.tokens = running.tokens
-        norm.kept_share = share
+        scores: Any = self.tokens.significance
+        return self.tokens.keep(normed, scores, self.kept_share)

@@ -116,6 +116,8 @@ def reason_against(config: Any) -> str | None:
     layers = list(getattr(config, "per_layer_config", None) or ())
     if layers and getattr(layers[-1], "hard_attention", None):
         return "The last layer of this model has hard attention of its own: leave the form first-token out."
+    if getattr(config, "exit_policy", None):
+        return "Texts leave this model between its layers, so the last is not special: leave first-token out."
     pooling = getattr(config, family.pooling_name) if family.pooling_name else EXACT_POOLING
     if pooling == EXACT_POOLING:
         return None
@@ -155,12 +157,21 @@ def first_token_only(model: Any) -> Any:
     mix_in(layer, FirstTokenLayer, view.family)
     if view.heads(view.n_layers - 1):
         attention: Any = layer.get_submodule(view.family.attention)
+        _keep_all(layer, attention, made.config, view.family)
         attention.all_states = None
         attention.heads, attention.head_size = view.heads(view.n_layers - 1), view.head_size
         mix_in(attention, FirstTokenAttention, view.family)
         if view.family.fused:
             _split_fused(attention, layer.get_submodule(view.family.query), attention.heads * view.head_size)
     return made
+
+
+def _keep_all(layer: nn.Module, attention: Any, config: Any, family: Family) -> None:
+    """Take off what chooses tokens behind the last attention: the only one that goes on is never dropped."""
+    norm: Any = layer.get_submodule(family.attention_end) if family.attention_end else None
+    if hasattr(norm, "kept_share"):
+        norm.kept_share = 1.0
+        attention.config = config
 
 
 def sharing_copy(model: nn.Module) -> Any:

@@ -14,7 +14,7 @@ def plain_width(model: Any) -> int | None:
     """Return the FFN width with which a stock class can build the model, or None where it can not.
 
     A stock class needs all heads in all layers, whole and with the usual attention, all tokens, one width above zero
-    for all layers, and no matrix that is a product.
+    for all layers, and neither a matrix that is a product nor an exit.
 
     Args:
         model: A transformers encoder model of a supported family.
@@ -35,8 +35,8 @@ def plain_width(model: Any) -> int | None:
         and not view.ranks(layer)
         for layer in range(view.n_layers)
     )
-    one_table = not getattr(model.config, "embedding_rank", None)
-    return widths.pop() if one_table and all_heads and len(widths) == 1 and 0 not in widths else None
+    stock = not (getattr(model.config, "embedding_rank", None) or getattr(model.config, "exits", None))
+    return widths.pop() if stock and all_heads and len(widths) == 1 and 0 not in widths else None
 
 
 def as_plain(model: Any) -> Any:

@@ -8,8 +8,11 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.forms import PLAIN, in_form
+from leanformer.encoders.view import EncoderView
 from leanformer.errors import LeanformerError, ModelError, first_line
+from leanformer.export.chain import chain_of, leaves_early, write_description
 from leanformer.export.extras import require
 from leanformer.export.layout import FILES, artefact, artefact_mb, parts, staged, write_companions
 from leanformer.export.loading import load_classifier
@@ -17,6 +20,7 @@ from leanformer.export.parity import check_parity, sample_texts
 from leanformer.export.quiet import quietly
 from leanformer.export.runtimes import load_runner
 from leanformer.export.sublayers import name_onnx_nodes, name_openvino_nodes
+from leanformer.runtime.cascade import part_file
 from leanformer.tasks.encode import batches
 
 if TYPE_CHECKING:
@@ -25,6 +29,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 TRACED_ROWS = 2
+POSITIONS_BEFORE = 2
+"""RoBERTa's and MPNet's positions begin so much later."""
+
+OUTPUTS = ("logits", "states", "wrong")
+"""Of a graph, in order; most have the first alone."""
+
 LARGEST_ONNX_MB = 1500  # protobuf ends at 2 GB; larger weights go into a file of their own
 
 
@@ -112,7 +122,11 @@ def _export(
     with staged(target.parent, last=target.name) as scratch:
         try:
             with quietly(f"the export of {model_folder} for {runtime}"):
-                write(rewritten, _traced_inputs(model, tokenizer, texts), scratch / target.name)
+                inputs = _traced_inputs(model, tokenizer, texts)
+                if leaves_early(model):
+                    _write_chain(rewritten, inputs, scratch / target.name, write)
+                else:
+                    write(rewritten, inputs, scratch / target.name)
         except LeanformerError:
             raise
         except Exception as error:
@@ -120,7 +134,14 @@ def _export(
                 f"{model_folder} can not be exported for {runtime}: {first_line(error)}"
             ) from error
         runner = load_runner(scratch / target.name, runtime, "fp32")
-        difference = check_parity(model, runner, texts if encoded is None else encoded, tokenizer)
+        try:
+            difference = check_parity(model, runner, texts if encoded is None else encoded, tokenizer)
+        except LeanformerError:
+            raise
+        except Exception as error:  # neither runtime has a class of its own for a graph that it can not run
+            raise ModelError(
+                f"{runtime} can not run the export of {model_folder}: {first_line(error)}"
+            ) from error
         del runner  # it may hold the file open
         write_companions(model, tokenizer, scratch)
         remove_int8(out, runtime, form)
@@ -128,6 +149,23 @@ def _export(
     for stale in (path for path in parts(target) if path.name not in written):
         stale.unlink()  # weights that lay beside an older export, where these lie in the graph
     return Exported(runtime, "fp32", form, target, artefact_mb(target), difference)
+
+
+def _write_chain(
+    model: PreTrainedModel,
+    inputs: dict[str, Tensor],
+    first: Path,
+    write: Callable[[PreTrainedModel, dict[str, Any], Path], None],
+) -> None:
+    """Write the parts of a model that texts leave early, and what the host has to know of them."""
+    import torch
+
+    mask = inputs["attention_mask"]
+    states = torch.zeros(*mask.shape, model.config.hidden_size)
+    for number, part in enumerate(chain_of(model)):
+        given = {"inputs_embeds": states, "attention_mask": mask} if number else inputs
+        write(part, given, part_file(first, number))
+    write_description(model, first)
 
 
 def remove_int8(out: Path, runtime: str, form: str = PLAIN) -> None:
@@ -140,7 +178,7 @@ def remove_int8(out: Path, runtime: str, form: str = PLAIN) -> None:
     """
     for precision in (kind for name, kind in FILES if name == runtime and kind.startswith("int8")):
         stale = artefact(out, runtime, precision, form)
-        for path in (stale, stale.with_suffix(".bin"), stale.with_name(stale.name + ".data")):
+        for path in parts(stale):
             path.unlink(missing_ok=True)
 
 
@@ -151,7 +189,21 @@ def _traced_inputs(
     known = signature(model.forward).parameters
     rows = [len(texts) - 1, len(texts) // 2]
     _, batch = next(batches(texts.select(rows), tokenizer, TRACED_ROWS))
-    return {name: tensor for name, tensor in batch.items() if name in known and name != "labels"}
+    inputs = {name: tensor for name, tensor in batch.items() if name in known and name != "labels"}
+    view = EncoderView(model)
+    return inputs if view.kept_tokens(view.n_layers - 1) == 1 else _lengthened(inputs, model.config)
+
+
+def _lengthened(inputs: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
+    """Repeat texts until the last layer keeps two tokens: of one, torch.export takes it that there is always one."""
+    import torch
+
+    width = min(2 * PARTS + 1, config.max_position_embeddings - POSITIONS_BEFORE)
+    columns = torch.arange(width) % next(iter(inputs.values())).shape[1]
+    return {
+        name: torch.ones_like(tensor[:, columns]) if name == "attention_mask" else tensor[:, columns]
+        for name, tensor in inputs.items()
+    }
 
 
 def _shapes(inputs: dict[str, Tensor]) -> dict[str, dict[int, Any]]:
@@ -168,12 +220,19 @@ def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> N
 
     program = OnnxExporter().export(model, inputs, OnnxConfig(dynamic_shapes=_shapes(inputs))).program
     for port in program.graph.inputs:
-        port.shape = onnx_ir.Shape(["batch", "tokens"])
-    for port in program.graph.outputs:
-        port.shape = onnx_ir.Shape(["batch", *port.shape[1:]])
+        port.shape = onnx_ir.Shape(["batch", "tokens", *port.shape[2:]])
+    for name, port in zip(OUTPUTS, program.graph.outputs, strict=False):
+        port.name = name
+        port.shape = onnx_ir.Shape(
+            ["batch", "tokens", *port.shape[2:]] if name == "states" else ["batch", *port.shape[1:]]
+        )
     for node in program.graph.all_nodes():  # the traces of Python's stack are larger than a small graph
         node.metadata_props.clear()
         node.doc_string = None
+        for (
+            output
+        ) in node.outputs:  # what the trace thinks of shapes is not needed, and ONNX Runtime believes it
+            output.shape = output.shape if output.is_graph_output() else None
     name_onnx_nodes(program.graph, model)
     weights_mb = sum(parameter.numel() * 4 for parameter in model.parameters()) / 1e6
     onnx_ir.save(program, path, external_data=f"{path.name}.data" if weights_mb > LARGEST_ONNX_MB else None)
@@ -185,5 +244,7 @@ def _write_openvino(model: PreTrainedModel, inputs: dict[str, Any], path: Path) 
     from transformers.exporters import OpenVINOConfig, OpenVINOExporter
 
     program = OpenVINOExporter().export(model, inputs, OpenVINOConfig(dynamic_shapes=_shapes(inputs))).program
+    for name, port in zip(OUTPUTS, program.outputs, strict=False):
+        port.get_tensor().set_names({name})
     name_openvino_nodes(program, model)
     openvino.save_model(program, str(path), compress_to_fp16=False)

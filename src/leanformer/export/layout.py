@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from leanformer.encoders.families import family_of, is_lean
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import ModelError
+from leanformer.runtime.cascade import description
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -102,8 +103,9 @@ def find_artefact(source: Path, runtime: str, precision: str, form: str = PLAIN)
 
 
 def parts(path: Path) -> list[Path]:
-    """List the files that belong to one exported model: weights may lie beside the graph."""
-    beside = (path.with_name(path.name + ".data"), path.with_suffix(".bin"))
+    """List the files that belong to one exported model: weights may lie beside the graph, and further parts."""
+    beside = [path.with_name(path.name + ".data"), path.with_suffix(".bin"), description(path)]
+    beside += sorted(path.parent.glob(f"{path.stem}.part-*")) if path.parent.is_dir() else []
     return [path, *(other for other in beside if other.is_file())]
 
 

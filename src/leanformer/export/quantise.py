@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.forms import PLAIN
@@ -22,7 +22,8 @@ from leanformer.export.layout import FOLDERS, artefact, artefact_mb, find_artefa
 from leanformer.export.parity import spread
 from leanformer.export.quiet import quietly
 from leanformer.export.runtimes import arrays
-from leanformer.export.sublayers import Sublayer, nodes_of, sublayers
+from leanformer.export.sublayers import Sublayer, node_names, nodes_of, sublayers
+from leanformer.runtime.cascade import chain_files, description, open_session, part_file
 from leanformer.tasks.encode import batches
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def quantise_onnx(
         LeanformerError: If ONNX Runtime is not installed.
     """
     require("onnx")
-    return _written(out, into, "onnxruntime", "int8", write_dynamic, processor, float_sublayers, form)
+    return _written(out, into, ("onnxruntime", "int8"), write_dynamic, processor, float_sublayers, form)
 
 
 def quantise_onnx_static(
@@ -115,8 +116,8 @@ def quantise_onnx_static(
     """
     require("onnx")
     samples = _samples(calibration, tokenizer, rows, "static int8 for ONNX Runtime")
-    write = partial(write_static, samples=samples)
-    return _written(out, into, "onnxruntime", "int8-static", write, processor, float_sublayers, form)
+    variant = ("onnxruntime", "int8-static")
+    return _written(out, into, variant, write_static, processor, float_sublayers, form, samples)
 
 
 def quantise_openvino(
@@ -151,8 +152,8 @@ def quantise_openvino(
     """
     require("openvino")
     samples = _samples(calibration, tokenizer, rows, "int8 for OpenVINO")
-    write = partial(write_calibrated, samples=samples)
-    return _written(out, into, "openvino", "int8", write, processor, float_sublayers, form)
+    variant = ("openvino", "int8")
+    return _written(out, into, variant, write_calibrated, processor, float_sublayers, form, samples)
 
 
 def _samples(
@@ -167,14 +168,15 @@ def _samples(
 def _written(
     out: Path,
     into: Path | None,
-    runtime: str,
-    precision: str,
+    variant: tuple[str, str],
     write: Callable[..., str],
     processor: Cpu | None,
     float_sublayers: Sequence[Sublayer],
     form: str,
+    samples: list[dict[str, Any]] | None = None,
 ) -> Quantised:
-    """Write into a scratch folder, quietly, and move into place."""
+    """Write into a scratch folder, quietly, and move into place; of a chain each part."""
+    runtime, precision = variant
     source = find_artefact(out, runtime, "fp32", form)
     name = artefact(out, runtime, precision, form).name
     target = source.with_name(name) if into is None else into / FOLDERS[runtime] / name
@@ -183,10 +185,27 @@ def _written(
     with staged(target.parent, last=target.name) as scratch:
         try:
             with quietly(f"the quantisation of {source} for {runtime}"):
-                note = write(source, scratch / target.name, processor=processor, excluded=excluded)
+                chain = chain_files(source)
+                for number, part in enumerate(chain):
+                    samples = _behind(chain[number - 1], samples) if number and samples else samples
+                    own = [name for name in excluded if name in node_names(part)]
+                    given = {} if samples is None else {"samples": samples}
+                    made = part_file(scratch / target.name, number)
+                    note = write(part, made, processor=processor, excluded=own, **given)
+                if description(source).is_file():
+                    copyfile(description(source), description(scratch / target.name))
         except Exception as error:
             raise ModelError(f"{source} can not be quantised for {runtime}: {first_line(error)}") from error
     seen = ", ".join(processor.features) or "none of the known flags"
     note = f"{note} ({processor.architecture}: {seen})"
     kept = tuple(sorted(float_sublayers))
     return Quantised(runtime, target, artefact_mb(target), note, precision, kept)
+
+
+def _behind(part: Path, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a part of a chain hands on to the next, for each sample."""
+    session = open_session(part)
+    return [
+        {"inputs_embeds": session(sample)["states"], "attention_mask": sample["attention_mask"]}
+        for sample in samples
+    ]

@@ -12,6 +12,7 @@ import numpy as np
 from leanformer.errors import ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.extras import require
+from leanformer.runtime.cascade import Cascade, description
 from leanformer.tasks.encode import MODEL_COLUMNS, batches
 
 if TYPE_CHECKING:
@@ -169,6 +170,18 @@ class OpenVinoRunner:
         return self.request.get_output_tensor(0).data.copy()  # the next call uses its memory again
 
 
+class ChainRunner:
+    """A model that texts leave early, part by part, in one of the two runtimes."""
+
+    def __init__(self, path: Path, runtime: str, precision: str, threads: int) -> None:
+        self.name, self.precision = runtime, precision
+        self.cascade = Cascade(path, threads, "bf16" if precision == "bf16" else "f32")
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Answer a batch."""
+        return self.cascade(batch)
+
+
 def load_runner(
     source: str | Path | PreTrainedModel,
     runtime: str,
@@ -218,6 +231,8 @@ def load_runner(
     require("onnx" if runtime == "onnxruntime" else "openvino", runtime)
     path = find_artefact(Path(source), runtime, precision, form)
     try:
+        if description(path).is_file():
+            return ChainRunner(path, runtime, precision, threads)
         return (OnnxRunner if runtime == "onnxruntime" else OpenVinoRunner)(path, precision, threads)
     except Exception as error:  # neither runtime has a class of its own for a file that it can not read
         raise ModelError(f"{path} can not be opened ({first_line(error)}): export the model again") from error

@@ -16,6 +16,7 @@ from leanformer.encoders.first_token import SPLIT_WEIGHTS
 from leanformer.errors import ModelError
 from leanformer.export.extras import require
 from leanformer.export.loading import load_config
+from leanformer.runtime.cascade import chain_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +78,7 @@ def sublayers(path: Path) -> Nodes:
         ModelError: If no node bears the name of a layer's module: the file was exported by something else.
         LeanformerError: If the runtime's package is not installed.
     """
-    names = _onnx_names(path) if path.suffix == ".onnx" else _openvino_names(path)
+    names = [name for part in chain_files(path) for name in node_names(part)]
     found = by_sublayer(names, family_of(load_config(path.parent)))
     if not found:
         raise ModelError(
@@ -85,6 +86,11 @@ def sublayers(path: Path) -> Nodes:
             "export the model again"
         )
     return found
+
+
+def node_names(path: Path) -> list[str]:
+    """Return the names of all nodes of one file, in the order of execution."""
+    return _onnx_names(path) if path.suffix == ".onnx" else _openvino_names(path)
 
 
 def by_sublayer(names: Iterable[str], family: Family) -> Nodes:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.magnitude import global_allocation
-from leanformer.methods.pace import ATTEMPTS, Heat, Heats, missed, tell
+from leanformer.methods.pace import Heat, race
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, short_training
 from leanformer.search.evaluate import RECONSTRUCTION, REPAIRED_IN_SEQUENCE, Judge
@@ -116,21 +115,16 @@ def winner_of(problem: Problem, evolved: bool = True) -> Found:
     Raises:
         BudgetError: If the budget can not be met.
     """
-    found = _searched(problem, evolved)
     if problem.pace is None or problem.pace.clock is None:
+        found = _searched(problem, evolved)
         return found, found.outcome.ranked[0], []
-    heats, pace, tried = Heats(problem.folder / "heats.json"), problem.pace, []
-    for number in range(ATTEMPTS):
-        if number:
-            found = _searched(replace(problem, pace=pace), evolved)
-        realiser = found.judge.realiser
-        heat = heats.run(number, pace, found.outcome.ranked, partial(realiser.build, repair=START))
-        tried.append(heat)
-        if heat.winner is not None:
-            return found, heat.winner, tried
-        tell(heat)
-        pace = pace.tightened(min(heat.shortfalls))
-    raise missed(pace, tried)
+    return race(
+        problem.pace,
+        problem.folder / "heats.json",
+        lambda pace: _searched(replace(problem, pace=pace), evolved),
+        lambda found: found.outcome.ranked,
+        lambda found, candidate: found.judge.realiser.build(candidate, repair=START),
+    )
 
 
 def _searched(problem: Problem, evolved: bool) -> Searched:

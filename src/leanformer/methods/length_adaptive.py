@@ -16,17 +16,19 @@ from the dense model on held-out rows.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leanformer.encoders.view import EncoderView
+from leanformer.methods.pace import Heat, race
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import recovered
+from leanformer.methods.steps import build_space, recovered
 from leanformer.search.evaluate import ZERO_SHOT, Judge
-from leanformer.search.falling import FallingSpace, TokenRealiser, token_space
+from leanformer.search.falling import TokenRealiser
 from leanformer.search.process_engine import shared_journal
+from leanformer.search.space import Candidate, Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
 from leanformer.structure.tokens import check_tokens, with_kept_tokens
 from leanformer.tasks.split import few_rows
@@ -52,29 +54,71 @@ def run(problem: Problem) -> Compressed:
         The model with the lengths that were found.
 
     Raises:
-        BudgetError: If dropping tokens can not save so much.
+        BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
         ModelError: If the family's layers can not drop tokens.
     """
     view = EncoderView(problem.teacher)
     check_tokens(view)
-    space = token_space(view, problem.budget.or_half().pruning_ratio or 0.0)
+    space: Any = build_space(view, problem)
     sandwich = Sandwich(smallest(space, view.n_layers), seed=problem.seed)
     model = with_kept_tokens(problem.teacher, sandwich.least)
     trained = recovered(problem, model, {}, damaged=problem.teacher, sandwich=sandwich)
-    judge = judge_of(problem, space, trained.model)
-    outcome = searched(problem, judge)
-    winner = outcome.ranked[0]
-    found: dict[str, Any] = {
-        "candidates": outcome.facts(space, winner),
-        "seconds": judge.journal.seconds,
-        "rungs": [rung.name for rung in ladder(judge)],
-        "evaluation_rows": len(judge.held_out),
+    found, winner, heats = winner_of(problem, trained.model)
+    realiser, outcome = found.judge.realiser, found.outcome
+    facts: dict[str, Any] = {
+        "candidates": outcome.facts(realiser.space, winner),
+        "seconds": found.judge.journal.seconds,
+        "rungs": [rung.name for rung in ladder(found.judge)],
+        "evaluation_rows": len(found.judge.held_out),
+        "heats": [asdict(heat) for heat in heats],
     }
-    realiser = TokenRealiser(problem.teacher, trained.model, space)
-    return replace(trained, model=realiser.build(winner), masks=realiser.masks(winner), search=found)
+    return replace(trained, model=realiser.build(winner, "none"), masks=realiser.masks(winner), search=facts)
 
 
-def smallest(space: FallingSpace, n_layers: int) -> tuple[float, ...]:
+@dataclass(frozen=True)
+class Searched:
+    """One search.
+
+    Attributes:
+        judge: Who measured.
+        outcome: What was found.
+    """
+
+    judge: Judge
+    outcome: Outcome
+
+
+def winner_of(problem: Problem, trained: PreTrainedModel) -> tuple[Searched, Candidate, list[Heat]]:
+    """Return the best lengths under the budget; under a budget of time that has a clock, the best that it passes.
+
+    Args:
+        problem: Budget, rows and seed.
+        trained: The model that knows all lengths.
+
+    Returns:
+        The search (the last one), the winner, and what the clock said of the finalists.
+
+    Raises:
+        BudgetError: If no candidate is fast enough.
+    """
+
+    def search(problem: Problem) -> Searched:
+        judge = judge_of(problem, build_space(EncoderView(problem.teacher), problem), trained)
+        return Searched(judge, searched(problem, judge))
+
+    if problem.pace is None or problem.pace.clock is None:
+        found = search(problem)
+        return found, found.outcome.ranked[0], []
+    return race(
+        problem.pace,
+        problem.folder / "heats.json",
+        lambda pace: search(replace(problem, pace=pace)),
+        lambda found: found.outcome.ranked,
+        lambda found, candidate: found.judge.realiser.build(candidate, "none"),
+    )
+
+
+def smallest(space: Space, n_layers: int) -> tuple[float, ...]:
     """Return the fewest tokens that training has to know: a fifth fewer a layer, or what the budget needs.
 
     Args:
@@ -89,7 +133,7 @@ def smallest(space: FallingSpace, n_layers: int) -> tuple[float, ...]:
     return tuple(kept ** (layer + 1) for layer in range(n_layers))
 
 
-def judge_of(problem: Problem, space: FallingSpace, trained: PreTrainedModel) -> Judge:
+def judge_of(problem: Problem, space: Space, trained: PreTrainedModel) -> Judge:
     """Return who measures candidates.
 
     Args:

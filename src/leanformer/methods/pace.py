@@ -6,8 +6,9 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from leanformer.errors import BudgetError
 from leanformer.measure.stopwatch import Timing
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 FINALISTS = 3
 ATTEMPTS = 3
 MARGIN = 0.99  # of what a missed deadline is lowered to: a second miss costs another search
+Found = TypeVar("Found")
+"""What a search gives."""
+
 Clock = Callable[[Mapping[str, "PreTrainedModel"]], Mapping[str, Timing]]
 
 
@@ -124,6 +128,40 @@ class Heats:
         partial.write_text(json.dumps([asdict(one) for one in self.known]), encoding="utf-8")
         os.replace(partial, self.path)
         return heat
+
+
+def race(
+    pace: Pace,
+    path: Path,
+    search: Callable[[Pace], Found],
+    ranked: Callable[[Found], Sequence[Candidate]],
+    build: Callable[[Found, Candidate], PreTrainedModel],
+) -> tuple[Found, Candidate, list[Heat]]:
+    """Search, time the finalists, and search again for less time where none was fast enough.
+
+    Args:
+        pace: The budget of time; it needs a clock.
+        path: Keeps what was timed, so that a resumed run asks no clock again.
+        search: Searches under a pace.
+        ranked: Gives a search's candidates, best first.
+        build: Makes a candidate's model.
+
+    Returns:
+        The last search, its best finalist that meets the budget, and all heats.
+
+    Raises:
+        BudgetError: If no finalist of any search is fast enough.
+    """
+    heats, asked, tried = Heats(path), pace, []
+    for number in range(ATTEMPTS):
+        found = search(asked)
+        heat = heats.run(number, asked, ranked(found), partial(build, found))
+        tried.append(heat)
+        if heat.winner is not None:
+            return found, heat.winner, tried
+        tell(heat)
+        asked = asked.tightened(min(heat.shortfalls))
+    raise missed(asked, tried)
 
 
 def missed(pace: Pace, heats: Sequence[Heat]) -> BudgetError:

@@ -23,15 +23,15 @@ import numpy as np
 
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import recovered, recovery_steps
-from leanformer.search.falling import TokenRealiser, token_space
+from leanformer.methods.steps import build_space, recovered, recovery_steps
+from leanformer.search.falling import TokenRealiser
 from leanformer.structure.masks import TOKEN
 from leanformer.structure.tokens import check_tokens, set_kept_tokens, with_kept_tokens
 from leanformer.training.gates import Gates, Retention, gates_in_force
 from leanformer.training.penalties import LayerMass, Penalty, TowardsShare
 
 if TYPE_CHECKING:
-    from leanformer.search.falling import FallingSpace
+    from leanformer.search.space import Space
 
 LEARNING_RATE = 3e-3  # of the factors, as the public code has it for MRPC
 TRAVEL = 3.0
@@ -53,7 +53,7 @@ def run(problem: Problem) -> Compressed:
     """
     view = EncoderView(problem.teacher)
     check_tokens(view)
-    space = token_space(view, problem.budget.or_half().pruning_ratio or 0.0)
+    space = build_space(view, problem)
     soft = with_kept_tokens(problem.teacher, [1 - (layer + 1) / 64 for layer in range(view.n_layers)])
     set_kept_tokens(soft, [1.0] * view.n_layers)
     gates = retention_gates(problem, space)
@@ -71,7 +71,7 @@ def run(problem: Problem) -> Compressed:
     return replace(found, masks=realiser.masks(candidate), training=facts)
 
 
-def retention_gates(problem: Problem, space: FallingSpace) -> Gates:
+def retention_gates(problem: Problem, space: Space) -> Gates:
     """Return the factors of all layers that can drop tokens.
 
     Args:

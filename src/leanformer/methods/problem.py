@@ -105,7 +105,10 @@ class Compressed:
         companions: Models for further tasks by name, saved as `model/tasks/NAME`.
         tasks: The "tasks" facts of result.json: what each of several tasks scores on held-out rows that nothing was
             trained on.
-        removed_share: Of the encoder's weights, where masks do not tell: ranks of products.
+        removed_share: Of the encoder's weights, where masks do not tell: ranks of products; of its layers, where
+            texts leave early.
+        macs_share: Of the encoder's multiply-accumulates, where masks do not tell.
+        exits: The "exits" facts of result.json: the dial of a model that texts leave early.
     """
 
     model: PreTrainedModel
@@ -119,3 +122,5 @@ class Compressed:
     companions: Mapping[str, PreTrainedModel] = field(default_factory=dict)
     tasks: list[dict[str, Any]] | None = None
     removed_share: float | None = None
+    macs_share: float | None = None
+    exits: dict[str, Any] | None = None

@@ -14,6 +14,12 @@ _BOTH = ("unit", "weight")
 _WEIGHT_FIRST = ("weight", "unit")
 _DISTILLED = "distilled from the dense model"
 
+_DIAL = (
+    Option(
+        "agreement", 0.0, "share of the texts whose answer has to be the whole model's; 0: the budget decides"
+    ),
+    Option("confidence", 0.95, "that it is, on texts like the held-out ones"),
+)
 _ALL = (
     Method(
         name="auto",
@@ -111,11 +117,11 @@ _ALL = (
         granularities=("head",),
         removes="the largest set of heads that a measured bound on the score allows (--max-drop, 0.5 points)",
         trains="nothing; with the option refit, distilled from the dense model",
-        cost="hundreds of scorings on held-out rows",
+        cost="up to expansions x width scorings on held-out rows",
         entry="leanformer.methods.astar_heads:run",
         options=(
-            Option("expansions", 200, "after so many sets the largest so far is taken"),
-            Option("width", 8, "heads that a set is tried with at a time"),
+            Option("expansions", 40, "after so many sets the largest so far is taken"),
+            Option("width", 6, "heads that a set is tried with at a time"),
             Option("refit", "no", "whether what is left is distilled", ("no", "yes")),
         ),
         goes_by_score=True,
@@ -210,6 +216,7 @@ _ALL = (
         options=(
             Option("lambda", 0.0, "the paper's weight of a layer's mass; 0: what the pruning ratio needs"),
         ),
+        counts_weights=True,
     ),
     Method(
         name="length-adaptive",
@@ -221,6 +228,43 @@ _ALL = (
         trains="distilled from the dense model with all tokens, and from itself with fewer",
         cost="one recovery of four passes a step, and a search of 48 candidates without training",
         entry="leanformer.methods.length_adaptive:run",
+    ),
+    Method(
+        name="fastbert",
+        paper="FastBERT: a Self-distilling BERT with Adaptive Inference Time, arXiv 2004.02178",
+        year=2020,
+        granularities=("exit",),
+        removes="for each text the layers behind the first exit whose entropy is low enough; the pruning ratio is "
+        "the share of the layers that does not run, on average",
+        trains="exits alone, on the answers of the last layer",
+        cost="one short training of the exits, and one pass over the held-out rows",
+        entry="leanformer.methods.fastbert:run",
+        options=_DIAL,
+        goes_by_score=True,
+    ),
+    Method(
+        name="patience",
+        paper="BERT Loses Patience: Fast and Robust Inference with Early Exit (PABEE), arXiv 2006.04152",
+        year=2020,
+        granularities=("exit",),
+        removes="for each text the layers behind the exit at which so many have agreed in a row",
+        trains="exits and all else together on the labels, and the last layer's answers distilled",
+        cost="one recovery, and one pass over the held-out rows",
+        entry="leanformer.methods.patience:run",
+        options=_DIAL,
+        goes_by_score=True,
+    ),
+    Method(
+        name="learned-exit",
+        paper="BERxiT: Early Exiting for BERT with Better Fine-Tuning and Extension to Regression, EACL",
+        year=2021,
+        granularities=("exit",),
+        removes="for each text the layers behind the first exit that does not take itself for wrong",
+        trains="exits alone, on the answers of the last layer and on their own mistakes",
+        cost="one short training of the exits, and one pass over the held-out rows",
+        entry="leanformer.methods.learned_exit:run",
+        options=_DIAL,
+        goes_by_score=True,
     ),
     Method(
         name="multitask",

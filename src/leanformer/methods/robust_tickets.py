@@ -85,7 +85,7 @@ def gates_of(problem: Problem) -> Gates:
     gates = Gates(hard_concrete(EncoderView(model), kinds, BETA, START), LEARNING_RATE, penalty)
     searching = replace(problem, folder=problem.folder / "gates")
     searching.folder.mkdir(parents=True, exist_ok=True)
-    config = replace(recipe(problem), train_weights=False)
+    config = replace(recipe(problem), only="gates")
     with gates_in_force(model, gates):
         trained(
             searching,

@@ -24,7 +24,7 @@ from leanformer.training.finetune import fine_tune
 from leanformer.training.gates import Gates
 from leanformer.training.lengths import Sandwich
 from leanformer.training.masking import fixed_masks, fixed_zeros
-from leanformer.training.objective import Objective
+from leanformer.training.objective import ExitRule, Objective
 from leanformer.training.teacher import Teacher, teacher_for
 from leanformer.training.trainer import OnStep
 
@@ -36,6 +36,8 @@ SHORT_SHARE = 8
 """A short training takes this part of the recovery's steps."""
 
 MIN_SHORT_STEPS = 30
+NEW_HEADS = 10.0
+"""Dense learning rates for heads that start from nothing: FastBERT's 2e-4, where its backbone has 2e-5."""
 
 
 def build_space(view: EncoderView, problem: Problem) -> Space:
@@ -109,6 +111,7 @@ def recovered(
     longer: int = 1,
     gates: Gates | None = None,
     sandwich: Sandwich | None = None,
+    exits: ExitRule | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -122,6 +125,7 @@ def recovered(
         longer: How many times the recipe's epochs.
         gates: Gates that train along; the caller keeps them in force.
         sandwich: Which fewer tokens train along.
+        exits: What heads between the layers learn along.
 
     Returns:
         The compressed model and its training facts.
@@ -129,7 +133,7 @@ def recovered(
     started = time.perf_counter()
     objective, teacher = distillation(problem)
     objective = objective.for_student(kept_layers(masks, EncoderView(problem.teacher).n_layers))
-    objective = replace(objective, sandwich=sandwich)
+    objective = replace(objective, sandwich=sandwich, exits=exits)
     lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
     config = recovery_config(problem, lost)
     config = replace(config, epochs=longer * config.epochs)
@@ -187,6 +191,23 @@ def trained(
         "curve": [{"step": step, "loss": loss} for step, loss in result.curve],
     }
     return Compressed(model, masks, training=facts)
+
+
+def trained_exits(problem: Problem, model: PreTrainedModel) -> Compressed:
+    """Let the heads between a model's layers learn what its last head answers; the rest stands still.
+
+    Args:
+        problem: Rows and seed.
+        model: A model with exits, trained in place.
+
+    Returns:
+        The model and its training facts.
+    """
+    width = problem.teacher.config.hidden_size
+    config = recovery_config(problem, 0.0)
+    rate = NEW_HEADS * TrainingConfig.for_teacher(1, hidden_size=width).learning_rate
+    config = replace(config, only="exits", learning_rate=rate)
+    return trained(problem, model, {}, config, "Exits", Objective(task=0.0, exits="distilled"), None)
 
 
 def quantisation_aware(

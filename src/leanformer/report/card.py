@@ -59,6 +59,7 @@ REMOVABLE = {
     "neuron": "neurons",
     "layer": "layers",
     "token": "products of tokens with weights",
+    "exit": "layers, on average over the texts",
 }
 """What a pruning ratio is a share of; else of the weights, without the embeddings."""
 

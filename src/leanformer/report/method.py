@@ -33,6 +33,17 @@ _STATEMENTS = {
     "accuracy-driven": (
         "Accuracy-driven pruning after AxFormer (Nagarajan et al. 2020); removed blocks leave their output bias here."
     ),
+    "power-bert": (
+        "Token elimination after PoWER-BERT (Goyal et al. 2020, arXiv 2001.08950), by shares of a text's own length."
+    ),
+    "length-adaptive": (
+        "Length-Adaptive Transformer after Kim and Cho 2021 (arXiv 2010.07003), by shares of a text's own length."
+    ),
+    "fastbert": "FastBERT after Liu et al. 2020 (arXiv 2004.02178).",
+    "patience": (
+        "PABEE after Zhou et al. 2020 (arXiv 2006.04152), with the last answers distilled from the dense model."
+    ),
+    "learned-exit": "Learning to exit after BERxiT (Xin et al. 2021), with the backbone standing still.",
     "auto": (
         "Method “auto” climbs a ladder of cost, from other runtimes for the dense model to pruning with "
         "distillation, and each rung is scored and timed before the next one."

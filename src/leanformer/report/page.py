@@ -19,6 +19,7 @@ from leanformer.report.loading import doors, export_doors
 from leanformer.report.method import method_words
 from leanformer.report.pages import assets, fill, write_whole
 from leanformer.report.pictures.curve import curve_picture
+from leanformer.report.pictures.exits import exits_picture, exits_words
 from leanformer.report.pictures.heads import heads_picture, heads_words, ladder_of_heads
 from leanformer.report.pictures.ladder import ladder_picture
 from leanformer.report.pictures.layers import drops_tokens, layers_picture, tokens_kept, units_kept
@@ -103,6 +104,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "layers": layers_picture(result["layers"]) if result.get("layers") else None,
         "layers_words": _layers_words(result),
         "heads": _heads(result),
+        "exits": _exits(result),
         "search": _search(result),
         "speed": speed_picture(bench) if bench else None,
         "bench": [(row, lost_points(row, bench)) for row in bench],
@@ -134,6 +136,14 @@ def _heads(result: dict[str, Any]) -> dict[str, Any] | None:
     measure = numbers.metric_name(result["metric"])
     ladder = ladder_of_heads(heads, measure) if heads.get("ladder") else None
     return {"map": heads_picture(heads), "ladder": ladder, "words": heads_words(heads)}
+
+
+def _exits(result: dict[str, Any]) -> dict[str, Any] | None:
+    exits = result.get("exits")
+    if not exits:
+        return None
+    picture = exits_picture(exits, numbers.metric_name(result["metric"]))
+    return {"picture": picture, "words": exits_words(exits)}
 
 
 def _search(result: dict[str, Any]) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from leanformer.report import numbers
 from leanformer.report.budget import LimitView, budget_views, missed_sentences
+from leanformer.report.pictures.layers import drops_tokens
 from leanformer.report.runtimes import lost_points, variant
 
 BATCHING_NAMES = {
@@ -125,6 +126,7 @@ def summary_table(result: dict[str, Any]) -> Table:
             numbers.points(after),
             f"{_signed_change(100 * (after - before))}",
         )
+    _add_dynamic(table, result)
     for name, key, write in (
         ("encoder parameters", "encoder_parameters", numbers.short_count),
         ("size on disk", "size_mb", numbers.megabytes),
@@ -134,6 +136,27 @@ def summary_table(result: dict[str, Any]) -> Table:
     for batch in sorted(result.get("speedup") or {}, key=int):
         table.add_row(f"speed, batch {batch}\nPyTorch fp32", "1.00×", _speed_cell(result, batch), "")
     return table
+
+
+def _add_dynamic(table: Table, result: dict[str, Any]) -> None:
+    """Add what leaves on the way: texts between layers, tokens inside them."""
+    if exits := result.get("exits"):
+        whole = exits["layers"][-1]
+        table.add_row(
+            f"layers that a text uses\nn = {numbers.count(exits['rows'])} held-out rows",
+            str(whole),
+            f"{(1 - exits['saved']) * whole:.1f}",
+            f"{numbers.signed(-100 * exits['saved'], 0)}%",
+        )
+    layers = result.get("layers") or []
+    if drops_tokens(layers):
+        share = sum(layer["tokens"] for layer in layers) / len(layers)
+        table.add_row(
+            "tokens, mean of layers",
+            "100%",
+            numbers.percent(share),
+            f"{numbers.signed(100 * (share - 1), 0)}%",
+        )
 
 
 def bench_table(rows: list[dict[str, Any]]) -> Table:

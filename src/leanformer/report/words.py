@@ -120,6 +120,9 @@ def gone_words(result: dict[str, Any]) -> str:
         return (
             f"All weights are there, but tokens leave on the way, which saves {saved} of the encoder's work"
         )
+    if exits := result.get("exits"):
+        saved = numbers.percent(exits["saved"])
+        return f"All weights are there, but texts leave early: {saved} of the layers do not run, on average"
     share = removed_share(result)
     if share < 0.005:
         return "Nothing was removed from the encoder"

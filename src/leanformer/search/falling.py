@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
+from leanformer.measure.latency.costs import SublayerCosts, rising
 from leanformer.search.realise import Repair
-from leanformer.search.space import Candidate, Group, Space
+from leanformer.search.space import TIME_TOLERANCE, Candidate, Group, Space
 from leanformer.structure.cost import unit_costs
 from leanformer.structure.masks import TOKEN, VALUE_OUTPUT, Masks
 from leanformer.structure.tokens import with_kept_tokens
@@ -28,12 +30,15 @@ class FallingSpace(Space):
 
     def movable(self, levels: NDArray[np.int64], moved: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Say which single steps are steps at all and leave the levels falling; see `Space.movable`."""
-        above, below = np.append(np.inf, levels[:-1]), np.append(-np.inf, levels[1:])
+        above, below = np.append(np.inf, levels[:-1]), np.append(levels[1:], -np.inf)
         steps: NDArray[np.bool_] = (moved != levels) & (moved <= above) & (moved >= below)
         return steps
 
     def _settle(self, wished: NDArray[np.floating]) -> Candidate:
-        return super()._settle(np.minimum.accumulate(wished))
+        settled = super()._settle(np.minimum.accumulate(wished))
+        return tuple(
+            np.minimum.accumulate(settled).tolist()
+        )  # over a plateau a level may have risen for nothing
 
 
 def token_groups(view: EncoderView) -> tuple[Group, ...]:
@@ -83,6 +88,58 @@ def token_space(view: EncoderView, ratio: float) -> FallingSpace:
             "smaller --pruning-ratio, or a method that removes weights"
         )
     return FallingSpace(groups, ratio / reach, least=1)
+
+
+def timed_token_space(view: EncoderView, costs: Sequence[SublayerCosts], deadline_ms: float) -> FallingSpace:
+    """Return the space of kept tokens under a deadline.
+
+    Args:
+        view: The encoder.
+        costs: Milliseconds of its sub-layers, for the whole texts first and for shorter ones.
+        deadline_ms: What the whole model may take.
+
+    Returns:
+        One group a layer, whose curve is in milliseconds.
+
+    Raises:
+        BudgetError: If the first attention alone, and what is beside the layers, take longer; or the dense model
+            does not.
+    """
+    by_length = sorted(costs, key=lambda one: one.setting.tokens)
+    lengths = [one.setting.tokens for one in by_length]
+
+    def ms(kind: str, units: int, share: float) -> float:
+        known = [one.attention_ms(units) if kind == "head" else one.ffn_ms(units) for one in by_length]
+        return float(np.interp(share * lengths[-1], [0, *lengths], [0.0, *known]))
+
+    groups = []
+    for group in token_groups(view):
+        after = next(
+            (later.layer for later in token_groups(view) if later.layer > group.layer), view.n_layers
+        )
+        curve = rising(
+            sum(ms("neuron", view.width(layer), level / PARTS) for layer in range(group.layer, after))
+            + (ms("head", view.heads(after), level / PARTS) if after < view.n_layers else 0.0)
+            for level in range(PARTS + 1)
+        )
+        groups.append(replace(group, cost=curve[-1] / PARTS, curve=curve))
+    whole = sum(float(group.costs[-1]) for group in groups)
+    shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
+    dense_ms = by_length[-1].sum_ms(shapes)
+    left = deadline_ms - (dense_ms - whole)
+    least = sum(float(group.costs[1]) for group in groups)
+    if left < least:
+        raise BudgetError(
+            f"{deadline_ms:.3g} ms can not be reached by dropping tokens: the first attention, which reads all of "
+            f"them, and what is beside the layers take {dense_ms - whole:.3g} ms; the nearest is "
+            f"{dense_ms - whole + least:.3g} ms: give that much, or a method that removes weights"
+        )
+    if left >= whole:
+        raise BudgetError(
+            f"the dense model takes {dense_ms:.3g} ms on the target and meets the budget of {deadline_ms:.3g} ms as "
+            "it is: use it, or give a smaller budget"
+        )
+    return FallingSpace(tuple(groups), 1.0 - left / whole, least=1, tolerance=TIME_TOLERANCE)
 
 
 @dataclass(frozen=True)

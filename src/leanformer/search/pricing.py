@@ -9,9 +9,9 @@ from leanformer.budget import HALF, SPARSE, Budget
 from leanformer.errors import BudgetError
 from leanformer.measure.latency.costs import SublayerCosts
 from leanformer.search.costs import Limit
-from leanformer.search.falling import token_space
+from leanformer.search.falling import timed_token_space, token_space
 from leanformer.search.realise import unit_groups, weight_groups
-from leanformer.search.space import TOLERANCE, Group, Space
+from leanformer.search.space import TIME_TOLERANCE, TOLERANCE, Group, Space
 from leanformer.search.timed import timed_groups
 from leanformer.structure.cost import BYTES_PER_MB, head_macs, neuron_macs
 from leanformer.structure.cost import size_mb as _megabytes
@@ -24,9 +24,6 @@ BYTES_A_WEIGHT = 4
 LEAST_LEFT = 0.02
 """Share of the prunable time that a budget in milliseconds leaves at least: an encoder without units is none."""
 
-TIME_TOLERANCE = 0.02
-"""Runtimes have steps, so that a budget of milliseconds is met less closely; finalists are timed anyway."""
-
 
 @dataclass(frozen=True)
 class Price:
@@ -35,10 +32,12 @@ class Price:
     Attributes:
         costs: Milliseconds of the sub-layers on the target, from the latency table.
         deadline_ms: What the whole model may take.
+        shorter: The same costs for shorter texts, where tokens are going to leave.
     """
 
     costs: SublayerCosts
     deadline_ms: float
+    shorter: tuple[SublayerCosts, ...] = ()
 
     def scaled(self, factor: float) -> Price:
         """Return the price of a deadline so many times as long."""
@@ -77,11 +76,7 @@ def budgeted_space(
             )
         return Space(weight_groups(view), budget.pruning_ratio or HALF, least=1)
     if granularity == TOKEN:
-        if budget.asks_for_time or budget.size_mb is not None or budget.macs_share is not None:
-            raise BudgetError(
-                "where only tokens leave, the budget is the share of the work that they save: give --pruning-ratio"
-            )
-        return token_space(view, budget.pruning_ratio or HALF)
+        return _token_space(view, budget, price)
     if granularity in UNITS:
         return _space_of_kind(view, budget, granularity)
     groups, ratio = unit_groups(view), _ratio_of_weights(view, budget.or_half())
@@ -98,6 +93,24 @@ def budgeted_space(
     if price is None:
         raise ValueError("a budget of time needs the price of the sub-layers")
     return _timed_space(view, groups, price, tuple(_limit(*scale) for scale in scales))
+
+
+def _token_space(view: EncoderView, budget: Budget, price: Price | None) -> Space:
+    """Return the space of kept tokens, under a share of the work or under a deadline."""
+    if (
+        budget.size_mb is not None
+        or budget.macs_share is not None
+        or None not in (budget.pruning_ratio, price)
+    ):
+        raise BudgetError(
+            "where only tokens leave, the budget is the share of the work that they save, or time: give either "
+            "--pruning-ratio or --speedup"
+        )
+    if budget.asks_for_time:
+        if price is None:
+            raise ValueError("a budget of time needs the price of the sub-layers")
+        return timed_token_space(view, (price.costs, *price.shorter), price.deadline_ms)
+    return token_space(view, budget.pruning_ratio or HALF)
 
 
 def _space_of_kind(view: EncoderView, budget: Budget, kind: str) -> Space:

@@ -19,6 +19,9 @@ Candidate = tuple[int, ...]
 TOLERANCE = 0.005
 """A candidate's pruning ratio lies within half a percentage point of the target (EagleEye's rule, too)."""
 
+TIME_TOLERANCE = 0.02
+"""Runtimes have steps, so that a budget of milliseconds is met less closely; finalists are timed anyway."""
+
 NEGLIGIBLE = 1e-12
 """A share of the total that is rounding, not money."""
 

@@ -24,7 +24,8 @@ def faded(states: Tensor, tokens: Tokens, factors: Tensor) -> Tensor:
     Returns:
         (batch, tokens, hidden); the first token stays whole, padding is left as it is.
     """
-    scores = tokens.significance.float().masked_fill(~tokens.real, -torch.inf)
+    noted: Any = tokens.significance
+    scores = noted.float().masked_fill(~tokens.real, -torch.inf)
     scores = torch.cat([torch.full_like(scores[:, :1], torch.inf), scores[:, 1:]], dim=1)
     ranks = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     part = (ranks * PARTS // tokens.lengths).clamp(max=PARTS - 1)

@@ -94,7 +94,7 @@ def fine_tune(
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = min(config.max_steps or math.inf, config.epochs * steps_an_epoch)
     set_seed(config.seed)
-    trainable(model, config.train_embeddings, config.train_weights)
+    trainable(model, config.train_embeddings, config.only)
     bar = StageBar(stage)
     callbacks = [bar] + ([MaskKeeper(on_step)] if on_step else [])
     trainer = CompressionTrainer(

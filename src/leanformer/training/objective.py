@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch.nn import functional
 
 from leanformer.training.adversary import Adversary
 from leanformer.training.lengths import Sandwich
+
+ExitRule = Literal["distilled", "weighted"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Objective:
             where it has as many.
         adversary: Whose noise all terms are computed under; none by default.
         sandwich: Which fewer tokens are trained along, on the answers of the model with all of them; none by default.
+        exits: What heads between the layers learn; nothing where it is None.
     """
 
     task: float = 1.0
@@ -38,6 +42,7 @@ class Objective:
     student_layers: tuple[int, ...] = ()
     adversary: Adversary | None = None
     sandwich: Sandwich | None = None
+    exits: ExitRule | None = None
 
     @property
     def needs_teacher(self) -> bool:
@@ -112,6 +117,45 @@ def logits_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> T
     student = functional.log_softmax(logits.float() / temperature, dim=-1)
     teacher = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+def exits_loss(
+    rule: ExitRule,
+    answers: Sequence[tuple[Tensor, Tensor | None]],
+    logits: Tensor,
+    labels: Tensor,
+) -> Tensor:
+    """Return what the heads between the layers are trained by.
+
+    Args:
+        rule: Their rule.
+        answers: Logits (batch, classes) of each head, and how likely it says that it is wrong (batch,), or None.
+        logits: Those of the last head, (batch, classes).
+        labels: (batch,).
+
+    Returns:
+        "distilled": the sum over heads of KL(last head || head), the last one standing still (FastBERT, Liu et al.
+        2020, equation 9). "weighted": sum j L_j / sum j, L_j the j-th head's loss against the labels (PABEE, Zhou et
+        al. 2020, equation 4). Heads that judge add (u - 1[wrong])^2, for values |tanh(answer - label)| in place of
+        1[wrong] (BERxiT, Xin et al. 2021, equation 5).
+    """
+    losses = []
+    for number, (answer, wrong) in enumerate(answers, start=1):
+        if rule == "weighted":
+            share = number / sum(range(1, len(answers) + 1))
+            losses.append(share * task_loss(answer, labels))
+        else:
+            losses.append(logits_loss(answer, logits.detach(), temperature=1.0))
+        if wrong is not None:
+            losses.append((wrong.float() - mistaken(answer.detach(), labels)).square().mean())
+    return torch.stack(losses).sum()
+
+
+def mistaken(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return 1 for each wrong answer, 0 for a right one, (batch,); for values how far off it is, in [0, 1)."""
+    if logits.shape[-1] == 1:
+        return (logits.float().squeeze(-1) - labels.float()).tanh().abs()
+    return (logits.argmax(dim=-1) != labels).float()
 
 
 def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask: Tensor) -> Tensor:

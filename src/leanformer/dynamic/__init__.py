@@ -1,0 +1,1 @@
+"""Inference that depends on the text: when it may stop."""
