@@ -47,11 +47,19 @@ def test_masked_equals_sliced(problem, monkeypatch):
 def test_queries_that_turn_in_pairs_stay(problem, tiny_model):
     """Modernbert: values and neurons alone make up the ratio, as far as they go."""
     teacher = tiny_model("modernbert", hidden=16, heads=4, width=48).eval()
-    found = GRAIN.run(problem("dimension", ratio=0.6, teacher=teacher, options=GRAIN.settings({})))
+    found = GRAIN.run(
+        problem("dimension", ratio=0.6, teacher=teacher, options=GRAIN.settings({"heads": "ragged"}))
+    )
     assert pruning_ratio(EncoderView(teacher), found.masks, "dimension") == pytest.approx(0.6, abs=0.02)
     with pytest.raises(BudgetError, match=r"grain can remove 0\.8\d of the weights at most"):
         GRAIN.run(
-            problem("dimension", ratio=0.95, folder="too-far", teacher=teacher, options=GRAIN.settings({}))
+            problem(
+                "dimension",
+                ratio=0.95,
+                folder="too-far",
+                teacher=teacher,
+                options=GRAIN.settings({"heads": "ragged"}),
+            )
         )
 
 

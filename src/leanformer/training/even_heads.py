@@ -26,7 +26,8 @@ class EvenHeads(Selection):
     """The largest sum of scores that a budget buys, heads of a layer being alike.
 
     A Lagrangian: at one price for all layers each takes the choice whose score less its cost at that price is
-    largest, and the price is the lowest at which all of them are within the budget. What is left over buys neurons.
+    largest, and the price is the lowest at which all of them are within the budget. What is left over buys neurons,
+    as long as there are any: what was closed before stays closed, so that a cut may end below its budget by a head.
 
     Attributes:
         removed: The share of the whole cost that is closed.
