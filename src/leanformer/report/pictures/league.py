@@ -114,18 +114,33 @@ def _labels(league: dict[str, Any], plane: Plane, batch: int) -> list[Markup]:
         (x, y), words = _place(plane, row, batch), str(number) if plane.is_narrow else row["method"]
         wide = len(words) * 6.2 + 4
 
-        def covered(corner: tuple[float, float], wide: float = wide) -> int:
+        def covered(
+            corner: tuple[float, float], wide: float = wide, own: tuple[float, float] = (x, y)
+        ) -> int:
             left, top = corner
             over = sum(left - 7 < x < left + wide + 7 and top - 6 < y < top + HIGH + 6 for x, y in spots)
-            return over + 2 * sum(
-                left < start + length and start < left + wide and abs(top - other) < HIGH
-                for start, other, length in taken
+            box = (left, top, wide)
+            stolen = any(_away(box, other) < _away(box, own) for other in spots if other != own)
+            return (
+                over
+                + stolen
+                + 2
+                * sum(
+                    left < start + length and start < left + wide and abs(top - other) < HIGH
+                    for start, other, length in taken
+                )
             )
 
         left, top = min(corners(x, y, wide, HIGH, area), key=covered)
         taken.append((left, top, wide))
         parts += _label(words, (left, top, wide), (x, y))
     return parts
+
+
+def _away(box: tuple[float, float, float], spot: tuple[float, float]) -> float:
+    """How far a mark is from a name's box: a name has to be nearest to its own."""
+    (left, top, wide), (x, y) = box, spot
+    return math.hypot(max(left - x, 0.0, x - left - wide), max(top - y, 0.0, y - top - HIGH))
 
 
 def _label(words: str, box: tuple[float, float, float], spot: tuple[float, float]) -> list[Markup]:
