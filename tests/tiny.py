@@ -126,3 +126,15 @@ def tiny_logits(model: PreTrainedModel) -> torch.Tensor:
     """Return a model's logits on two texts of random tokens, always the same ones: (2, num_labels)."""
     tokens = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(3))
     return model(input_ids=tokens).logits
+
+
+def padded_texts(lengths, width=None, seed=0):
+    """Random texts padded to the longest, or to a width."""
+    generator = torch.Generator().manual_seed(seed)
+    width = max(lengths) if width is None else width
+    ids = torch.ones(len(lengths), width, dtype=torch.long)
+    mask = torch.zeros(len(lengths), width, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = torch.randint(5, 60, (length,), generator=generator)
+        mask[row, :length] = 1
+    return {"input_ids": ids, "attention_mask": mask}

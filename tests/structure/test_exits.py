@@ -11,7 +11,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.structure.exits import answers_between, exits_of, set_policy, with_exits
 from leanformer.structure.tokens import with_kept_tokens
-from tiny import TINY_FAMILIES
+from tiny import TINY_FAMILIES, padded_texts
 
 LEAVING = [name for name in TINY_FAMILIES if not FAMILIES[name].pre_norm]
 LAYERS, TOLERANCE = 4, 1e-5
@@ -24,17 +24,8 @@ def model(request, tiny_model):
     return with_exits(dense, [0, 1, 2], size=16, judges=True)
 
 
-def texts(lengths=LENGTHS, width=None):
-    generator = torch.Generator().manual_seed(0)
-    width = max(lengths) if width is None else width
-    ids, mask = (
-        torch.ones(len(lengths), width, dtype=torch.long),
-        torch.zeros(len(lengths), width, dtype=torch.long),
-    )
-    for row, length in enumerate(lengths):
-        ids[row, :length] = torch.randint(5, 60, (length,), generator=generator)
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask}
+def texts(width=None):
+    return padded_texts(LENGTHS, width)
 
 
 def logits(model, batch):

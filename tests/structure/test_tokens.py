@@ -11,7 +11,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.structure.surgery import slice_units
 from leanformer.structure.tokens import with_kept_tokens
-from tiny import TINY_FAMILIES
+from tiny import TINY_FAMILIES, padded_texts
 
 REDUCING = [name for name in TINY_FAMILIES if not FAMILIES[name].pre_norm]
 TOLERANCE = 1e-5
@@ -23,25 +23,13 @@ def model(request, tiny_model):
     return tiny_model(request.param).eval()
 
 
-def texts(lengths, width=None, seed=0):
-    """Random texts padded to the longest, or to a width."""
-    generator = torch.Generator().manual_seed(seed)
-    width = max(lengths) if width is None else width
-    ids = torch.ones(len(lengths), width, dtype=torch.long)
-    mask = torch.zeros(len(lengths), width, dtype=torch.long)
-    for row, length in enumerate(lengths):
-        ids[row, :length] = torch.randint(5, 60, (length,), generator=generator)
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask}
-
-
 def logits(model, batch):
     with torch.no_grad():
         return model(**batch).logits
 
 
 def test_all_tokens_is_the_model_itself(model):
-    batch = texts([11, 7, 4])
+    batch = padded_texts([11, 7, 4])
     same = with_kept_tokens(model, (1.0, 1.0))
     torch.testing.assert_close(logits(same, batch), logits(model, batch), atol=0, rtol=0)
     less = logits(with_kept_tokens(model, SHARES), batch)
@@ -51,9 +39,9 @@ def test_all_tokens_is_the_model_itself(model):
 def test_a_texts_answer_does_not_depend_on_neighbours_or_padding(model):
     small = with_kept_tokens(model, SHARES)
     lengths = [13, 8, 5, 1]
-    together = texts(lengths)
+    together = padded_texts(lengths)
     expected = logits(small, together)
-    wider = texts(lengths, width=22)
+    wider = padded_texts(lengths, width=22)
     torch.testing.assert_close(logits(small, wider), expected, atol=TOLERANCE, rtol=0)
     for row, length in enumerate(lengths):
         alone = {name: part[row : row + 1, :length] for name, part in together.items()}
@@ -65,14 +53,14 @@ def test_reloaded(model, tmp_path):
     assert [EncoderView(small).kept_tokens(layer) for layer in range(2)] == [0.75, 26 / 64]
     assert save_model(small, None, tmp_path) == "lean"
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    batch = texts([11, 7])
+    batch = padded_texts([11, 7])
     torch.testing.assert_close(logits(again, batch), logits(small, batch), atol=TOLERANCE, rtol=0)
 
 
 def test_heads_that_read_all_tokens_get_them_back(tiny_model):
     """A token that left keeps the state of the layer before, in its place."""
     model = tiny_model("bert").eval().base_model
-    batch, small = texts([12, 6]), with_kept_tokens(model, (1.0, 0.5))
+    batch, small = padded_texts([12, 6]), with_kept_tokens(model, (1.0, 0.5))
     with torch.no_grad():
         states = small(**batch).last_hidden_state
         before = model(**batch, output_hidden_states=True).hidden_states[1]

@@ -39,7 +39,7 @@ class NoAttention(nn.Module):
         return hidden_states, None
 
 
-def probabilities_of(
+def _probabilities(
     query: torch.Tensor, key: torch.Tensor, attention_mask: torch.Tensor | None, scaling: float | None
 ) -> torch.Tensor:
     """Return to what share each query attends to each key, (batch, heads, queries, keys)."""
@@ -62,7 +62,7 @@ def eager_attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attend by separate operators; arguments and what is returned are those of `hard_attention`."""
-    probabilities = probabilities_of(query, key, attention_mask, scaling)
+    probabilities = _probabilities(query, key, attention_mask, scaling)
     probabilities = nn.functional.dropout(probabilities, dropout, module.training)
     return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
 
@@ -92,7 +92,7 @@ def hard_attention(
     Returns:
         The context (batch, tokens, heads, value_size), and the probabilities.
     """
-    probabilities = probabilities_of(query, key, attention_mask, scaling)
+    probabilities = _probabilities(query, key, attention_mask, scaling)
     padded = nn.functional.pad(probabilities, (0, module.hard_top))  # so that texts may be shorter than that
     least = padded.topk(module.hard_top, dim=-1).values[..., -1:]
     probabilities = probabilities * (probabilities >= least)

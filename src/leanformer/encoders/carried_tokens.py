@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 import transformers
-from torch import nn
 
-from .carried_attention import probabilities_of
+from .carried_attention import eager_attention
 
 SIGNIFICANCE = "leanformer-significance"
 PARTS = 64  # a share is a multiple of 1/64: whole numbers alone are the same in every runtime
@@ -149,21 +148,11 @@ def significance(probabilities: torch.Tensor, real: torch.Tensor) -> torch.Tenso
     return (probabilities * others[:, None]).sum(dim=2).mean(dim=1)
 
 
-def attend_and_note(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
+def attend_and_note(module: Any, *given: Any, **named: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Attend as `carried_attention.eager_attention` does, and note the tokens' significance."""
-    probabilities = probabilities_of(query, key, attention_mask, scaling)
+    context, probabilities = eager_attention(module, *given, **named)
     module.tokens.significance = significance(probabilities, module.tokens.real)
-    dropped = nn.functional.dropout(probabilities, dropout, module.training)
-    return (dropped @ value).transpose(1, 2).contiguous(), probabilities
+    return context, probabilities
 
 
 transformers.AttentionInterface.register(SIGNIFICANCE, attend_and_note)

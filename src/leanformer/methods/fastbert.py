@@ -13,10 +13,9 @@ since its classifier reads no other; the speed is set on held-out rows by what t
 from __future__ import annotations
 
 from leanformer.errors import BudgetError
-from leanformer.methods.leaving import exit_layers, unseen, with_dial
+from leanformer.methods.leaving import unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import trained_exits
-from leanformer.structure.exits import with_exits
 
 
 def run(problem: Problem) -> Compressed:
@@ -34,6 +33,4 @@ def run(problem: Problem) -> Compressed:
     """
     if problem.task.kind == "regression":
         raise BudgetError("values have no entropy: choose --method patience or --method learned-exit")
-    layers = exit_layers(problem.teacher.config.num_hidden_layers)
-    model = with_exits(problem.teacher, layers, seed=problem.seed)
-    return with_dial(problem, trained_exits(unseen(problem), model), "entropy")
+    return with_dial(problem, trained_exits(unseen(problem), with_new_exits(problem)), "entropy")

@@ -10,7 +10,7 @@ gone stays gone. Heads of different sizes are sliced; the scale of the scores st
 Ours: scores are gradients of gates, which are these sums (`leanformer.training.watched`); the labels are part of the
 loss that scores, as they are of this library's distillation, which has no projections and softens by 2, not 8; the
 average forgets faster where the training is short (the code's 0.998 is of 20 epochs); the dense model is fine-tuned,
-not the pre-trained one. Heads of different sizes are padded to their layer's largest, so that most of what a ragged
+not the pre-trained one. Heads of different sizes are padded to their layer's largest, so that a part of what a ragged
 cut removes is still computed: by default all heads of a layer keep equal multiples of 8 of their queries and values
 (`leanformer.training.even_heads`); the option `heads=ragged` is the paper's cut. Word embeddings are factorised where
 the option `embedding_rank` asks for it (192 in the paper's BERT-base): the table stays as it is then, its projection

@@ -11,10 +11,9 @@ model stays what it was; each exit judges itself, by what its own branch has poo
 
 from __future__ import annotations
 
-from leanformer.methods.leaving import exit_layers, unseen, with_dial
+from leanformer.methods.leaving import unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import trained_exits
-from leanformer.structure.exits import with_exits
 
 
 def run(problem: Problem) -> Compressed:
@@ -30,6 +29,5 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If no threshold does what is asked for.
         ModelError: If texts can not leave between the layers of the family.
     """
-    layers = exit_layers(problem.teacher.config.num_hidden_layers)
-    model = with_exits(problem.teacher, layers, judges=True, seed=problem.seed)
+    model = with_new_exits(problem, judges=True)
     return with_dial(problem, trained_exits(unseen(problem), model), "learned")

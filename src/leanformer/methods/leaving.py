@@ -13,7 +13,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.progress import track
-from leanformer.structure.exits import answers_between, exits_of, set_policy
+from leanformer.structure.exits import answers_between, exits_of, set_policy, with_exits
 from leanformer.tasks.encode import batches
 from leanformer.tasks.metrics import score
 
@@ -21,13 +21,31 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MOST_EXITS = 6
-"""Each exit begins a part of the exported model; more of them save little more."""
+"""Each exit begins a part of the exported model: a deep encoder is not to become two dozen files (ours)."""
 
 
 def exit_layers(n_layers: int) -> list[int]:
     """Return the layers that an exit follows: all but the last, or evenly spaced ones of a deep encoder."""
     step = -(-n_layers // MOST_EXITS)
     return list(range(step - 1, n_layers - 1, step))
+
+
+def with_new_exits(problem: Problem, judges: bool = False) -> PreTrainedModel:
+    """Return a copy of the dense model with new exits, by which no text leaves yet.
+
+    Args:
+        problem: The dense model and the seed.
+        judges: Whether each exit also says how likely it is wrong.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: If texts can not leave between the layers of the family.
+    """
+    layers = exit_layers(EncoderView(problem.teacher).n_layers)
+    model: PreTrainedModel = with_exits(problem.teacher, layers, judges=judges, seed=problem.seed)
+    return model
 
 
 def unseen(problem: Problem) -> Problem:

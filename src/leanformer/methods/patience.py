@@ -12,10 +12,9 @@ budget asks for, and values agree within a tenth.
 
 from __future__ import annotations
 
-from leanformer.methods.leaving import exit_layers, unseen, with_dial
+from leanformer.methods.leaving import unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import recovered
-from leanformer.structure.exits import with_exits
 
 
 def run(problem: Problem) -> Compressed:
@@ -31,7 +30,6 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If no patience does what is asked for.
         ModelError: If texts can not leave between the layers of the family.
     """
-    layers = exit_layers(problem.teacher.config.num_hidden_layers)
-    model = with_exits(problem.teacher, layers, seed=problem.seed)
+    model = with_new_exits(problem)
     trained = recovered(unseen(problem), model, {}, damaged=problem.teacher, exits="weighted")
     return with_dial(problem, trained, "patience")
