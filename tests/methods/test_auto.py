@@ -6,13 +6,13 @@ import json
 
 import pytest
 import torch
-from fake_clock import FakeClock, pace
+from fake_clock import COSTS, FakeClock, pace
 
 from leanformer.budget import Budget, Target
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods import auto
-from leanformer.methods.ladder import board
+from leanformer.methods.ladder import board, pruning
 from leanformer.methods.ladder.ascent import Ascent
 from leanformer.methods.ladder.board import Board
 from leanformer.methods.problem import Serving
@@ -208,3 +208,15 @@ def test_several_processes_can_not_measure(problem, monkeypatch):
     monkeypatch.setattr(auto.processes, "count", lambda: 2)
     with pytest.raises(BudgetError, match="--method"):
         METHODS["auto"].run(problem(serving=serving()))
+
+
+def test_pruning_asks_for_a_share_of_what_the_dense_model_takes_on_the_target(problem, believed):
+    believed((3.0, 0.0))
+    given = problem(budget=Budget(max_drop_points=1.0), quick=True, serving=serving())
+    ascent = Ascent(given, given.serving)
+    auto.exact(ascent)
+    view = EncoderView(given.teacher)
+    dense_ms = COSTS.predict_ms([(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)])
+    asked = pruning.faster(ascent, 1.5)
+    assert asked.budget.speedup == 4.5  # over PyTorch
+    assert pruning._pace(ascent, asked).price.deadline_ms == pytest.approx(dense_ms / 1.5)
