@@ -45,9 +45,12 @@ def main() -> int:
     parser.add_argument("--pruning-ratio", type=float, default=0.5)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--no-timing", action="store_true", help="scores alone, for a machine with a GPU")
+    parser.add_argument("--lanes", type=int, default=1, help="cells that run side by side")
     options = parser.parse_args()
     for task in options.task or GLUE_FOLDERS:
         name = f"{Path(options.model).name}-{task}-{options.pruning_ratio:g}"
+        name += "-scores" if options.no_timing else ""
         out = SCRATCH / options.into / name
         done = subprocess.run([*command(options, task), "--out", str(out), "--resume"], check=False)
         if done.returncode:
@@ -65,7 +68,8 @@ def command(options: argparse.Namespace, task: str) -> list[str]:
     parts = [sys.executable, "-m", "leanformer", "league", options.model, "--data", task]
     parts += ["--data-dir", str(Path(options.data) / GLUE_FOLDERS[task])]
     parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
-    parts += ["--threads", str(options.threads)]
+    parts += ["--threads", str(options.threads), "--lanes", str(options.lanes)]
+    parts += ["--no-timing"] if options.no_timing else []
     for name in options.method or METHODS[options.into]:
         parts += ["--method", name]
     return parts + (["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else [])

@@ -138,3 +138,15 @@ def test_bad_data_leave_nothing_behind(league, tmp_path):
 def test_a_league_of_refusals_is_an_error(league, tmp_path):
     with pytest.raises(RunError, match=r"no method came to an end: .*layers"):
         play(replace(league, methods=(REFUSED,)), tmp_path / "league")
+
+
+def test_scores_alone_in_lanes_are_those_of_one_lane(league, tmp_path):
+    alone = play(replace(league, timing=False), tmp_path / "alone")
+    side = play(replace(league, timing=False), tmp_path / "side", lanes=2)
+    assert [row["method"] for row in side["rows"]] == [row["method"] for row in alone["rows"]]
+    assert [row["score"] for row in side["rows"]] == [row["score"] for row in alone["rows"]]
+    assert [one["method"] for one in side["refused"]] == [REFUSED]
+    assert side["batches"] == []
+    assert "--no-timing" in side["command"]
+    assert "Nothing was timed" in (tmp_path / "side" / "league.html").read_text()
+    assert all(row["beaten_by"] is None for row in side["rows"])

@@ -53,6 +53,15 @@ def league(
     quick: Annotated[
         bool, typer.Option("--quick", help="A rough answer: fewer epochs, fewer candidates, few rounds.")
     ] = False,
+    no_timing: Annotated[
+        bool, typer.Option("--no-timing", help="Scores alone; a later --resume without it times the models.")
+    ] = False,
+    lanes: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Cells that run side by side, for machines with many cores or a GPU; see below."
+        ),
+    ] = 1,
     limit: Annotated[
         float | None,
         typer.Option(
@@ -78,6 +87,9 @@ def league(
     fp32 in every installed runtime and in int8 in ONNX Runtime; speed is counted from the dense model's best runtime.
     All of them are in memory at that time: about four copies of the dense model for every method.
 
+    With --lanes, minutes hold what the cells took from each other, and compare no more than roughly; everything else
+    is the same. Timing always has the machine for itself.
+
     A method that loses more and is slower than a simpler one is named in one sentence. One that can not meet the
     budget is a row with its reason. It takes as long as all the methods together: hours for a small model on two
     cores. What is finished is skipped by --resume, which may also add methods and seeds to a league.
@@ -86,10 +98,11 @@ def league(
 
     leanformer league bert-folder --data reviews/ --method ae-bert --method uniform-magnitude --seeds 0,1 --quick
     """
+    from leanformer.errors import RunError
     from leanformer.league.grid import league_of
     from leanformer.league.play import PAGE, RECORD, play
     from leanformer.report.league_table import league_shown
-    from leanformer.search.engines import open_engine
+    from leanformer.search.engines import IN_PROCESS, open_engine
 
     settings = {
         "finetune": finetune,
@@ -100,9 +113,13 @@ def league(
         "trust_remote_code": bool(trust_remote_code),
     }
     job = _job(model, data, pruning_ratio, settings)
-    asked = league_of(job, tuple(method or ()), _seeds(seeds), not no_int8, limit)
+    asked = league_of(job, tuple(method or ()), _seeds(seeds), not no_int8, limit, not no_timing)
+    if lanes > 1 and engine != IN_PROCESS:
+        raise RunError(
+            "--lanes runs whole cells side by side, --engine their candidates: give one of the two"
+        )
     with open_engine(engine, address) as opened:
-        record = play(asked, out, resume, opened)
+        record = play(asked, out, resume, opened, lanes)
     from rich.console import Group
     from rich.text import Text
 

@@ -1,8 +1,11 @@
-"""The cells of a league, run one after the other; what is finished is read, what was interrupted goes on."""
+"""The cells of a league, one after the other or in lanes; what is finished is read, what was interrupted goes on."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,18 +37,23 @@ class Played:
     refusal: str = ""
 
 
-def play_cells(cells: Sequence[Cell], folder: Path, engine: Engine | None = None) -> list[Played]:
+def play_cells(
+    cells: Sequence[Cell], folder: Path, engine: Engine | None = None, lanes: int = 1
+) -> list[Played]:
     """Run every cell.
 
     Args:
         cells: The cells.
         folder: Where their run directories lie.
-        engine: Who measures the searches' candidates; this process by default.
+        engine: Who measures the searches' candidates; the cell's own process by default.
+        lanes: How many cells run side by side, each in a process of its own where there are several.
 
     Returns:
         What came of each, in the same order. A refusal ends its cell only; with `--resume` it is tried again, since
         it costs little and the reason may be gone.
     """
+    if lanes > 1:
+        return _in_lanes(cells, folder, lanes)
     played = []
     with bar() as progress:
         shown = progress.add_task("League", total=len(cells))
@@ -64,3 +72,27 @@ def _played(cell: Cell, folder: Path, engine: Engine | None) -> Played:
     except LeanformerError as refused:
         say(f"{cell.name} is left out: {refused}")
         return Played(cell, folder, None, str(refused))
+
+
+def _in_lanes(cells: Sequence[Cell], folder: Path, lanes: int) -> list[Played]:
+    """Run cells side by side; the bar is the only thing that is shown of them."""
+    fresh = multiprocessing.get_context("spawn")  # a GPU's driver does not survive a fork
+    with bar() as progress, ProcessPoolExecutor(lanes, fresh, initializer=_be_quiet) as pool:
+        shown = progress.add_task(f"League, {lanes} lanes", total=len(cells))
+        running = {pool.submit(_played, cell, folder / cell.name, None): cell for cell in cells}
+        try:
+            found = {}
+            for future in as_completed(running):
+                one = found[running[future].name] = future.result()
+                said = f"left out: {one.refusal}" if one.refusal else "done"
+                say(f"{one.cell.name}: {said}")
+                progress.advance(shown)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [found[cell.name] for cell in cells]
+
+
+def _be_quiet() -> None:
+    """Say nothing from here on: bars of several processes would run into each other."""
+    os.environ["LEANFORMER_QUIET"] = "1"

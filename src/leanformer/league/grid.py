@@ -46,6 +46,7 @@ class League:
         seeds: Seeds of each method, each once; the first is also the dense model's.
         int8: Whether int8 of ONNX Runtime is timed beside fp32.
         limit_s: Seconds of timing a batch size; None takes what suits the number of models.
+        timing: Whether the models are timed; without, their rows have no speed.
 
     Raises:
         LeanformerError: If a method or seed is unknown or named twice, or a method has no place in a league.
@@ -56,6 +57,7 @@ class League:
     seeds: tuple[int, ...]
     int8: bool = True
     limit_s: float | None = None
+    timing: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what can not be compared."""
@@ -102,6 +104,7 @@ def league_of(
     seeds: tuple[int, ...] = (0,),
     int8: bool = True,
     limit_s: float | None = None,
+    timing: bool = True,
 ) -> League:
     """Return a league of a job's model, data and budget.
 
@@ -111,6 +114,7 @@ def league_of(
         seeds: At least one.
         int8: See `League`.
         limit_s: See `League`.
+        timing: See `League`.
 
     Returns:
         The league.
@@ -130,7 +134,7 @@ def league_of(
         exports=(),
         timing=False,
     )
-    return League(shared.resolved(), methods or contestants(), seeds, int8, limit_s)
+    return League(shared.resolved(), methods or contestants(), seeds, int8, limit_s, timing)
 
 
 def contestants() -> tuple[str, ...]:

@@ -23,7 +23,9 @@ DENSE, CELLS = "dense", "cells"  # the dense model's run, and one run a cell
 RECORD, PAGE = "league.json", "league.html"
 
 
-def play(league: League, out: Path, resume: bool = False, engine: Engine | None = None) -> dict[str, Any]:
+def play(
+    league: League, out: Path, resume: bool = False, engine: Engine | None = None, lanes: int = 1
+) -> dict[str, Any]:
     """Play a league, or what an interrupted one has left to do.
 
     The folder then holds `dense` (the run that has fine-tuned the dense model), `cells` (one run each, which can be
@@ -36,6 +38,7 @@ def play(league: League, out: Path, resume: bool = False, engine: Engine | None 
         out: Where it all lands.
         resume: Whether to go on with the league that `out` holds, if any.
         engine: Who measures the searches' candidates; this process by default.
+        lanes: How many cells run side by side; the minutes in the table then count what they took from each other.
 
     Returns:
         The content of league.json, see `leanformer.league.standing`.
@@ -49,10 +52,10 @@ def play(league: League, out: Path, resume: bool = False, engine: Engine | None 
     _check(out)
     teaching = fine_tune_dense(league.job, out / DENSE, resume)
     dense = (out / DENSE / "teacher").resolve()
-    played = play_cells(league.cells(dense), out / CELLS, engine)
+    played = play_cells(league.cells(dense), out / CELLS, engine, lanes)
     if not any(one.record for one in played):
         raise RunError(f"no method came to an end: {played[0].refusal}")
-    timing = time_models(league, dense, played, out)
+    timing = time_models(league, dense, played, out) if league.timing else {}
     record = standing(league, teaching, played, timing, out)
     write_whole(out / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     write_whole(out / PAGE, league_page(record))

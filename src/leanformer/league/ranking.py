@@ -38,8 +38,11 @@ def beaten_by(row: Row, rows: Sequence[Row]) -> str | None:
         rows: The rows of all methods.
 
     Returns:
-        The textbook's where it is one of them, else the one that took the least time; None where there is none.
+        The textbook's where it is one of them, else the one that took the least time; None where there is none, or
+        nothing was timed.
     """
+    if not row["speeds"]:
+        return None
     simpler = [
         other
         for other in rows

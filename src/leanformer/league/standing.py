@@ -123,6 +123,7 @@ def command(league: League, out: Path) -> str:
     for name in () if league.methods == contestants() else league.methods:
         own += ["--method", name]
     own += [] if league.int8 else ["--no-int8"]
+    own += [] if league.timing else ["--no-timing"]
     own += [] if league.limit_s is None else ["--limit", f"{league.limit_s:g}"]
     return shlex.join(["leanformer", "league", *words[2:seed], *own, *words[seed + 2 :]])
 

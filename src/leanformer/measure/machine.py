@@ -8,7 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from leanformer.export.cpu import cpu, usable_threads
+from leanformer.gpu import fastest_device
 
 LIBRARIES = ("leanformer", "torch", "transformers", "onnxruntime", "openvino", "nncf", "numpy")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -23,13 +26,15 @@ def machine(threads: int | None = None) -> dict[str, Any]:
     Returns:
         JSON-ready facts: `cpu`, `architecture`, `flags` (avx2, avx512, vnni, bf16, amx), `cores`, `threads`,
         `governor` (None where the kernel does not tell), `load` (1, 5 and 15 minutes; None where unknown),
-        `system` and `versions`.
+        `system` and `versions`; `gpu` where there is one: models train on it.
     """
-    processor = cpu()
+    processor, device = cpu(), fastest_device()
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     return {
         "cpu": processor.name,
         "architecture": processor.architecture,
         "flags": list(processor.features),
+        **gpu,
         "cores": usable_threads(),
         "threads": usable_threads() if threads is None else threads,
         "governor": GOVERNOR.read_text(encoding="utf-8").strip() if GOVERNOR.is_file() else None,

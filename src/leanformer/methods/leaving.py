@@ -11,6 +11,7 @@ import torch
 from leanformer.dynamic.dial import Heard, curve, setting_that_agrees, setting_that_saves
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
+from leanformer.gpu import borrowed
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.progress import track
 from leanformer.structure.exits import answers_between, exits_of, set_policy, with_exits
@@ -69,15 +70,16 @@ def heard(problem: Problem, model: PreTrainedModel, policy: str) -> Heard:
     logits = np.empty((len(exits) + 1, len(rows), int(model.config.num_labels or 0)), dtype=np.float32)
     wrong = np.empty((len(exits), len(rows)), dtype=np.float32) if policy == "learned" else None
     plan = list(batches(rows, problem.tokenizer))
-    for indices, batch in track(plan, "Exits: held-out rows"):
-        inputs = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
-        out = model(**inputs, output_hidden_states=True)
-        between = answers_between(model, out.hidden_states, inputs["attention_mask"])
-        for number, (answer, judged) in enumerate(between):
-            logits[number, indices] = answer.float().cpu().numpy()
-            if wrong is not None and judged is not None:
-                wrong[number, indices] = judged.float().cpu().numpy()
-        logits[-1, indices] = out.logits.float().cpu().numpy()
+    with borrowed(model) as device:
+        for indices, batch in track(plan, "Exits: held-out rows"):
+            inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+            out = model(**inputs, output_hidden_states=True)
+            between = answers_between(model, out.hidden_states, inputs["attention_mask"])
+            for number, (answer, judged) in enumerate(between):
+                logits[number, indices] = answer.float().cpu().numpy()
+                if wrong is not None and judged is not None:
+                    wrong[number, indices] = judged.float().cpu().numpy()
+            logits[-1, indices] = out.logits.float().cpu().numpy()
     layers = (*(layer + 1 for layer in exits), EncoderView(model).n_layers)
     return Heard(policy, logits, wrong, layers)
 

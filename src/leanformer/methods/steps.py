@@ -65,9 +65,10 @@ def magnitude_scores(view: EncoderView, granularity: str) -> Scores:
         granularity: "unit" or "weight".
 
     Returns:
-        The scores.
+        The scores, on the CPU though the model may be training elsewhere: selections are made there.
     """
-    return weight_magnitude(view) if granularity == "weight" else unit_magnitude(view)
+    found = weight_magnitude(view) if granularity == "weight" else unit_magnitude(view)
+    return {key: scores.cpu() for key, scores in found.items()}
 
 
 def all_training_rows(problem: Problem) -> Dataset:

@@ -40,11 +40,15 @@ def league_table(league: dict[str, Any]) -> Table:
     """
     title = f"{league['task']['name']}, n = {numbers.count(league['n'])}, 95% intervals"
     int8 = ", then int8" if "int8" in league["precisions"] else ""
+    clock = (
+        f" batch: speed over the dense model's best runtime, each model in its own, fp32{int8}."
+        if league["batches"]
+        else ""
+    )
     table = Table(
         title=Text(title),
         caption=Text(
-            "gone: of what the method removes (weights, heads or layers). batch: speed over the dense model's best "
-            f"runtime, each model in its own, fp32{int8}.",
+            f"gone: of what the method removes (weights, heads or layers).{clock}",
             style="dim",
         ),
         caption_justify="left",

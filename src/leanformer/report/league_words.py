@@ -22,7 +22,10 @@ def headline(league: League) -> str:
     Returns:
         One sentence or two.
     """
-    rows, batch = league["rows"], league["batches"][-1]
+    rows = league["rows"]
+    if not league["batches"]:
+        return f"{rows[0]['method']} keeps most of the score: it {_loses(rows[0])}. Nothing was timed."
+    batch = league["batches"][-1]
     kept = [row for row in rows if row["drop_points"] <= FALLEN_POINTS]
     fastest = max(rows, key=lambda row: ratio_of(row, batch))
     end = f"Fastest of all is {fastest['method']}, {_speed(fastest, batch)}, and {_loses(fastest)}."

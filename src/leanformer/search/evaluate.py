@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from leanformer.gpu import fastest_device
 from leanformer.search.journal import Journal, Key, Unwritten
 from leanformer.search.realise import START, Realiser, Repair
 from leanformer.search.space import Candidate
@@ -146,7 +146,7 @@ class Judge:
         return model
 
     def _answers(self, model: PreTrainedModel, rows: int) -> np.ndarray:
-        with autocast("cuda" if torch.cuda.is_available() else "cpu"):
+        with autocast(fastest_device().type):
             return predict(model, self.held_out.select(range(rows)), self.tokenizer, batch_size=64)
 
 

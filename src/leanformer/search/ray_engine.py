@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.errors import LeanformerError, RunError, first_line
 from leanformer.export.extras import require
+from leanformer.gpu import fastest_device
 from leanformer.search.engines import Measurement
 from leanformer.search.journal import Key
 
@@ -117,7 +118,7 @@ class RayPool:
         import ray
         import torch
 
-        threads, on_gpu = torch.get_num_threads(), judge.realiser.dense.device.type == "cuda"
+        threads, on_gpu = torch.get_num_threads(), fastest_device().type == "cuda"
         task = ray.remote(num_cpus=threads, num_gpus=int(on_gpu), max_retries=RETRIES)(measure_on_worker)
         parcel, facts = self._parcel(judge), package_facts()
         # In a list, Ray hands the reference on as it is; the worker fetches it once, not once a task.

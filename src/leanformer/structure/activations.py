@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from leanformer.encoders.view import EncoderView
+from leanformer.gpu import borrowed, fastest_device
 from leanformer.progress import track
 
 if TYPE_CHECKING:
@@ -79,25 +80,24 @@ def second_moments(
     """
     view = EncoderView(model)
     linears = sites(view)
-    device = model.device
-    sums = {
-        key: torch.zeros(linear.in_features + 1, linear.in_features + 1, device=device)
-        for key, linear in linears.items()
-    }
+    home = model.device
+    sizes = {key: linear.in_features + 1 for key, linear in linears.items()}
+    sums = {key: torch.zeros(size, size, device=fastest_device()) for key, size in sizes.items()}
     weights: dict[tuple[int, str], list[Tensor]] = {key: [] for key in linears}
     signs = torch.Generator().manual_seed(seed)
-    for batch in track(batches, stage) if stage else batches:
-        inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
-        seen = _inputs_and_outputs(model, linears, inputs, signs)
-        real = inputs["attention_mask"].bool()
-        for key, (entering, gradient) in seen.items():
-            weight = gradient[real].float().norm(dim=-1)  # (real tokens,)
-            weight = weight / weight.mean().clamp_min(1e-30) + FLOOR
-            weights[key].append(weight)
-            x = entering[real].float()
-            extended = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (real tokens, d + 1)
-            sums[key] += (extended * weight[:, None]).T @ extended * _loudness(gradient[real])
-    return {key: Moment(total, torch.cat(weights[key])) for key, total in sums.items()}
+    with borrowed(model) as device:
+        for batch in track(batches, stage) if stage else batches:
+            inputs = {name: value.to(device) for name, value in batch.items() if name != "labels"}
+            seen = _inputs_and_outputs(model, linears, inputs, signs)
+            real = inputs["attention_mask"].bool()
+            for key, (entering, gradient) in seen.items():
+                weight = gradient[real].float().norm(dim=-1)  # (real tokens,)
+                weight = weight / weight.mean().clamp_min(1e-30) + FLOOR
+                weights[key].append(weight)
+                x = entering[real].float()
+                extended = torch.cat([x, x.new_ones(len(x), 1)], dim=1)  # (real tokens, d + 1)
+                sums[key] += (extended * weight[:, None]).T @ extended * _loudness(gradient[real])
+    return {key: Moment(total.to(home), torch.cat(weights[key]).to(home)) for key, total in sums.items()}
 
 
 def _loudness(gradient: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from leanformer.encoders.view import EncoderView
+from leanformer.gpu import borrowed
 from leanformer.progress import track
 from leanformer.structure.importance import Scores
 from leanformer.structure.masks import UNITS, gated, unit_counts
@@ -53,15 +54,18 @@ def gate_gradients(
         if count and kind in kinds
     }
     found: dict[tuple[int, str], list[Tensor]] = {key: [] for key in counts}
-    with _frozen(model), torch.enable_grad():
+    with borrowed(model) as device, _frozen(model), torch.enable_grad():
         for batch in track(list(plan), "Gradients of gates"):
-            inputs, labels = {**batch}, batch["labels"]
-            del inputs["labels"]
-            gates = {key: torch.ones(len(labels), count, requires_grad=True) for key, count in counts.items()}
+            inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+            labels = inputs.pop("labels")
+            gates = {
+                key: torch.ones(len(labels), count, device=device, requires_grad=True)
+                for key, count in counts.items()
+            }
             with gated(view, gates):
                 loss = losses(model(**inputs).logits, labels).sum()
             for key, gradient in zip(gates, torch.autograd.grad(loss, list(gates.values())), strict=True):
-                found[key].append(gradient)
+                found[key].append(gradient.cpu())
     return {key: torch.cat(parts) for key, parts in found.items()}
 
 

@@ -63,6 +63,8 @@ def predict(
     """
     import torch
 
+    from leanformer.gpu import borrowed
+
     was_training = model.training
     model.eval()
     logits = np.empty((len(encoded), int(model.config.num_labels or 0)), dtype=np.float32)
@@ -70,9 +72,9 @@ def predict(
     if stage is not None:
         stream = track(stream, stage, total=-(-len(encoded) // batch_size))
     try:
-        with torch.inference_mode():
+        with borrowed(model) as device, torch.inference_mode():
             for indices, batch in stream:
-                inputs = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
+                inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
                 logits[indices] = model(**inputs).logits.float().cpu().numpy()  # (batch, num_labels)
     finally:
         model.train(was_training)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from leanformer.gpu import borrowed
 from leanformer.tasks.encode import batches
 from leanformer.training.objective import hidden_loss
 from leanformer.training.teacher import Teacher, autocast
@@ -40,14 +41,15 @@ def damage(
     """
     model.eval()
     losses, counts = [], []
-    for places, batch in batches(train.select(range(min(ROWS, len(train)))), tokenizer):
-        batch.pop("labels", None)
-        rows = torch.from_numpy(np.asarray(places))
-        inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        with autocast(model.device.type):
-            states = model(**inputs, output_hidden_states=True).hidden_states
-        _, wanted = teacher.outputs(rows.to(model.device), inputs)
-        found = [states[layer] for layer in layers]
-        losses.append(float(hidden_loss(found, wanted, inputs["attention_mask"])))
-        counts.append(len(places))
+    with borrowed(model) as device:
+        for places, batch in batches(train.select(range(min(ROWS, len(train)))), tokenizer):
+            batch.pop("labels", None)
+            rows = torch.from_numpy(np.asarray(places))
+            inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+            with autocast(device.type):
+                states = model(**inputs, output_hidden_states=True).hidden_states
+            _, wanted = teacher.outputs(rows.to(device), inputs)
+            found = [states[layer] for layer in layers]
+            losses.append(float(hidden_loss(found, wanted, inputs["attention_mask"])))
+            counts.append(len(places))
     return float(np.average(losses, weights=counts))

@@ -94,6 +94,7 @@ def fine_tune(
     steps_an_epoch = math.ceil(len(train) / config.batch_size)
     steps = min(config.max_steps or math.inf, config.epochs * steps_an_epoch)
     set_seed(config.seed)
+    home = model.device
     trainable(model, config.train_embeddings, config.only)
     bar = StageBar(stage)
     callbacks = [bar] + ([MaskKeeper(on_step)] if on_step else [])
@@ -116,7 +117,7 @@ def fine_tune(
     finally:
         bar.progress.stop()  # a bar that an error left on the screen would hide all later ones
     _in_full_precision(model)
-    model.requires_grad_(True).eval()
+    model.requires_grad_(True).eval().to(home)  # transformers has left it on the GPU, where there is one
     curve = tuple(
         (int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry
     )

@@ -221,7 +221,7 @@ class SelectedGates(Gates):
     @torch.no_grad()
     def select(self, progress: float) -> None:
         """Open and close the gates as the selection says at a share of the training."""
-        scores = {key: gate.scores.detach() for key, gate in self.each()}
+        scores = {key: gate.scores.detach().cpu() for key, gate in self.each()}
         masks = self.selection(scores, self.costs, progress)
         for key, gate in self.each():
             gate.mask.copy_(masks[key])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leanformer.gpu import fastest_device
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
 from leanformer.training.processes import leader_first
@@ -46,14 +48,16 @@ class LiveTeacher:
     def __init__(self, model: PreTrainedModel, layers: tuple[int, ...]) -> None:
         self.model = model.eval()
         self.layers = layers
+        self._there: dict[torch.device, PreTrainedModel] = {model.device: model}
 
     @torch.no_grad()
     def outputs(self, rows: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return the teacher's logits and hidden states; see `Teacher.outputs`."""
-        self.model.to(rows.device)
+        if rows.device not in self._there:  # a copy: the caller's model stays where it is
+            self._there[rows.device] = copy.deepcopy(self.model).to(rows.device)
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         with autocast(rows.device.type):
-            answer = self.model(**inputs, output_hidden_states=bool(self.layers))
+            answer = self._there[rows.device](**inputs, output_hidden_states=bool(self.layers))
         return answer.logits, [answer.hidden_states[layer] for layer in self.layers]
 
 
@@ -168,18 +172,18 @@ def remember(
     shape = (len(layers), int(offsets[-1]), model.config.hidden_size)
     hidden = np.memmap(folder / "hidden.f16", dtype=np.float16, mode="w+", shape=shape) if layers else None
     logits = np.zeros((len(train), int(model.config.num_labels or 1)), dtype=np.float32)
-    live = LiveTeacher(model, layers)
+    live, device = LiveTeacher(model, layers), fastest_device()
     plan = list(batches(train, tokenizer, batch_size=64))
     for rows, batch in track(plan, "Teacher: outputs on the training rows"):
-        answers, states = live.outputs(torch.from_numpy(np.asarray(rows)), batch)
-        logits[rows] = answers.float().numpy()
+        there = {name: tensor.to(device) for name, tensor in batch.items()}
+        answers, states = live.outputs(torch.from_numpy(np.asarray(rows)).to(device), there)
+        logits[rows] = answers.float().cpu().numpy()
         real = batch["attention_mask"].bool()
+        whole = [state.to(torch.float16).cpu() for state in states]
         for place, row in enumerate(rows):
-            for index, state in enumerate(states):
+            for index, state in enumerate(whole):
                 assert hidden is not None  # there are layers, so there is a file
-                hidden[index, offsets[row] : offsets[row + 1]] = (
-                    state[place][real[place]].to(torch.float16).numpy()
-                )
+                hidden[index, offsets[row] : offsets[row + 1]] = state[place][real[place]].numpy()
     if hidden is not None:
         hidden.flush()
     np.save(folder / "offsets.npy", offsets)
