@@ -51,6 +51,7 @@ def example_league(test: bool = True, int8: bool = True, seeds: tuple[int, ...] 
         "precisions": ["fp32", "int8"] if int8 else ["fp32"],
         "dense": dense,
         "rows": rows,
+        "untimed": [{"method": "astar-heads", "runtime": "openvino", "precision": "fp32"}],
         "refused": [{"method": "l0-heads", "seed": 0, "sentence": "the budget is out of reach: give more"}],
     }
 

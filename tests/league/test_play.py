@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from leanformer.budget import Budget
-from leanformer.errors import RunError
+from leanformer.errors import ModelError, RunError
 from leanformer.job import Job
 from leanformer.league import cells, timing
 from leanformer.league.grid import league_of
@@ -150,3 +150,21 @@ def test_scores_alone_in_lanes_are_those_of_one_lane(league, tmp_path):
     assert "--no-timing" in side["command"]
     assert "Nothing was timed" in (tmp_path / "side" / "league.html").read_text()
     assert all(row["beaten_by"] is None for row in side["rows"])
+
+
+def test_a_model_that_can_not_be_exported_is_timed_in_what_is_left(league, tmp_path, monkeypatch):
+    real = timing.ensure_artefact
+
+    def exports(folder, *others, **settings):
+        if "one-shot" in str(folder):
+            raise ModelError("it answers otherwise")
+        return real(folder, *others, **settings)
+
+    monkeypatch.setattr(timing, "ensure_artefact", exports)
+    monkeypatch.setattr(timing, "installed", lambda folder: folder == "onnx")
+    methods = ("uniform-magnitude", "one-shot")
+    record = play(replace(league, methods=methods, int8=False), tmp_path / "league")
+    assert record["untimed"] == [{"method": "one-shot", "runtime": "onnxruntime", "precision": "fp32"}]
+    by_name = {row["method"]: row["speeds"]["8"]["fp32"]["runtime"] for row in record["rows"]}
+    assert by_name["one-shot"] == "torch"
+    assert "was not timed in" in (tmp_path / "league" / "league.html").read_text()

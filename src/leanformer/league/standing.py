@@ -20,6 +20,8 @@ league.json holds
     model's, loses more than a point to the same model in fp32;
   - `front`: the batch sizes at which no other row loses fewer points and is as fast, in fp32;
   - `beaten_by`: a simpler method that loses fewer points and is faster at every batch size; None where there is none.
+- `untimed`: `method`, `runtime`, `precision` of what the clock left out, since no file could be made that answers
+  as the model does;
 - `refused`: `method`, `seed`, `sentence` of each cell that was refused.
 """
 
@@ -39,7 +41,7 @@ from leanformer.job import AUTO, RUNTIME_FOLDERS
 from leanformer.league.cells import Played
 from leanformer.league.grid import League, contestants
 from leanformer.league.ranking import beaten_by, is_on_front
-from leanformer.league.timing import DENSE, Timing, first_runs
+from leanformer.league.timing import DENSE, Timing, first_runs, untimed
 from leanformer.measure.gain import gains, variant_name
 from leanformer.measure.machine import machine
 from leanformer.pipeline import COMPRESS_STAGE
@@ -90,6 +92,7 @@ def standing(
         "precisions": [name for name in PRECISIONS if _has(timing, name)],
         "dense": dense,
         "rows": sorted(rows, key=lambda row: row["drop_points"]),
+        "untimed": untimed(timing) if timing else [],
         "refused": [
             {"method": cell.cell.method.name, "seed": cell.cell.seed, "sentence": cell.refusal}
             for cell in played

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.forms import PLAIN
+from leanformer.errors import LeanformerError
+from leanformer.export.variants import ensure_artefact
 from leanformer.exports import RUNTIME_OF, installed
 from leanformer.league.cells import Played
 from leanformer.league.grid import League
@@ -49,7 +51,7 @@ def time_models(league: League, dense: Path, played: Sequence[Played], out: Path
         The rows, dense first.
 
     Raises:
-        LeanformerError: If a model can not be exported or loaded.
+        LeanformerError: If a model can not be loaded. One that can not be exported is timed in what is left.
     """
     firsts = first_runs(played)
     models = {DENSE: dense, **{name: one.folder / "model" for name, one in firsts.items()}}
@@ -124,9 +126,45 @@ def _timed(
         seed=job.seed,
         artefacts=homes,
         limit_s=usual_s if league.limit_s is None else league.limit_s,
-        variants=dict.fromkeys(models, wanted),
+        variants={
+            name: [one for one in wanted if _exported(folder, homes[name], one, examples, name)]
+            for name, folder in models.items()
+        },
     )
     return [asdict(row) for row in rows]
+
+
+def _exported(folder: Path, home: Path, variant: Variant, examples: Examples, name: str) -> bool:
+    """Export a model for a variant, unless it is; say so where that can not be done: the others go on without it."""
+    runtime, precision, form = variant
+    if runtime == "torch":
+        return True
+    try:
+        ensure_artefact(folder, home, runtime, precision, examples.tokenizer, examples.validation, form=form)
+    except LeanformerError as refused:
+        say(f"{name} is not timed in {runtime} {precision}: {refused}")
+        return False
+    return True
+
+
+def untimed(timing: Timing) -> list[Facts]:
+    """List the variants in which the dense model was timed and another one was not, because its export was refused.
+
+    Args:
+        timing: The clock's rows.
+
+    Returns:
+        `method`, `runtime` and `precision` of each.
+    """
+    rows = [row for rows in timing.values() for row in rows]
+    by_model: dict[str, set[tuple[str, str]]] = {row["model"]: set() for row in rows}
+    for row in rows:
+        by_model[row["model"]].add((row["runtime"], row["precision"]))
+    return [
+        {"method": name, "runtime": runtime, "precision": precision}
+        for name, found in by_model.items()
+        for runtime, precision in sorted(by_model[DENSE] - found)
+    ]
 
 
 def _digest(folder: Path) -> str:

@@ -89,6 +89,11 @@ def notes(league: League) -> list[str]:
             "Figures are means over the seeds; an interval reaches from the lowest end to the highest of theirs. "
             "Speed is that of the first seed's model."
         )
+    for one in league["untimed"]:
+        lines.append(
+            f"{one['method']} was not timed in {numbers.runtime_name(one['runtime'])} {one['precision']}: its "
+            "exported file was refused; leanformer export of its cell says why."
+        )
     if league["quick"]:
         lines.append("This was a quick league: fewer epochs and candidates than a method deserves.")
     for row in league["rows"]:
