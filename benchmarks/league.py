@@ -22,7 +22,15 @@ from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
 METHODS: dict[str, tuple[str, ...]] = {
     "league": (),  # all
-    "dynamic": ("drop-layers", "power-bert", "length-adaptive", "fastbert", "patience", "learned-exit"),
+    "dynamic": (
+        "drop-layers",
+        "power-bert",
+        "tr-bert",
+        "length-adaptive",
+        "fastbert",
+        "patience",
+        "learned-exit",
+    ),
 }
 OWN = (
     "command",

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leanformer.budget import Budget
-from leanformer.methods import ae_bert, steps
+from leanformer.methods import ae_bert, steps, tr_bert
 from leanformer.methods.problem import Problem
 
 
@@ -18,9 +18,10 @@ from leanformer.methods.problem import Problem
 def short(monkeypatch):
     """A dozen candidates, and ten steps of recovery."""
     recipe = steps.recovery_config
-    monkeypatch.setattr(
-        steps, "recovery_config", lambda problem, lost: replace(recipe(problem, lost), max_steps=10)
-    )
+    for module in (steps, tr_bert):
+        monkeypatch.setattr(
+            module, "recovery_config", lambda problem, lost: replace(recipe(problem, lost), max_steps=10)
+        )
     monkeypatch.setattr(ae_bert, "CANDIDATES", 12)
 
 

@@ -10,7 +10,7 @@ from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.structure.surgery import slice_units
-from leanformer.structure.tokens import with_kept_tokens
+from leanformer.structure.tokens import set_kept_tokens, tokens_drawn, with_kept_tokens
 from tiny import TINY_FAMILIES, padded_texts
 
 REDUCING = [name for name in TINY_FAMILIES if not FAMILIES[name].pre_norm]
@@ -118,3 +118,36 @@ def test_refusals(tiny_model):
         with_kept_tokens(tiny_model("modernbert"), (0.5, 0.5))
     with pytest.raises(ModelError, match="prune it before"):
         slice_units(with_kept_tokens(model, SHARES), {(0, "head"): torch.tensor([1.0, 0.0, 1.0, 1.0])})
+
+
+def test_scorers_rank_and_hiding_is_dropping(model, tmp_path):
+    """Tokens that nobody attends to are as good as gone, and what a share keeps are the scorer's best."""
+    small = with_kept_tokens(model, SHARES, [0, 1], seed=3)
+    batch = padded_texts([13, 8, 5])
+    expected = logits(small, batch)
+    view, soft = EncoderView(small), with_kept_tokens(small, SHARES)
+    set_kept_tokens(soft, (1.0, 1.0))
+    lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
+
+    def best(layer, scores, real):
+        kept = count_of(lengths, view.kept_tokens(layer))
+        scores = scores.masked_fill(~real, -torch.inf)
+        scores[:, 0] = torch.inf
+        return (scores.argsort(dim=1, descending=True).argsort(dim=1) < kept) & real
+
+    with tokens_drawn(EncoderView(soft), best):
+        hidden = logits(soft, batch)
+    torch.testing.assert_close(hidden, expected, atol=TOLERANCE, rtol=0)
+    save_model(small, None, tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(logits(again, batch), expected, atol=TOLERANCE, rtol=0)
+    wider = padded_texts([13, 8, 5], width=20)
+    torch.testing.assert_close(logits(small, wider), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_a_scorer_without_anything_to_rank_is_gone(tiny_model):
+    small = with_kept_tokens(tiny_model("bert"), (0.7, 0.5), [0, 1])
+    assert EncoderView(small).token_scorer(1) is not None
+    level = with_kept_tokens(small, (0.7, 0.7))
+    assert EncoderView(level).token_scorer(0) is not None
+    assert EncoderView(level).token_scorer(1) is None

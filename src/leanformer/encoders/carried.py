@@ -288,7 +288,8 @@ class LeanModel:
         if min(shares) < 1 or exits:
             encoder = base.get_submodule(self.family.layers.rpartition(".")[0])
             take_over(encoder, self.family, restores=not classifies)
-            reduce_tokens(encoder, layers, self.family, shares)
+            scored = [getattr(one, "token_scorer", False) for one in config.per_layer_config]
+            reduce_tokens(encoder, layers, self.family, shares, scored)
         if exits:
             add_exits(self, encoder, exits, getattr(config, "exit_policy", None))
 

@@ -14,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from .carried_attention import LeanAttention, NoAttention, mix_in
 from .carried_exits import ExitHead, Leaving
-from .carried_tokens import SIGNIFICANCE, ReducingNorm, Tokens
+from .carried_tokens import SIGNIFICANCE, ReducingNorm, Tokens, TokenScorer
 
 
 class LeanEncoder:
@@ -89,7 +89,9 @@ def take_over(encoder: Any, family: Any, restores: bool) -> None:
     encoder.exits, encoder.leaving = nn.ModuleDict(), Leaving()
 
 
-def reduce_tokens(encoder: Any, layers: nn.ModuleList, family: Any, shares: list[float]) -> None:
+def reduce_tokens(
+    encoder: Any, layers: nn.ModuleList, family: Any, shares: list[float], scored: list[bool]
+) -> None:
     """Let tokens leave inside some layers.
 
     Args:
@@ -97,13 +99,21 @@ def reduce_tokens(encoder: Any, layers: nn.ModuleList, family: Any, shares: list
         layers: Its layers.
         family: Its family.
         shares: What each layer keeps of the text's length, never rising.
+        scored: Which layers rank the tokens by a scorer of their own.
     """
     left = 1.0
-    for layer, share in zip(layers, shares, strict=True):
+    for layer, share, has_scorer in zip(layers, shares, scored, strict=True):
         attention: Any = layer.get_submodule(family.attention)
         if share >= left or isinstance(attention, NoAttention):
             continue
         left = share
+        norm: Any = layer.get_submodule(family.attention_end)
+        width = norm.normalized_shape[-1]
+        mix_in(norm, ReducingNorm, family)
+        norm.tokens, norm.kept_share = encoder.tokens, share
+        norm.scorer = TokenScorer(width) if has_scorer else None
+        if has_scorer:
+            continue
         if family.shared_bias and not isinstance(attention, LeanAttention):
             mix_in(attention, LeanAttention, family)  # its own forward knows no other attention
             attention.heads = attention.num_attention_heads
@@ -111,10 +121,7 @@ def reduce_tokens(encoder: Any, layers: nn.ModuleList, family: Any, shares: list
             attention.kept_heads = list(range(attention.heads))
         attention.config = copy.copy(getattr(attention, "config", None) or encoder.config)
         attention.config._attn_implementation = SIGNIFICANCE
-        norm: Any = layer.get_submodule(family.attention_end)
-        mix_in(norm, ReducingNorm, family)
-        attention.tokens = norm.tokens = encoder.tokens
-        norm.kept_share = share
+        attention.tokens = encoder.tokens
 
 
 def add_exits(model: Any, encoder: Any, exits: dict[str, Any], policy: dict[str, Any] | None) -> None:

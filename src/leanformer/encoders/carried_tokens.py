@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import transformers
+from torch import nn
 
 from .carried_attention import eager_attention
 
@@ -125,12 +126,36 @@ class Tokens:
             self.bias = self.bias.gather(2, rows).gather(3, columns)
         return states.gather(1, index[..., None].expand(-1, -1, states.shape[2]))
 
+    def hide(self, kept: torch.Tensor, dtype: torch.dtype) -> None:
+        """Let nobody attend to the tokens that are not kept, (batch, tokens): a training's way to drop them."""
+        self.real = self.real & kept
+        some = torch.zeros(0, dtype=dtype) if self.mask is None else self.mask
+        self.mask = self._mask_like(some)
+
     def _mask_like(self, mask: torch.Tensor) -> torch.Tensor:
         """Return what hides padding now, (batch, 1, 1, tokens), boolean or additive as the mask before."""
         real = self.real[:, None, None]
         if mask.dtype == torch.bool:
             return real
         return torch.zeros_like(real, dtype=mask.dtype).masked_fill(~real, torch.finfo(mask.dtype).min)
+
+
+class TokenScorer(nn.Module):
+    """Says of each token whether it is worth reading on: the policy of TR-BERT (Ye et al. 2021, arXiv 2105.11618).
+
+    Args:
+        width: Of a token's state.
+        size: Of the layer between.
+    """
+
+    def __init__(self, width: int, size: int = 32) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, size)
+        self.outer = nn.Linear(size, 1)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Map (batch, tokens, hidden) to logits (batch, tokens)."""
+        return self.outer(nn.functional.gelu(self.inner(states))).squeeze(-1)
 
 
 def significance(probabilities: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
@@ -164,15 +189,17 @@ class ReducingNorm:
     Attributes:
         tokens: The encoder's tokens.
         kept_share: Of each text's original length.
+        scorer: Ranks the tokens; where there is none, the attention that they receive does.
     """
 
     tokens: Tokens
     kept_share: float
+    scorer: TokenScorer | None
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Map (batch, tokens, hidden) to (batch, fewer tokens, hidden)."""
         normed = super().forward(states)  # type: ignore[misc]
         if self.kept_share >= 1:
             return normed
-        scores: Any = self.tokens.significance
+        scores: Any = self.tokens.significance if self.scorer is None else self.scorer(normed)
         return self.tokens.keep(normed, scores, self.kept_share)

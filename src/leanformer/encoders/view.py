@@ -11,6 +11,7 @@ from transformers.activations import ACT2FN
 
 from leanformer.encoders.carried_attention import LeanAttention
 from leanformer.encoders.carried_factors import LowRankLinear
+from leanformer.encoders.carried_tokens import TokenScorer
 from leanformer.encoders.families import Family, family_of, linear_paths
 
 MATRICES = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
@@ -219,6 +220,12 @@ class EncoderView:
         """Return what share of a text's tokens is left after the layer's attention."""
         norms = [self.layers[before].get_submodule(self.family.attention_end) for before in range(layer + 1)]
         return min((getattr(norm, "kept_share", 1.0) for norm in norms), default=1.0)
+
+    def token_scorer(self, layer: int) -> TokenScorer | None:
+        """Return what ranks the tokens that leave behind the layer's attention; None where that attention does."""
+        norm = self.layers[layer].get_submodule(self.family.attention_end)
+        scorer: TokenScorer | None = getattr(norm, "scorer", None)
+        return scorer
 
     def matrices(self, layer: int) -> dict[str, Tensor]:
         """Return the layer's weight matrices by name, as views that share storage with the parameters.

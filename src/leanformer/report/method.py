@@ -36,6 +36,10 @@ _STATEMENTS = {
     "power-bert": (
         "Token elimination after PoWER-BERT (Goyal et al. 2020, arXiv 2001.08950), by shares of a text's own length."
     ),
+    "tr-bert": (
+        "Token reduction after TR-BERT (Ye et al. 2021, arXiv 2105.11618), whose policy ranks the tokens of which a "
+        "share of a text's own length stays."
+    ),
     "length-adaptive": (
         "Length-Adaptive Transformer after Kim and Cho 2021 (arXiv 2010.07003), by shares of a text's own length."
     ),

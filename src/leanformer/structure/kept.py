@@ -130,10 +130,10 @@ def layer_shapes(view: EncoderView, kept: Mapping[int, Kept] | None = None) -> S
         kept: What of each layer stays; all of it by default.
 
     Returns:
-        Sizes under transformers' own names, and ours: "query_key_size", "value_size", "hard_attention" and
-        "kept_tokens", which are left out where they are the dense model's in all layers (transformers wants them in
-        all or none), and "kept_heads" where heads share a table: the columns that the kept ones use; and "ranks" of
-        products.
+        Sizes under transformers' own names, and ours: "query_key_size", "value_size", "hard_attention",
+        "kept_tokens" and "token_scorer", which are left out where they are the dense model's in all layers
+        (transformers wants them in all or none), and "kept_heads" where heads share a table: the columns that the
+        kept ones use; and "ranks" of products.
     """
     kept = kept_units(view, {}) if kept is None else kept
     shapes = [_shape(view, layer, kept[layer]) for layer in range(view.n_layers)]
@@ -141,7 +141,7 @@ def layer_shapes(view: EncoderView, kept: Mapping[int, Kept] | None = None) -> S
         for layer, shape in enumerate(shapes):
             shape["ranks"] = view.ranks(layer)
     dense: dict[str, Any] = {"query_key_size": view.head_size, "value_size": view.head_size}
-    dense |= {"hard_attention": 0, "kept_tokens": 1.0}
+    dense |= {"hard_attention": 0, "kept_tokens": 1.0, "token_scorer": False}
     for name, usual in dense.items():
         if all(shape[name] == usual for shape in shapes):
             for shape in shapes:
@@ -158,6 +158,7 @@ def _shape(view: EncoderView, layer: int, kept: Kept) -> dict[str, Any]:
         "value_size": kept.values.shape[1] if left else view.head_size,
         "hard_attention": (view.hard_attention(layer) or 0) if left else 0,
         "kept_tokens": view.kept_tokens(layer),
+        "token_scorer": view.token_scorer(layer) is not None,
     }
     if view.family.shared_bias:
         columns = view.kept_heads(layer)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from leanformer.training.adversary import Adversary
 from leanformer.training.lengths import Sandwich
+from leanformer.training.trials import Trials
 
 ExitRule = Literal["distilled", "weighted"]
 
@@ -32,6 +33,7 @@ class Objective:
         adversary: Whose noise all terms are computed under; none by default.
         sandwich: Which fewer tokens are trained along, on the answers of the model with all of them; none by default.
         exits: What heads between the layers learn; nothing where it is None.
+        trials: How a policy over tokens is learned, which then is all that learns; none by default.
     """
 
     task: float = 1.0
@@ -43,6 +45,7 @@ class Objective:
     adversary: Adversary | None = None
     sandwich: Sandwich | None = None
     exits: ExitRule | None = None
+    trials: Trials | None = None
 
     @property
     def needs_teacher(self) -> bool:

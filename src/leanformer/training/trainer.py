@@ -21,6 +21,7 @@ from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.lengths import Sandwich
 from leanformer.training.objective import Objective, exits_loss, hidden_loss, logits_loss, task_loss
+from leanformer.training.policy import policy_loss
 from leanformer.training.several import choose_head
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
@@ -76,7 +77,10 @@ class CompressionTrainer(Trainer):
         if self.gates is not None:
             self.gates.train()
             self.gates.advance(progress)
-        if self.objective.adversary is not None:
+        if self.objective.trials is not None:
+            bare = self.accelerator.unwrap_model(model)
+            loss, outputs = policy_loss(bare, inputs, labels, self.objective.trials, progress)
+        elif self.objective.adversary is not None:
             loss, outputs = self._loss_under_attack(model, inputs, rows, labels, self.objective.adversary)
         elif self.objective.sandwich is not None:
             loss, outputs = self._loss_of_lengths(model, inputs, rows, labels, self.objective.sandwich)

@@ -1,0 +1,157 @@
+"""TR-BERT: dynamic token reduction (Ye et al. 2021, arXiv 2105.11618).
+
+What the paper and its code state: at two places a small policy says of each token whether it is read on; what is not
+keeps its state. The policy learns by REINFORCE: a text's tokens are drawn eight times, a draw's reward is minus the
+loss and minus alpha times the share of tokens that stay, its baseline the mean of the eight. Over the first half of
+that training one of the eight is not drawn, but what a guide says: the tokens whose later states add most to the
+answer, |dL/dh_9 . (h_9 - h_l)|, as many as the policy expects to keep. Then all weights are distilled.
+
+Ours: the policy ranks, and each place keeps the share of a text's own length that the policy kept on average of the
+training rows (p >= 0.5), so that the model is exported like any other; both shares are shifted alike until the
+pruning ratio is exact, where in the paper alpha alone says how much is saved. Tokens leave behind the attention of
+the first layer and of the one before the middle, half a layer before the paper's places. The last stage trains the
+model as it will be served: the policy stands still, where the paper goes on drawing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
+from leanformer.gpu import borrowed
+from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.steps import build_space, recovered, recovery_config, trained
+from leanformer.progress import track
+from leanformer.search.falling import FallingSpace, TokenRealiser
+from leanformer.search.space import Group
+from leanformer.structure.masks import TOKEN
+from leanformer.structure.tokens import check_tokens, set_kept_tokens, tokens_drawn, with_kept_tokens
+from leanformer.tasks.encode import batches
+from leanformer.tasks.split import few_rows
+from leanformer.training.objective import Objective
+from leanformer.training.trials import Trials
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+LEARNING_RATE = (
+    1e-3  # of the policy, whose two small matrices start from nothing; the paper's 3e-5 is for long runs
+)
+CALIBRATION_ROWS = 512
+
+
+def run(problem: Problem) -> Compressed:
+    """Learn which tokens are worth reading on, let the others leave, and distil.
+
+    Args:
+        problem: What to compress, and how far; granularity "token".
+
+    Returns:
+        The model with its policy; its training facts hold what the policy kept by itself.
+
+    Raises:
+        BudgetError: If dropping tokens at two places can not save so much, or time is asked for.
+        ModelError: If the family's layers can not drop tokens.
+    """
+    view = EncoderView(problem.teacher)
+    check_tokens(view)
+    space = space_of(problem, view)
+    places = [group.layer for group in space.groups]
+    falls = [1 - sum(place <= layer for place in places) / 64 for layer in range(view.n_layers)]
+    model = with_kept_tokens(problem.teacher, falls, places, problem.seed)
+    set_kept_tokens(model, [1.0] * view.n_layers)
+    taught = policy_taught(problem, model)
+    wished = kept_by_policy(problem, model, places)
+    candidate = space.project(np.array(wished))
+    realiser = TokenRealiser(problem.teacher, model, space)
+    again = replace(
+        problem, folder=problem.folder / "hard", cache=problem.cache or problem.folder / "teacher-outputs"
+    )
+    again.folder.mkdir(parents=True, exist_ok=True)
+    found = recovered(again, realiser.build(candidate), {}, damaged=problem.teacher)
+    facts = {**found.training, "kept_by_policy": wished, "policy": taught.training}
+    return replace(found, masks=realiser.masks(candidate), training=facts)
+
+
+def space_of(problem: Problem, view: EncoderView) -> FallingSpace:
+    """Return the space of two places: what is kept behind the first one, and behind the second.
+
+    Args:
+        problem: The pruning ratio.
+        view: The dense encoder.
+
+    Returns:
+        A group a place, which costs what reads the tokens until the next one.
+
+    Raises:
+        BudgetError: If the ratio is out of reach, or time is asked for.
+    """
+    if problem.budget.asks_for_time:
+        raise BudgetError(
+            "tr-bert saves a share of the work at two places, not so much time: give --pruning-ratio, or "
+            "--method length-adaptive, which reckons with time"
+        )
+    every: Any = build_space(view, problem)
+    first = every.groups[0].layer
+    places = sorted({first, max(first, view.n_layers // 2 - 1)})
+    costs = dict.fromkeys(places, 0.0)
+    for group in every.groups:
+        costs[max(place for place in places if place <= group.layer)] += group.cost
+    groups = tuple(
+        Group(place, TOKEN, group.units, group.levels, costs[place])
+        for place, group in ((place, every.groups[0]) for place in places)
+    )
+    return FallingSpace(groups, every.pruning_ratio, least=1)
+
+
+def policy_taught(problem: Problem, model: PreTrainedModel) -> Compressed:
+    """Teach a model's scorers by REINFORCE; the rest stands still.
+
+    Args:
+        problem: Rows, seed and options.
+        model: A model with scorers that keeps all tokens, trained in place.
+
+    Returns:
+        The model and its training facts.
+    """
+    trials = Trials(float(problem.options["alpha"]), int(problem.options["samples"]))
+    config = replace(recovery_config(problem, 0.0), only="scorer", learning_rate=LEARNING_RATE, dropout=False)
+    return trained(problem, model, {}, config, "Policy", Objective(trials=trials))
+
+
+@torch.no_grad()
+def kept_by_policy(problem: Problem, model: PreTrainedModel, places: list[int]) -> list[float]:
+    """Return what share of a text's tokens a policy keeps on average, place by place.
+
+    Args:
+        problem: The training rows, of which some are read.
+        model: A model with scorers that keeps all tokens.
+        places: The layers behind which tokens leave.
+
+    Returns:
+        Shares, in (0, 1], never rising.
+    """
+    found: dict[int, list[Tensor]] = {place: [] for place in places}
+    lengths: list[Tensor] = []
+
+    def decide(layer: int, logits: Tensor, real: Tensor) -> Tensor:
+        stays = real & (logits >= 0)
+        stays[:, 0] = True
+        found[layer].append(stays.sum(dim=1).cpu())
+        return stays
+
+    model.eval()
+    rows = few_rows(problem.train, problem.task, CALIBRATION_ROWS, problem.seed)
+    with borrowed(model) as device, tokens_drawn(EncoderView(model), decide):
+        for _, batch in track(list(batches(rows, problem.tokenizer)), "Policy: what it keeps"):
+            inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+            lengths.append(batch["attention_mask"].sum(dim=1))
+            model(**inputs)
+    whole = torch.cat(lengths).float()
+    return [float((torch.cat(found[place]) / whole).mean()) for place in places]
