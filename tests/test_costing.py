@@ -13,6 +13,7 @@ from leanformer.measure.bench import BASELINE
 from leanformer.measure.latency import costs, measuring
 from leanformer.measure.latency.costs import SublayerCosts
 from leanformer.measure.latency.table import Setting
+from leanformer.measure.stopwatch import Timing
 from leanformer.methods.problem import Problem
 from leanformer.tasks.load import DataSpec
 
@@ -44,17 +45,34 @@ def rows(tiny_model):
 
 
 def test_of_the_baseline_only_the_whole_model_is_measured(asked, rows):
-    facts = costing.price_facts(job(speedup=2.0), rows)
+    facts = costing.price_facts(job(speedup=2.5), rows)
     assert [(wanted.variants, wanted.plan) for wanted in asked] == [
         ([BASELINE], "dense"),
         ([("onnxruntime", "int8")], "brief"),
     ]
     assert facts["dense_torch_ms"] == pytest.approx(8.0)  # two layers, two parts each
-    assert facts["deadline_ms"] == pytest.approx(4.0)
-    assert costing.price_facts(job(speedup=2.0, latency_ms=3.0), rows)["deadline_ms"] == 3.0
+    assert facts["deadline_ms"] == pytest.approx(8.0 / 2.5)
+    assert costing.price_facts(job(speedup=2.5, latency_ms=3.0), rows)["deadline_ms"] == 3.0
     price = costing.price_from(facts)
     assert price.costs.setting == Setting("onnxruntime", "int8", 8, 16, 1)
     assert price.costs.attention == ((0, 0.0), (4, 1.0))
+
+
+def test_a_table_that_finds_the_dense_model_fast_enough_is_not_believed(asked, rows, monkeypatch):
+    """It takes 4 ms by the table and 8 by the clock, which is no faster than PyTorch: there is all to gain."""
+    timed = []
+
+    def stopwatch(job, problem, dense):
+        timed.append(job.target)
+        return lambda models: {"dense": Timing(8.0, 1.0, 1.0, 1.0)}
+
+    monkeypatch.setattr(costing, "_stopwatch", stopwatch)
+    assert costing.price_facts(job(speedup=2.0), rows)["deadline_ms"] == pytest.approx(2.0)
+    assert costing.price_facts(job(latency_ms=6.0), rows)["deadline_ms"] == pytest.approx(3.0)
+    assert costing.price_facts(job(speedup=1.6, latency_ms=4.0), rows)["deadline_ms"] == pytest.approx(2.0)
+    assert timed == [TARGET] * 3
+    costing.price_facts(replace(job(speedup=2.0), method="auto"), rows)
+    assert len(timed) == 3
 
 
 def test_without_a_budget_of_time_nothing_is_measured(asked, rows):

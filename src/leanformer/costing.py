@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from leanformer.job import Job
+    from leanformer.measure.stopwatch import Stopwatch
     from leanformer.methods.pace import Pace
     from leanformer.methods.problem import Problem, Serving
     from leanformer.pipeline import Material
@@ -42,6 +43,7 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     """
     from leanformer.encoders.view import EncoderView
     from leanformer.export.runtimes import VARIANTS
+    from leanformer.job import AUTO
     from leanformer.measure.bench import BASELINE
     from leanformer.measure.latency.costs import costs_of
     from leanformer.measure.latency.measuring import Wanted, measure_table
@@ -64,12 +66,29 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     view = EncoderView(problem.teacher)
     shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
     dense_ms = costs_of(table, Setting(*BASELINE, batch, tokens, job.threads)).predict_ms(shapes)
-    deadlines = [] if job.budget.latency_ms is None else [job.budget.latency_ms]
-    deadlines += [] if job.budget.speedup is None else [dense_ms / job.budget.speedup]
     costs, *shorter = (
-        asdict(costs_of(table, Setting(*target, batch, some, job.threads))) for some in (tokens, *lengths)
+        costs_of(table, Setting(*target, batch, some, job.threads)) for some in (tokens, *lengths)
     )
-    return {"costs": costs, "shorter": shorter, "deadline_ms": min(deadlines), "dense_torch_ms": dense_ms}
+    target_ms, limits = costs.predict_ms(shapes), job.budget
+    deadline_ms = _deadline(limits, 1.0, dense_ms)
+    if deadline_ms >= target_ms and job.method != AUTO:  # auto has measured it, and reckons by itself
+        say("by the table the dense model is as fast as that: it is timed for real")
+        timing = _stopwatch(job, problem, problem.teacher)({"dense": problem.teacher})["dense"]
+        deadline_ms = _deadline(limits, target_ms / timing.latency_ms, target_ms * timing.ratio)
+    facts = {"costs": asdict(costs), "shorter": [asdict(one) for one in shorter]}
+    return {**facts, "deadline_ms": deadline_ms, "dense_torch_ms": dense_ms}
+
+
+def _deadline(limits: Budget, factor: float, dense_ms: float) -> float:
+    """Return the milliseconds of the table that a budget leaves.
+
+    Args:
+        limits: The budget.
+        factor: What the table says of the target, over what was timed on it.
+        dense_ms: The dense model in PyTorch, in milliseconds of the table.
+    """
+    found = [] if limits.latency_ms is None else [factor * limits.latency_ms]
+    return min([*found, *([] if limits.speedup is None else [dense_ms / limits.speedup])])
 
 
 def price_from(facts: Facts) -> Price | None:
@@ -123,13 +142,16 @@ def pace_of(job: Job, material: Material, dense: PreTrainedModel) -> Pace | None
 
 
 def _pace(job: Job, problem: Problem, dense: PreTrainedModel, price: Price) -> Pace:
-    from leanformer.measure.stopwatch import Stopwatch
     from leanformer.methods.pace import Pace
 
-    clock = Stopwatch(
-        dense, problem.tokenizer, problem.held_out, problem.train, job.target, job.threads, job.seed
-    )
-    return Pace(job.budget, price, clock)
+    return Pace(job.budget, price, _stopwatch(job, problem, dense))
+
+
+def _stopwatch(job: Job, problem: Problem, dense: PreTrainedModel) -> Stopwatch:
+    from leanformer.measure.stopwatch import Stopwatch
+
+    rows = problem.held_out, problem.train
+    return Stopwatch(dense, problem.tokenizer, *rows, job.target, job.threads, job.seed)
 
 
 def serving_of(job: Job, problem: Problem, dense: PreTrainedModel) -> Serving:
