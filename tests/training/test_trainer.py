@@ -34,9 +34,11 @@ def trainer_of(
     model, folder: Path, objective: Objective, teacher=None, dropout: bool = False
 ) -> CompressionTrainer:
     arguments = training_arguments(TrainingConfig(1e-3, 1), 1, folder)
-    return CompressionTrainer(
+    trainer = CompressionTrainer(
         model=model, args=arguments, objective=objective, teacher=teacher, dropout=dropout
     )
+    model.to("cpu")  # where the batches are; transformers moves it, where there is a GPU
+    return trainer
 
 
 @pytest.mark.parametrize(
