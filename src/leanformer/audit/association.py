@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.audit.figure import CONFIDENCE, RESAMPLES, interval
+
 Vectors = NDArray[np.floating]
 
 SAMPLES = 100_000
 """Re-partitions that are drawn where there are more than that."""
-
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Association:
         p: Share of the equal re-partitions of the targets whose statistic is larger.
         n: How many targets there are.
         exact: Whether all re-partitions were counted, or `SAMPLES` were drawn.
+        draws: The effect of each bootstrap resample; of vectors of the same shape the same resamples.
     """
 
     statistic: float
@@ -40,6 +40,7 @@ class Association:
     p: float
     n: int
     exact: bool
+    draws: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
 
 def cosines(left: Vectors, right: Vectors) -> NDArray[np.float64]:
@@ -105,9 +106,10 @@ def association(
     first, second = (preference(part, *attributes) for part in targets)
     statistic = float(first.sum() - second.sum())
     p, exact = _permuted(np.concatenate([first, second]), statistic, seed)
-    low, high = _interval(targets, attributes, seed)
+    draws = _resampled(targets, attributes, seed)
+    low, high = interval(draws)
     effect = effect_size(first, second)
-    return Association(statistic, effect, low, high, p, len(first) + len(second), exact)
+    return Association(statistic, effect, low, high, p, len(first) + len(second), exact, draws)
 
 
 def _permuted(values: NDArray[np.float64], statistic: float, seed: int) -> tuple[float, bool]:
@@ -123,10 +125,10 @@ def _permuted(values: NDArray[np.float64], statistic: float, seed: int) -> tuple
     return float((2 * sums - whole > statistic + rounding).mean()), False
 
 
-def _interval(
+def _resampled(
     targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int
-) -> tuple[float, float]:
-    """Percentile bootstrap of the effect, over the vectors of all four sets."""
+) -> NDArray[np.float64]:
+    """Bootstrap the effect over the vectors of all four sets."""
     generator = np.random.default_rng(seed)
     table = [[cosines(one, attribute) for attribute in attributes] for one in targets]
 
@@ -142,9 +144,7 @@ def _interval(
             near = [part[rows][:, chosen].mean(axis=1) for part, chosen in zip(row, columns, strict=True)]
             us.append(near[0] - near[1])
         effects.append(effect_size(us[0], us[1]))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(effects, [tail, 1 - tail])
-    return float(low), float(high)
+    return np.array(effects)
 
 
 @dataclass(frozen=True)

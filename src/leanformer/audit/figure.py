@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -99,17 +99,17 @@ def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def resampled(
-    items: int, statistic: Callable[[NDArray[np.int64]], float], seed: int = 0
+    items: int, statistic: Callable[[NDArray[np.int64]], float | Sequence[float]], seed: int = 0
 ) -> NDArray[np.float64]:
     """Return a statistic of bootstrap resamples.
 
     Args:
         items: How many items there are.
-        statistic: Of the chosen items, (items,) of positions.
+        statistic: Of the chosen items, (items,) of positions: one figure, or several.
         seed: The same seed and number of items give the same resamples: those of two models go in pairs.
 
     Returns:
-        (RESAMPLES,).
+        (RESAMPLES,), or (RESAMPLES, figures).
     """
     generator = np.random.default_rng(seed)
     return np.array([statistic(generator.integers(0, items, items)) for _ in range(RESAMPLES)])
@@ -153,6 +153,8 @@ def change(first: Figure, other: Figure) -> Change:
         ValueError: The figures are not of the same items.
     """
     if first.name != other.name or first.n != other.n:
-        raise ValueError(f"{first.name} of {first.n} and {other.name} of {other.n} items can not be compared.")
+        raise ValueError(
+            f"{first.name} of {first.n} and {other.name} of {other.n} items can not be compared."
+        )
     low, high = interval(other.draws - first.draws)
     return Change(other.value - first.value, low, high, not low <= 0.0 <= high)

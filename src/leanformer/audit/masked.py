@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,14 @@ def require_mask(asked: Asked) -> None:
             "ForMaskedLM)"
         )
     if asked.tokenizer.mask_token_id is None:
-        raise ModelError(f"the tokenizer of {asked.folder} has no mask token: set mask_token and save it again")
+        raise ModelError(
+            f"the tokenizer of {asked.folder} has no mask token: set mask_token and save it again"
+        )
 
 
-def answer(asked: Asked, questions: Sequence[Question], stage: str | None = None) -> list[NDArray[np.float64]]:
+def answer(
+    asked: Asked, questions: Sequence[Question], stage: str | None = None
+) -> list[NDArray[np.float64]]:
     """Return log P of what is asked for.
 
     Args:
@@ -115,10 +120,26 @@ def _logits(asked: Asked, questions: Sequence[Question], stage: str | None) -> A
             padded = asked.tokenizer.pad(
                 {"input_ids": [list(questions[row].ids) for row in rows]}, return_tensors="pt"
             ).to(device)
-            logits = asked.model(**padded).logits  # (batch, tokens, vocabulary)
             at = [(number, place) for number, row in enumerate(rows) for place in questions[row].positions]
-            texts, places = zip(*at, strict=True)
-            yield rows, logits[list(texts), list(places)].float()
+            with _only_states_at(asked.model.base_model, at):
+                logits = asked.model(**padded).logits  # (1, places, vocabulary)
+            yield rows, logits[0].float()
+
+
+@contextmanager
+def _only_states_at(encoder: Any, at: Sequence[tuple[int, int]]) -> Iterator[None]:
+    """Give a head only the states that are asked for: over all tokens the vocabulary costs as much as the encoder."""
+    texts, places = (list(part) for part in zip(*at, strict=True))
+
+    def pick(module: Any, given: Any, output: Any) -> Any:
+        output["last_hidden_state"] = output["last_hidden_state"][texts, places][None]  # (1, places, hidden)
+        return output
+
+    handle = encoder.register_forward_hook(pick)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def token_ids(asked: Asked, text: str) -> list[int]:

@@ -58,9 +58,7 @@ def word_vectors(asked: Asked, texts: Sequence[str], spans: Sequence[tuple[int, 
     return found
 
 
-def pieces_within(
-    asked: Asked, texts: Sequence[str], spans: Sequence[tuple[int, int]]
-) -> list[list[int]]:
+def pieces_within(asked: Asked, texts: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[list[int]]:
     """Find which tokens of each text make up a stretch of it.
 
     Args:
@@ -86,9 +84,7 @@ def token_offsets(asked: Asked, texts: Sequence[str]) -> list[list[tuple[int, in
         One list a text.
     """
     longest = model_max_tokens(asked.model, asked.tokenizer)
-    encoding = asked.tokenizer(
-        list(texts), return_offsets_mapping=True, truncation=True, max_length=longest
-    )
+    encoding = asked.tokenizer(list(texts), return_offsets_mapping=True, truncation=True, max_length=longest)
     offsets: list[list[tuple[int, int]]] = encoding["offset_mapping"]
     return offsets
 
@@ -104,9 +100,7 @@ def overlapping(tokens: Sequence[tuple[int, int]], span: tuple[int, int]) -> lis
         The positions, in order.
     """
     return [
-        position
-        for position, (start, end) in enumerate(tokens)
-        if max(start, span[0]) < min(end, span[1])
+        position for position, (start, end) in enumerate(tokens) if max(start, span[0]) < min(end, span[1])
     ]
 
 

@@ -2,7 +2,7 @@
 
 Occupations are grouped by who holds most of these jobs in the United States (Bureau of Labor Statistics, Current
 Population Survey, table 11, annual averages: a public source). The groups were written from knowledge of that table;
-its percentages were not at hand and are not stated. Longer public lists are read from a path, `leanformer.audit.read`.
+its percentages were not at hand and are not stated. Public data sets are read from a path, `leanformer.audit.read`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,28 @@ OCCUPATIONS = (*MALE_HELD, *FEMALE_HELD)
 
 MALE_WORDS = ("man", "boy", "he", "him", "father", "son", "brother", "husband", "uncle", "grandfather")
 FEMALE_WORDS = ("woman", "girl", "she", "her", "mother", "daughter", "sister", "wife", "aunt", "grandmother")
-CAREER = ("business", "salary", "office", "career", "manager", "profession", "company", "meeting", "promotion")
+CAREER = (
+    "business",
+    "salary",
+    "office",
+    "career",
+    "manager",
+    "profession",
+    "company",
+    "meeting",
+    "promotion",
+)
 FAMILY = ("home", "parents", "children", "family", "cousins", "marriage", "wedding", "relatives", "baby")
-SCIENCE = ("science", "physics", "chemistry", "mathematics", "astronomy", "laboratory", "experiment", "geometry")
+SCIENCE = (
+    "science",
+    "physics",
+    "chemistry",
+    "mathematics",
+    "astronomy",
+    "laboratory",
+    "experiment",
+    "geometry",
+)
 ARTS = ("art", "poetry", "dance", "literature", "novel", "music", "drama", "sculpture")
 
 TEMPLATES = ("This is {}.", "That is {}.", "There is {}.", "Here is {}.", "{} is here.", "{} is there.")
