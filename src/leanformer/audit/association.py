@@ -29,7 +29,7 @@ class Association:
         high: Upper end.
         p: Share of the equal re-partitions of the targets whose statistic is larger.
         n: How many targets there are.
-        exact: Whether all re-partitions were counted, or `SAMPLES` were drawn.
+        exact: Whether all re-partitions were counted, or some were drawn.
         draws: The effect of each bootstrap resample; of vectors of the same shape the same resamples.
     """
 
@@ -80,7 +80,10 @@ def effect_size(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
 
 
 def association(
-    targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int = 0
+    targets: tuple[Vectors, Vectors],
+    attributes: tuple[Vectors, Vectors],
+    seed: int = 0,
+    samples: int = SAMPLES,
 ) -> Association:
     """Test whether two sets of targets differ in how close they lie to two sets of attributes.
 
@@ -92,6 +95,7 @@ def association(
         targets: X and Y, (n, width) each; as many of each.
         attributes: A and B, (m, width) each.
         seed: Of the re-partitions that are drawn, and of the bootstrap over targets and attributes.
+        samples: Re-partitions that are drawn where there are more.
 
     Returns:
         The test.
@@ -105,23 +109,23 @@ def association(
         )
     first, second = (preference(part, *attributes) for part in targets)
     statistic = float(first.sum() - second.sum())
-    p, exact = _permuted(np.concatenate([first, second]), statistic, seed)
+    p, exact = _permuted(np.concatenate([first, second]), statistic, seed, samples)
     draws = _resampled(targets, attributes, seed)
     low, high = interval(draws)
     effect = effect_size(first, second)
     return Association(statistic, effect, low, high, p, len(first) + len(second), exact, draws)
 
 
-def _permuted(values: NDArray[np.float64], statistic: float, seed: int) -> tuple[float, bool]:
+def _permuted(values: NDArray[np.float64], statistic: float, seed: int, samples: int) -> tuple[float, bool]:
     """Return the share of equal re-partitions with a larger statistic, and whether all were counted."""
     count, whole = len(values), float(values.sum())
     half = count // 2
     rounding = 1e-12 * max(1.0, abs(statistic))  # the same sum in another order is not larger
-    if comb(count, half) <= SAMPLES:
+    if comb(count, half) <= samples:
         sums = np.array([values[list(chosen)].sum() for chosen in combinations(range(count), half)])
         return float((2 * sums - whole > statistic + rounding).mean()), True
     generator = np.random.default_rng(seed)
-    sums = np.array([generator.permutation(values)[:half].sum() for _ in range(SAMPLES)])
+    sums = np.array([generator.permutation(values)[:half].sum() for _ in range(samples)])
     return float((2 * sums - whole > statistic + rounding).mean()), False
 
 

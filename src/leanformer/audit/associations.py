@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leanformer.audit.association import Association, Vectors, association, combined, effect_size, preference
+from leanformer.audit.association import (
+    SAMPLES,
+    Association,
+    Vectors,
+    association,
+    combined,
+    effect_size,
+    preference,
+)
 from leanformer.audit.figure import Figure, Unmeasured
 from leanformer.audit.vectors import sentence_vectors, word_vectors
 from leanformer.audit.words import TEMPLATES, WordTest, with_article
@@ -21,6 +29,7 @@ WEAT, SEAT, SEAT_TOKENS, CEAT = (
     "SEAT, target tokens",
     "CEAT, contexts",
 )
+ALONE = ("{}",)
 CONTEXT_SAMPLES = 1000
 FEWEST_WORDS = 4  # of a set, with contexts
 Sentences = tuple[str, tuple[int, int]]
@@ -37,10 +46,12 @@ def weat(asked: Asked, tests: Iterable[WordTest]) -> list[Figure]:
     Returns:
         One effect size a test.
     """
-    return [_by_words(asked, test, WEAT, ("{}",), bare=True, of_word=True) for test in tests]
+    return [_by_words(asked, test, WEAT, ALONE, SAMPLES) for test in tests]
 
 
-def seat(asked: Asked, tests: Iterable[WordTest], of_word: bool = False) -> list[Figure]:
+def seat(
+    asked: Asked, tests: Iterable[WordTest], of_word: bool = False, samples: int = SAMPLES
+) -> list[Figure]:
     """Test vectors of the sentences of `TEMPLATES`, or of the word in them.
 
     May et al. 2019 (arXiv 1903.10561); of the word, Tan and Celis 2019 (arXiv 1911.01485).
@@ -49,12 +60,13 @@ def seat(asked: Asked, tests: Iterable[WordTest], of_word: bool = False) -> list
         asked: The model.
         tests: What is tested.
         of_word: Take the word's own tokens.
+        samples: Re-partitions for p.
 
     Returns:
         One effect size a test.
     """
     metric = SEAT_TOKENS if of_word else SEAT
-    return [_by_words(asked, test, metric, TEMPLATES, bare=False, of_word=of_word) for test in tests]
+    return [_by_words(asked, test, metric, TEMPLATES, samples) for test in tests]
 
 
 def seat_of_sentences(asked: Asked, tests: Mapping[str, Four]) -> list[Figure | Unmeasured]:
@@ -153,18 +165,17 @@ def _pooled(
     )
 
 
-def _by_words(
-    asked: Asked, test: WordTest, metric: str, templates: Sequence[str], bare: bool, of_word: bool
-) -> Figure:
+def _by_words(asked: Asked, test: WordTest, metric: str, templates: Sequence[str], samples: int) -> Figure:
     """Put the words of a test into templates, and test the vectors."""
+    bare = templates == ALONE
     sets = [
         [_sentence(template, word, bare) for word in part for template in templates]
         for part in (*test.targets, *test.attributes)
     ]
     texts, spans = zip(*(sentence for part in sets for sentence in part), strict=True)
-    vectors = word_vectors(asked, texts, spans) if of_word else sentence_vectors(asked, texts)
-    unit = "words" if bare else "sentences"
-    return _figure(metric, test.name, _in_four(vectors, [len(part) for part in sets]), unit)
+    vectors = sentence_vectors(asked, texts) if metric == SEAT else word_vectors(asked, texts, spans)
+    four = _in_four(vectors, [len(part) for part in sets])
+    return _figure(metric, test.name, four, "words" if bare else "sentences", samples)
 
 
 def _sentence(template: str, word: str, bare: bool) -> Sentences:
@@ -180,9 +191,9 @@ def _in_four(vectors: Vectors, sizes: Sequence[int]) -> list[Vectors]:
     return list(np.split(vectors, np.cumsum(sizes)[:-1]))
 
 
-def _figure(metric: str, name: str, four: Sequence[Vectors], unit: str) -> Figure:
-    test: Association = association((four[0], four[1]), (four[2], four[3]))
-    note = "" if test.exact else "p of 100,000 drawn re-partitions"
+def _figure(metric: str, name: str, four: Sequence[Vectors], unit: str, samples: int = SAMPLES) -> Figure:
+    test: Association = association((four[0], four[1]), (four[2], four[3]), samples=samples)
+    note = "" if test.exact else f"p of {samples:,} drawn re-partitions"
     return Figure(
         metric,
         name,

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leanformer.audit.figure import interval, resampled
+from leanformer.audit.figure import Figure, interval, mean_figure, resampled
 from leanformer.audit.sightings import Sighting, Version, sightings
 from leanformer.audit.vectors import overlapping
 from leanformer.encoders.first_token import sharing_copy
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import DataError, ModelError
+from leanformer.tasks.encode import model_max_tokens
 
 if TYPE_CHECKING:
     from leanformer.audit.models import Asked
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 BATCH = 32  # sightings, of two texts each
 BUFFER = 16 * BATCH  # sorted by length
 FEWEST = 5
+RELATION = "relation degree in attention"
 DIRECTIONS = ("occupation to gender word", "gender word to occupation")
 Degrees = NDArray[np.float64]
 
@@ -43,6 +45,7 @@ class Occupation:
         low: Lower end of its 95% bootstrap interval, over sentences.
         high: Upper end.
         n: Sentences.
+        degree: Mean size of its bias, head by head.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Occupation:
     low: float
     high: float
     n: int
+    degree: float
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,20 @@ def detect(asked: Asked, texts: Iterable[str], seed: int = 0) -> Detected:
     return _detected(often, places, counted[0], used)
 
 
+def degree_figure(found: Detected) -> Figure:
+    """Return how far attention tells genders apart, as a figure over occupations.
+
+    Args:
+        found: What a scan has found.
+
+    Returns:
+        The mean degree over heads, from occupations to gender words.
+    """
+    sizes = np.array([one.degree for one in sorted(found.occupations, key=lambda one: one.name)])
+    note = f"{found.noise[DIRECTIONS[0]]:.3f} with genders drawn at random"
+    return mean_figure(RELATION, "mean size of bias over heads", sizes, "occupations", note=note)
+
+
 def _seen_in(texts: Iterable[str], counted: list[int]) -> Iterator[Sighting]:
     for text in texts:
         counted[0] += 1
@@ -173,14 +191,18 @@ def _detected(
         )
         for at, (layer, head) in enumerate(places)
     )
-    occupations = sorted((_occupation(name, one) for name, one in seen.items()), key=lambda one: -one.bias)
+    found = [
+        _occupation(name, one, float(size))
+        for (name, one), size in zip(seen.items(), sizes[:, 0].mean(axis=1), strict=True)
+    ]
+    occupations = sorted(found, key=lambda one: -one.bias)
     degree, level = (
         {name: float(part[:, at].mean()) for at, name in enumerate(DIRECTIONS)} for part in (sizes, noise)
     )
     return Detected(sentences, used, tuple(occupations), heads, degree, level)
 
 
-def _occupation(name: str, seen: _Seen) -> Occupation:
+def _occupation(name: str, seen: _Seen, degree: float) -> Occupation:
     means = np.stack(seen.means)  # (sentences, genders)
 
     def bias(chosen: NDArray[np.int64]) -> float:
@@ -188,7 +210,7 @@ def _occupation(name: str, seen: _Seen) -> Occupation:
         return float((male - female) / (male + female))
 
     low, high = interval(resampled(len(means), bias))
-    return Occupation(name, bias(np.arange(len(means))), low, high, len(means))
+    return Occupation(name, bias(np.arange(len(means))), low, high, len(means), degree)
 
 
 @contextmanager
@@ -207,6 +229,7 @@ def _attentive(asked: Asked) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
             "scan the dense model"
         )
     places = [(layer, head) for layer in range(view.n_layers) for head in range(view.heads(layer))]
+    longest = model_max_tokens(asked.model, asked.tokenizer)
     model = sharing_copy(asked.model.base_model).eval()
     model.config._attn_implementation = "eager"
     with borrowed(model) as device, torch.inference_mode(), _recorded(model, view) as attentions:
@@ -218,7 +241,7 @@ def _attentive(asked: Asked) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
                 return_tensors="pt",
                 padding=True,
                 truncation=True,
-                max_length=min(asked.tokenizer.model_max_length, 512),
+                max_length=longest,
                 return_offsets_mapping=True,
             )
             offsets = inputs.pop("offset_mapping").tolist()

@@ -89,6 +89,32 @@ def sightings(sentence: str) -> list[Sighting]:
     ]
 
 
+def contexts(texts: Iterable[str], words: Iterable[str], most: int = 20) -> dict[str, list[tuple[str, Span]]]:
+    """Collect sentences in which words stand.
+
+    Args:
+        texts: Sentences, read until each word has enough.
+        words: The words; capitals have to be as they are.
+        most: Sentences a word, the first ones.
+
+    Returns:
+        By word, sentences with the place of the word.
+    """
+    found: dict[str, list[tuple[str, Span]]] = {word: [] for word in words}
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, found))})\b")
+    open_words = len(found)
+    for text in texts:
+        if text.count(" ") >= MOST_WORDS:
+            continue
+        for word, span in {match[0]: match.span() for match in pattern.finditer(text)}.items():
+            if len(found[word]) < most:
+                found[word].append((text, span))
+                open_words -= len(found[word]) == most
+        if not open_words:
+            break
+    return found
+
+
 def _version(text: str, occupation: Span, words: Iterable[Gendered]) -> Version:
     spans = [(one.male, (one.start, one.start + len(one.word))) for one in words]
     male, female = (tuple(span for is_male, span in spans if is_male == wanted) for wanted in (True, False))
