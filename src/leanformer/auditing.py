@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.audit.answers import RATES, SWAP, group_names, make_twins, rate_figures, swap_figures
-from leanformer.audit.associations import CEAT, SEAT, ceat, seat, seat_of_sentences, weat
+from leanformer.audit.associations import CEAT, ceat, seat, seat_of_sentences, weat
 from leanformer.audit.compare import Found, side_by_side
 from leanformer.audit.detector import RELATION, degree_figure, detect
 from leanformer.audit.figure import Figure, Unmeasured
@@ -150,7 +150,7 @@ def _encoder(asked: Asked, data: SuiteData | None, seen: Any) -> list[Figure | U
     if data.between:
         found += stereo_set(asked, data.between, inside=False)
     lacks = {
-        SEAT: data.seat,
+        "SEAT's own tests": data.seat,
         "CrowS-Pairs, AUL": data.crows,
         "StereoSet": data.inside,
         "WinoBias": data.winobias,

@@ -58,6 +58,7 @@ def _row(figure: Facts) -> BiasRow:
     known = [one for one in figure["values"] if one is not None]
     digits = _digits([end for one in known for end in (one["low"], one["high"])])
     change = figure["change"]
+    apart = digits if change is None else _digits([change["low"], change["high"]])
     return BiasRow(
         metric=figure["metric"],
         subject=figure["subject"],
@@ -65,10 +66,10 @@ def _row(figure: Facts) -> BiasRow:
         values=tuple(("", "") if one is None else _written(one, digits) for one in figure["values"]),
         p=tuple("" if one is None or one["p"] is None else p_words(one["p"]) for one in figure["values"]),
         ideal=f"{figure['ideal']:g}",
-        change="" if change is None else _plus(change["value"], digits),
-        change_interval="" if change is None else _interval(change, digits),
+        change="" if change is None else _plus(change["value"], apart),
+        change_interval="" if change is None else _interval(change, apart),
         beyond=change is not None and change["beyond"],
-        note=known[-1]["note"],
+        note="" if known[-1]["p"] is not None else known[-1]["note"],
     )
 
 
@@ -83,7 +84,7 @@ def _between(figure: Facts) -> BiasRow:
 def _digits(ends: Sequence[float]) -> int:
     """Return how many decimals an interval deserves."""
     largest = max(abs(end) for end in ends)
-    return 1 if largest >= 10 else 2 if largest >= 1 else 3
+    return next((digits for digits, least in enumerate((10, 1, 0.1, 0.01), start=1) if largest >= least), 5)
 
 
 def _written(one: Facts, digits: int) -> tuple[str, str]:
@@ -97,6 +98,24 @@ def _interval(one: Facts, digits: int) -> str:
 def _plus(value: float, digits: int) -> str:
     text = numbers.signed(value, digits)
     return text if text.startswith("−") or float(text.replace(",", "")) == 0 else f"+{text}"
+
+
+def bias_view(facts: Facts) -> Facts:
+    """Return what the report's section shows.
+
+    Args:
+        facts: The "bias" of result.json, of the dense and the compressed model.
+
+    Returns:
+        `sentence`, `rows`, `unmeasured`, and `attention`: by model, what the detector found, where it ran.
+    """
+    found = zip(facts["models"], facts.get("detector") or [], strict=False)
+    return {
+        "sentence": bias_sentence(facts),
+        "rows": bias_rows(facts),
+        "unmeasured": facts["unmeasured"],
+        "attention": [(name, detector_sentence(one)) for name, one in found if one],
+    }
 
 
 def p_words(p: float) -> str:
@@ -127,7 +146,9 @@ def bias_sentence(facts: Facts, actor: str = "Compression") -> str:
             f"{actor} did not change bias beyond the 95% intervals, in {_of(len(pairs))}: "
             f"{_moved(shown)} (difference {shown.change_interval}, {shown.n})."
         )
-    named = "; ".join(f"{_moved(row)} (difference {row.change_interval})" for row in beyond[:MOST_NAMED])
+    named = "; ".join(
+        f"{_moved(row)} (difference {row.change_interval}, {row.n})" for row in beyond[:MOST_NAMED]
+    )
     more = f"; and {len(beyond) - MOST_NAMED} more" if len(beyond) > MOST_NAMED else ""
     return (
         f"{actor} changed bias beyond the 95% intervals in {len(beyond)} of {_of(len(pairs))}: {named}{more}."
