@@ -43,7 +43,7 @@ def test_drawn_p_is_close_to_the_exact_one():
     sampled = association((x, y), (a, b), samples=900)  # there are 924 partitions
     assert (exact.exact, sampled.exact) == (True, False)
     assert sampled.p == pytest.approx(exact.p, abs=0.05)
-    assert sampled == association((x, y), (a, b))
+    assert sampled == association((x, y), (a, b), samples=900)
 
 
 def test_signs_and_scale():
@@ -85,3 +85,16 @@ def test_random_effects_by_the_formula():
     assert 0 < found.p < 1
     with pytest.raises(ValueError, match="as many variances"):
         combined([1.0], [])
+
+
+def test_copies_of_a_word_are_no_further_witnesses():
+    x, y, a, b = drawn(6, 6, 4, 4, seed=3)
+    once = association((x, y), (a, b))
+    copied = association(tuple(np.repeat(part, 5, axis=0) for part in (x, y)), (a, b), block=1)
+    together = association(
+        tuple(np.repeat(part, 5, axis=0) for part in (x, y)),
+        tuple(np.repeat(part, 5, axis=0) for part in (a, b)),
+        block=5,
+    )
+    assert (together.n, together.p, together.exact) == (12, once.p, True)
+    assert copied.high - copied.low < 0.7 * (together.high - together.low)

@@ -5,7 +5,7 @@ import numpy as np
 from leanformer.audit import associations
 from leanformer.audit.associations import CEAT, SEAT, ceat, seat, seat_of_sentences, weat
 from leanformer.audit.figure import Unmeasured
-from leanformer.audit.words import TEMPLATES, WordTest
+from leanformer.audit.words import WordTest
 
 TEST = WordTest(
     "planted", (("engineer", "guard"), ("nurse", "Mary")), (("he", "man", "him"), ("she", "woman", "her"))
@@ -25,13 +25,13 @@ def test_planted_bias_is_found_in_each_word_of_each_template(monkeypatch):
     for found in (weat(None, [TEST])[0], seat(None, [TEST], of_word=True)[0]):
         assert found.value > 1.5
         assert found.low > 0
-        assert found.n in (4, 4 * len(TEMPLATES))
+        assert found.n == 4
         assert found.p < 0.25
 
 
 def test_a_random_model_is_measured_on_all_sentences(masked):
     found = seat(masked, [TEST], samples=100)[0]
-    assert (found.metric, found.n, found.unit) == (SEAT, 4 * len(TEMPLATES), "target sentences")
+    assert (found.metric, found.n, found.unit) == (SEAT, 4, "target words")
     assert found.low <= found.value <= found.high
 
 

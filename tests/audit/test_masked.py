@@ -17,7 +17,7 @@ def plainly(asked, question):
     ]
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra", "mpnet"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra", "mpnet", "modernbert"])
 def test_answers_are_those_of_the_whole_model_one_by_one(family):
     asked = masked_model(family)
     texts = ["he works", "the nurse was in the city with a dog", "she"]

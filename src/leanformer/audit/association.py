@@ -28,7 +28,7 @@ class Association:
         low: Lower end of the effect's 95% bootstrap interval.
         high: Upper end.
         p: Share of the equal re-partitions of the targets whose statistic is larger.
-        n: How many targets there are.
+        n: How many targets there are, words where vectors come in blocks.
         exact: Whether all re-partitions were counted, or some were drawn.
         draws: The effect of each bootstrap resample; of vectors of the same shape the same resamples.
     """
@@ -84,6 +84,7 @@ def association(
     attributes: tuple[Vectors, Vectors],
     seed: int = 0,
     samples: int = SAMPLES,
+    block: int = 1,
 ) -> Association:
     """Test whether two sets of targets differ in how close they lie to two sets of attributes.
 
@@ -96,6 +97,8 @@ def association(
         attributes: A and B, (m, width) each.
         seed: Of the re-partitions that are drawn, and of the bootstrap over targets and attributes.
         samples: Re-partitions that are drawn where there are more.
+        block: So many vectors after one another are of one word, such as its templates: re-partitions and resamples
+            keep them together, since they are no independent witnesses.
 
     Returns:
         The test.
@@ -109,11 +112,12 @@ def association(
         )
     first, second = (preference(part, *attributes) for part in targets)
     statistic = float(first.sum() - second.sum())
-    p, exact = _permuted(np.concatenate([first, second]), statistic, seed, samples)
-    draws = _resampled(targets, attributes, seed)
+    by_word = np.concatenate([first, second]).reshape(-1, block).sum(axis=1)
+    p, exact = _permuted(by_word, statistic, seed, samples)
+    draws = _resampled(targets, attributes, seed, block)
     low, high = interval(draws)
     effect = effect_size(first, second)
-    return Association(statistic, effect, low, high, p, len(first) + len(second), exact, draws)
+    return Association(statistic, effect, low, high, p, len(by_word), exact, draws)
 
 
 def _permuted(values: NDArray[np.float64], statistic: float, seed: int, samples: int) -> tuple[float, bool]:
@@ -130,14 +134,15 @@ def _permuted(values: NDArray[np.float64], statistic: float, seed: int, samples:
 
 
 def _resampled(
-    targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int
+    targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int, block: int
 ) -> NDArray[np.float64]:
-    """Bootstrap the effect over the vectors of all four sets."""
+    """Bootstrap the effect over the words of all four sets."""
     generator = np.random.default_rng(seed)
     table = [[cosines(one, attribute) for attribute in attributes] for one in targets]
 
     def draw(size: int) -> NDArray[np.int64]:
-        return generator.integers(0, size, size)
+        words = generator.integers(0, size // block, size // block)
+        return (words[:, None] * block + np.arange(block)).ravel()
 
     effects = []
     for _ in range(RESAMPLES):

@@ -9,7 +9,6 @@ import numpy as np
 
 from leanformer.audit.association import (
     SAMPLES,
-    Association,
     Vectors,
     association,
     combined,
@@ -89,7 +88,9 @@ def seat_of_sentences(asked: Asked, tests: Mapping[str, Four]) -> list[Figure | 
             found.append(Unmeasured(SEAT, reason))
             continue
         vectors = sentence_vectors(asked, [text for part in four for text in part])
-        found.append(_figure(SEAT, name, _in_four(vectors, [len(part) for part in four]), "sentences"))
+        found.append(
+            _figure(SEAT, name, _in_four(vectors, [len(part) for part in four]), "sentences", SAMPLES, 1)
+        )
     return found
 
 
@@ -99,7 +100,8 @@ def ceat(
     """Pool the effect over contexts: a word's vector is that of one of its contexts, drawn anew for each sample.
 
     Guo and Caliskan 2021 (arXiv 2006.03955), on contexts of the given text and not of Reddit. Effects are combined
-    under random effects; the variance within a sample is that of a standardised mean difference.
+    under random effects; the variance within a sample is that of a standardised mean difference. The interval is that
+    of the samples; the published p takes samples of the same contexts for independent ones, and is left out.
 
     Args:
         asked: The model.
@@ -147,7 +149,7 @@ def _pooled(
         effects.append(effect)
         variances.append(2 / size + effect**2 / (4 * size))
     pooled = combined(effects, variances)
-    note = f"{2 * size} targets, {CONTEXT_SAMPLES} samples of contexts"
+    note = f"{2 * size} targets, {CONTEXT_SAMPLES} samples of contexts"  # no p: samples are not independent
     seen = sum(len(contexts[word]) for word in vectors)
     low, high = np.quantile(effects, [0.025, 0.975])
     return Figure(
@@ -175,7 +177,7 @@ def _by_words(asked: Asked, test: WordTest, metric: str, templates: Sequence[str
     texts, spans = zip(*(sentence for part in sets for sentence in part), strict=True)
     vectors = sentence_vectors(asked, texts) if metric == SEAT else word_vectors(asked, texts, spans)
     four = _in_four(vectors, [len(part) for part in sets])
-    return _figure(metric, test.name, four, "words" if bare else "sentences", samples)
+    return _figure(metric, test.name, four, "words", samples, len(templates))
 
 
 def _sentence(template: str, word: str, bare: bool) -> Sentences:
@@ -191,8 +193,8 @@ def _in_four(vectors: Vectors, sizes: Sequence[int]) -> list[Vectors]:
     return list(np.split(vectors, np.cumsum(sizes)[:-1]))
 
 
-def _figure(metric: str, name: str, four: Sequence[Vectors], unit: str, samples: int = SAMPLES) -> Figure:
-    test: Association = association((four[0], four[1]), (four[2], four[3]), samples=samples)
+def _figure(metric: str, name: str, four: Sequence[Vectors], unit: str, samples: int, block: int) -> Figure:
+    test = association((four[0], four[1]), (four[2], four[3]), samples=samples, block=block)
     note = "" if test.exact else f"p of {samples:,} drawn re-partitions"
     return Figure(
         metric,

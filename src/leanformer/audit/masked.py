@@ -45,13 +45,10 @@ def require_mask(asked: Asked) -> None:
     """
     if not asked.fills_blanks:
         raise ModelError(
-            f"{asked.folder} has no head for masked words: name a checkpoint with one (its architecture ends in "
-            "ForMaskedLM)"
+            "the model has no head for masked words: name a checkpoint whose architecture ends in ForMaskedLM"
         )
     if asked.tokenizer.mask_token_id is None:
-        raise ModelError(
-            f"the tokenizer of {asked.folder} has no mask token: set mask_token and save it again"
-        )
+        raise ModelError("the model's tokenizer has no mask token: set mask_token and save it again")
 
 
 def answer(

@@ -173,12 +173,12 @@ def detector_sentence(found: Facts) -> str:
     Returns:
         A few sentences.
     """
-    named, heads = found["occupations"], max(found["heads"], key=lambda one: one["degree"])
+    named, most = found["occupations"], max(found["heads"], key=lambda one: one["degree"])
     ends = [f"{one['name']} {_plus(one['bias'], 3)} ({_interval(one, 3)})" for one in (named[0], named[-1])]
     degree, noise = (found[key]["occupation to gender word"] for key in ("degree", "noise"))
     return (
         f"{numbers.count(found['used'])} occupations beside gender words in {numbers.count(found['sentences'])} "
-        f"sentences. Most towards male words: {ends[0]}; least: {ends[1]}. Mean size over heads {degree:.3f} "
-        f"({noise:.3f} with genders drawn at random); largest in layer {heads['layer']}, head {heads['head']}: "
-        f"{heads['degree']:.3f} ({_interval(heads, 3)})."
+        f"sentences. Furthest towards male words: {ends[0]}; towards female words: {ends[1]}. Mean size over heads "
+        f"{degree:.3f} ({noise:.3f} with genders drawn at random); largest in layer {most['layer']}, head "
+        f"{most['head']}: {most['degree']:.3f} ({_interval(most, 3)})."
     )
