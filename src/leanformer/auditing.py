@@ -72,23 +72,24 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
 
     reading = reading.beside(model)
     torch.set_num_threads(reading.threads or 1)
-    named = _named(model, against)
-    _check_files(suite)
+    _check(suite, reading)
+    models = {
+        name: load_asked(folder, reading.trust_remote_code) for name, folder in _named(model, against).items()
+    }
     data = None if suite.suite_data is None else read_suite(suite.suite_data, suite.most)
     task = None if reading.spec is None else reading.load(model)
     groups = None if task is None else _groups(task, reading, suite.group)
     seen = None if suite.scan is None else _contexts(suite.scan)
     found: list[Found] = []
     detected: list[Facts | None] = []
-    for name, folder in named.items():
+    for name, asked in models.items():
         say(f"audit of {name}")
-        asked = load_asked(folder, reading.trust_remote_code)
         measured = [*_encoder(asked, data, seen), *_masked(asked, data)]
-        measured += _answers(folder, task, groups, reading, suite.group)
+        measured += _answers(asked.folder, task, groups, reading, suite.group)
         scanned = _scanned(asked, suite.scan)
         detected.append(scanned[0])
         found.append([*measured, *scanned[1]])
-    return {**side_by_side(list(named), found), "detector": detected}
+    return {**side_by_side(list(models), found), "detector": detected}
 
 
 def _named(model: str, against: str | None) -> dict[str, str]:
@@ -105,7 +106,10 @@ def _named(model: str, against: str | None) -> dict[str, str]:
     return {one: model_folder(one) for one in (model, against)}
 
 
-def _check_files(suite: Suite) -> None:
+def _check(suite: Suite, reading: Reading) -> None:
+    """Refuse what no audit could use, before anything is measured."""
+    if suite.group is not None and reading.spec is None:
+        raise DataError(f"--group {suite.group} is a column of task data, but none are named: add --data")
     if suite.most is not None and suite.most < 1:
         raise DataError(f"--most {suite.most} leaves nothing to measure: give a positive number")
     if suite.scan is not None and not suite.scan.is_file():
@@ -179,8 +183,7 @@ def _groups(task: TaskData, reading: Reading, column: str | None) -> Any:
     """Return the group of each validation row: a column's, or that of its gender words."""
     if column is None:
         return make_twins(task.validation).groups
-    if reading.spec is None:
-        raise DataError(f"--group {column} is a column of task data, but none are named: add --data")
+    assert reading.spec is not None  # task data were loaded
     tables = read_source(reading.spec).tables
     table = tables.get("validation", tables["train"])
     if column not in table.columns:
