@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leanformer.audit.answers import RATES, SWAP, group_names, make_twins, rate_figures, swap_figures
+from leanformer.audit.answers import (
+    RATES,
+    SWAP,
+    changed_by_group,
+    group_names,
+    make_twins,
+    rate_figures,
+    swap_figures,
+)
 from leanformer.audit.associations import CEAT, ceat, seat, seat_of_sentences, weat
 from leanformer.audit.compare import Found, side_by_side
 from leanformer.audit.detector import RELATION, degree_figure, detect
@@ -78,18 +86,22 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     }
     data = None if suite.suite_data is None else read_suite(suite.suite_data, suite.most)
     task = None if reading.spec is None else reading.load(model)
-    groups = None if task is None else _groups(task, reading, suite.group)
+    groups = np.empty(0, dtype=str) if task is None else _groups(task, reading, suite.group)
     seen = None if suite.scan is None else _contexts(suite.scan)
     found: list[Found] = []
     detected: list[Facts | None] = []
+    answers: list[Any] = []
     for name, asked in models.items():
         say(f"audit of {name}")
         measured = [*_encoder(asked, data, seen), *_masked(asked, data)]
-        measured += _answers(asked.folder, task, groups, reading, suite.group)
+        swaps, logits = _answers(asked.folder, task, groups, reading, suite.group)
+        answers.append(logits)
         scanned = _scanned(asked, suite.scan)
         detected.append(scanned[0])
-        found.append([*measured, *scanned[1]])
-    return {**side_by_side(list(models), found), "detector": detected}
+        found.append([*measured, *swaps, *scanned[1]])
+    both = [logits for logits in answers if logits is not None]
+    between = changed_by_group(both[0], both[1], groups) if len(both) == 2 else []
+    return {**side_by_side(list(models), found, between), "detector": detected}
 
 
 def _named(model: str, against: str | None) -> dict[str, str]:
@@ -196,20 +208,21 @@ def _groups(task: TaskData, reading: Reading, column: str | None) -> Any:
 
 def _answers(
     folder: str, task: TaskData | None, groups: Any, reading: Reading, group: str | None
-) -> list[Figure | Unmeasured]:
-    """Measure what a task model answers."""
+) -> tuple[list[Figure | Unmeasured], Any]:
+    """Measure what a task model answers; return its logits, too, None where it has none."""
     if task is None:
         reason = "they are measured on a task's own texts: name them with --data"
-        return [Unmeasured(f"{SWAP}, {RATES}", reason)]
+        return [Unmeasured(f"{SWAP}, {RATES}", reason)], None
     try:
         model, tokenizer = with_head(folder, task.task, reading)
     except ModelError as error:
-        return [Unmeasured(f"{SWAP}, {RATES}", str(error))]
+        return [Unmeasured(f"{SWAP}, {RATES}", str(error))], None
     # a twin may be longer than its text, so that it is cut where its text just fits
     rows = encode_split(task, "validation", model, tokenizer, replace(reading, truncate=True))
     logits = predict(model, rows, tokenizer, stage="Answers")
     swaps = swap_figures(model, tokenizer, make_twins(task.validation), task.task, reading.max_tokens)
-    return [*swaps, *rate_figures(logits, np.asarray(rows["label"][:]), groups, task.task, group)]
+    rates = rate_figures(logits, np.asarray(rows["label"][:]), groups, task.task, group)
+    return [*swaps, *rates], logits
 
 
 def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:

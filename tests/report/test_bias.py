@@ -106,7 +106,7 @@ def test_the_page_has_a_section_only_where_bias_was_looked_at(result):
     page = render(result | {"bias": record(figure(), unmeasured=[REASON])})
     assert 'id="bias"' in page
     assert "Compression changed bias beyond" in page
-    assert "▼ +0.0200" in page
+    assert "≠ +0.0200" in page
     assert "no text has a gender word" in page
     empty = render(result | {"bias": record(unmeasured=[REASON])})
     assert "Bias was not measured: no text has a gender word." in empty

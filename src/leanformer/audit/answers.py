@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from leanformer.tasks.task import Task
 
 SWAP, FLIPS, RATES = "swap gap", "answers that a swap turns", "true-positive-rate gap"
-CHANGED = "answers unlike the dense model's"
+CHANGED = "answers unlike the first model's"
 MALE, FEMALE = "male words", "female words"
 FEWEST = 10
 NO_WORDS = (
