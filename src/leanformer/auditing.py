@@ -27,6 +27,7 @@ from leanformer.audit.models import Asked, load_asked
 from leanformer.audit.preferences import crows_pairs, name_fills, occupations_bias, pronouns, stereo_set
 from leanformer.audit.read import SuiteData, read_suite
 from leanformer.audit.sightings import contexts, sentences
+from leanformer.audit.vectors import check_whole
 from leanformer.audit.words import TESTS
 from leanformer.errors import DataError, LeanformerError, ModelError
 from leanformer.progress import bar, say
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from leanformer.tasks.task import TaskData
 
 MASKED = "CrowS-Pairs, AUL, StereoSet inside sentences, LPBS, DisCo, WinoBias"
+VECTORS = "WEAT, SEAT, CEAT, StereoSet between sentences"
 PUBLIC = "SEAT's own tests, StereoSet, CrowS-Pairs, AUL, WinoBias"
 Facts = dict[str, Any]
 
@@ -150,6 +152,10 @@ def _contexts(scan: Path) -> Any:
 
 def _encoder(asked: Asked, data: SuiteData | None, seen: Any) -> list[Figure | Unmeasured]:
     """Measure what any encoder has: vectors."""
+    try:
+        check_whole(asked.model)
+    except ModelError as error:
+        return [Unmeasured(VECTORS, str(error))]
     found: list[Figure | Unmeasured] = [
         *weat(asked, TESTS),
         *seat(asked, TESTS),

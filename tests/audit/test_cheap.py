@@ -3,10 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 from datasets import Dataset
 
 from leanformer.audit import cheap
 from leanformer.audit.cheap import cheap_audit
+from leanformer.structure.exits import with_exits
+from leanformer.structure.tokens import with_kept_tokens
 from leanformer.tasks.predict import predict
 from tiny import encode_rows
 
@@ -36,6 +39,23 @@ def test_a_model_against_itself_has_no_change(tiny_model, tiny_tokenizer, mood_t
         assert one["change"] == {"value": 0.0, "low": 0.0, "high": 0.0, "beyond": False}
     assert [one["value"] for one in record["between"]] == [0.0, 0.0, 0.0]
     assert record["figures"][0]["values"][0]["n"] == len(texts)
+
+
+@pytest.mark.parametrize("shape", ["fewer tokens", "early exits"])
+def test_models_whose_tokens_or_texts_leave_on_the_way_are_measured_too(
+    tiny_model, tiny_tokenizer, mood_task, shape
+):
+    rows = rows_of([f"{who} is {mood}" for who in ("he", "she") for mood in MOODS * 3], tiny_tokenizer)
+    dense = tiny_model("bert")
+    small = with_kept_tokens(dense, (0.5, 0.5)) if shape == "fewer tokens" else with_exits(dense, (0,))
+    answers = [predict(model, rows, tiny_tokenizer) for model in (dense, small)]
+    record = cheap_audit((dense, small), answers, rows, tiny_tokenizer, mood_task)
+    swap, seat = record["figures"][0], record["figures"][-1]
+    assert all(one is not None for one in swap["values"])
+    assert seat["metric"] == "SEAT, sentences"
+    assert seat["values"][0] is not None
+    assert seat["values"][1] is None
+    assert "tokens or texts leave the model on the way" in record["unmeasured"][0]["reason"]
 
 
 def test_another_model_has_other_figures(tiny_model, tiny_tokenizer, mood_task):

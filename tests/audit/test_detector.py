@@ -101,5 +101,5 @@ def test_a_text_without_occupations_is_refused(masked):
 
 def test_a_model_whose_texts_leave_early_is_refused(masked, monkeypatch):
     monkeypatch.setattr(masked.model.config, "exits", [1, 2], raising=False)
-    with pytest.raises(ModelError, match="leave on the way"):
+    with pytest.raises(ModelError, match="leave the model on the way"):
         detect(masked, TEXTS)

@@ -12,7 +12,9 @@ from leanformer.audit.associations import SEAT, seat
 from leanformer.audit.compare import Found, side_by_side
 from leanformer.audit.figure import Figure, Unmeasured
 from leanformer.audit.models import Asked
+from leanformer.audit.vectors import check_whole
 from leanformer.audit.words import TESTS
+from leanformer.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,9 +71,9 @@ def _drawn(twins: Twins) -> Twins:
 
 
 def _seat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Found:
-    if getattr(model.config, "exits", None):
-        return [
-            Unmeasured(SEAT, "texts leave the model on the way, so that it has no last states to compare")
-        ]
+    try:
+        check_whole(model)
+    except ModelError as error:
+        return [Unmeasured(SEAT, str(error))]
     asked = Asked(str(model.config.name_or_path), model, tokenizer, fills_blanks=False)
     return seat(asked, TESTS[:1], samples=SAMPLES)

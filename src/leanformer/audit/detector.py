@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from leanformer.audit.figure import Figure, interval, mean_figure, resampled
 from leanformer.audit.sightings import Sighting, Version, sightings
-from leanformer.audit.vectors import overlapping
+from leanformer.audit.vectors import check_whole, overlapping
 from leanformer.encoders.first_token import sharing_copy
 from leanformer.encoders.view import EncoderView
-from leanformer.errors import DataError, ModelError
+from leanformer.errors import DataError
 from leanformer.tasks.encode import model_max_tokens
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def detect(asked: Asked, texts: Iterable[str], seed: int = 0) -> Detected:
 
     Raises:
         DataError: If no occupation was seen beside gender words often enough.
-        ModelError: If the model's layers do not attend to all tokens.
+        ModelError: If tokens or texts leave the model on the way.
     """
     seen: dict[str, _Seen] = {}
     generator = np.random.default_rng(seed)
@@ -221,13 +221,7 @@ def _attentive(asked: Asked) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
     from leanformer.gpu import borrowed
 
     view = EncoderView(asked.model)
-    if min(view.kept_tokens(layer) for layer in range(view.n_layers)) < 1 or getattr(
-        asked.model.config, "exits", None
-    ):
-        raise ModelError(
-            f"in {asked.folder} tokens or texts leave on the way, and its layers do not attend to whole sentences: "
-            "scan the dense model"
-        )
+    check_whole(asked.model)
     places = [(layer, head) for layer in range(view.n_layers) for head in range(view.heads(layer))]
     longest = model_max_tokens(asked.model, asked.tokenizer)
     model = sharing_copy(asked.model.base_model).eval()

@@ -8,15 +8,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.encoders.view import EncoderView
+from leanformer.errors import ModelError
 from leanformer.tasks.encode import MODEL_COLUMNS, batches, encode, model_max_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedModel
 
     from leanformer.audit.models import Asked
 
 BATCH = 64
 Vectors = NDArray[np.float32]
+
+
+def check_whole(model: PreTrainedModel) -> None:
+    """Refuse a model that does not read texts to the end.
+
+    Args:
+        model: An encoder, with any head or none.
+
+    Raises:
+        ModelError: Tokens or texts leave it on the way.
+    """
+    view = EncoderView(model)
+    if view.kept_tokens(view.n_layers - 1) < 1 or getattr(model.config, "exits", None):
+        raise ModelError(
+            "tokens or texts leave the model on the way, so that its layers do not read whole texts: measure the "
+            "dense model"
+        )
 
 
 def sentence_vectors(asked: Asked, texts: Sequence[str]) -> Vectors:
