@@ -7,6 +7,7 @@ from rich.console import Console
 
 from leanformer.report.bias import bias_rows, bias_sentence, detector_sentence, p_words
 from leanformer.report.bias_table import bias_shown
+from leanformer.report.card import model_card
 from leanformer.report.page import render
 
 
@@ -108,6 +109,7 @@ def test_the_page_has_a_section_only_where_bias_was_looked_at(result):
     assert "Compression changed bias beyond" in page
     assert "≠ +0.0200" in page
     assert "no text has a gender word" in page
+    assert "Compression changed bias beyond" in model_card(result | {"bias": record(figure())})
     empty = render(result | {"bias": record(unmeasured=[REASON])})
     assert "Bias was not measured: no text has a gender word." in empty
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from leanformer.tasks.task import Task
 
-MOST_TEXTS = 1000
+MOST_TEXTS = 500
 """Texts that are swapped, drawn with a fixed seed where there are more."""
 
 SAMPLES = 1000
