@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from datasets import Dataset
 
@@ -76,4 +75,7 @@ def test_of_many_texts_a_part_is_swapped(tiny_model, tiny_tokenizer, mood_task, 
     monkeypatch.setattr(cheap, "MOST_TEXTS", 12)
     record = measured(tiny_model, tiny_tokenizer, mood_task, ["he is good", "she is bad"] * 10)
     assert record["figures"][0]["values"][0]["n"] == 12
-    assert np.isclose(record["between"][2]["n"], 20)  # flips are of all texts
+    assert record["between"][2]["n"] == 20  # flips are of all texts
+    monkeypatch.setattr(cheap, "MOST_LETTERS", 115)
+    record = measured(tiny_model, tiny_tokenizer, mood_task, ["he is good", "she is bad"] * 10)
+    assert record["figures"][0]["values"][0]["n"] == 11  # of ten letters each, the male ones

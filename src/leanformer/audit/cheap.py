@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leanformer.audit.answers import Twins, changed_by_group, make_twins, swap_figures
+from leanformer.audit.answers import FEWEST, Twins, changed_by_group, make_twins, swap_figures
 from leanformer.audit.associations import SEAT, seat
 from leanformer.audit.compare import Found, side_by_side
 from leanformer.audit.figure import Figure, Unmeasured
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from leanformer.tasks.task import Task
 
-MOST_TEXTS = 500
-"""Texts that are swapped, drawn with a fixed seed where there are more."""
+MOST_TEXTS, MOST_LETTERS = 500, 400_000
+"""Texts that are swapped, drawn with a fixed seed where there are more: a minute of MiniLM on two cores."""
 
 SAMPLES = 1000
 """Re-partitions for p."""
@@ -64,9 +64,11 @@ def cheap_audit(
 
 
 def _drawn(twins: Twins) -> Twins:
-    if len(twins.rows) <= MOST_TEXTS:
-        return twins
-    chosen = np.sort(np.random.default_rng(0).choice(len(twins.rows), MOST_TEXTS, replace=False))
+    columns = [twins.male[name][:] for name in ("text", "text_pair") if name in twins.male.column_names]
+    letters = np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)], dtype=np.int64)
+    order = np.random.default_rng(0).permutation(len(letters))[:MOST_TEXTS]
+    within = int((np.cumsum(letters[order]) <= MOST_LETTERS).sum())
+    chosen = np.sort(order[: max(within, FEWEST)])
     return Twins(twins.male.select(chosen), twins.female.select(chosen), twins.rows[chosen], twins.groups)
 
 
