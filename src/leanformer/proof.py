@@ -87,12 +87,12 @@ def _scores(
         "compressed": _model(small, after, labels, task, run.artefact("model")),
         "drop_points": drop,
         "drop_interval": [low, high],
-        "test": None if test is None else _on_test(run, dense, small, examples, test),
-        "flips": [asdict(flip) for flip in found[:SHOWN_FLIPS]],
-        "flips_total": len(found),
         "bias": cheap_audit(
             (dense, small), (before, after), rows, examples.tokenizer, task, run.job.max_tokens
         ),
+        "test": None if test is None else _on_test(run, dense, small, examples, test),
+        "flips": [asdict(flip) for flip in found[:SHOWN_FLIPS]],
+        "flips_total": len(found),
     }
 
 

@@ -68,6 +68,12 @@ def test_texts_without_gender_words_are_said_to_have_none(sensitive, mood_task):
     assert "fewer than 10 of the 20 texts have a gender word" in found[0].reason
 
 
+def test_a_task_without_one_answer_a_text_is_said_to_have_none(sensitive):
+    tagging = Task("tags", "token-classification", False, ("O", "B"), "f1")
+    found = swap_figures(*sensitive, make_twins(rows(["he works"] * 20)), tagging)
+    assert "a task of token-classification has no one class or value a text" in found[0].reason
+
+
 def test_rates_of_groups(mood_task):
     logits = np.array([[2.0, 1.0], [1.0, 2.0], [1.0, 2.0], [1.0, 2.0]] * 10)
     labels = np.array([1, 1, 1, 1] * 10)

@@ -25,6 +25,8 @@ SWAP, FLIPS, RATES = "swap gap", "answers that a swap turns", "true-positive-rat
 CHANGED = "answers unlike the first model's"
 MALE, FEMALE = "male words", "female words"
 FEWEST = 10
+KINDS = ("classification", "regression")
+NO_ANSWER = "a task of {kind} has no one class or value a text, whose change by a swap could be measured"
 NO_WORDS = (
     "fewer than {least} of the {rows} texts have a gender word that the English list knows (he, she, a first name): "
     "what swapping genders changes can not be measured on them"
@@ -109,6 +111,8 @@ def swap_figures(
         Mean size of the change, its mean with its sign (above 0 male texts get more of the last class), and the
         share of answers that turn, with the direction in words; or why there is none.
     """
+    if task.kind not in KINDS:
+        return [Unmeasured(SWAP, NO_ANSWER.format(kind=task.kind))]
     if len(twins.rows) < FEWEST:
         return [Unmeasured(SWAP, NO_WORDS.format(least=FEWEST, rows=len(twins.groups)))]
     longest = max_tokens or model_max_tokens(model, tokenizer)
