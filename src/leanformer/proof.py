@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.audit.cheap import cheap_audit
 from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.view import EncoderView
 from leanformer.export.exporters import remove_int8
@@ -57,8 +58,8 @@ def prove(
         serve: In which runtime, precision and form the method wants its model to be served, where it says so.
 
     Returns:
-        Facts with the keys of result.json: scores, drop, flips, exports, bench, speedup, gain, machine. Where there
-        are test rows and an exported file is served, "test" holds the score of that file under "served".
+        Facts with the keys of result.json: scores, drop, flips, bias, exports, bench, speedup, gain, machine. Where
+        there are test rows and an exported file is served, "test" holds the score of that file under "served".
     """
     scores = run.stage(SCORE_STAGE, lambda _: _scores(run, dense, small, examples, test))
     forms = list(dict.fromkeys([PLAIN, *([serve["form"]] if serve else [])]))
@@ -86,6 +87,9 @@ def _scores(
         "compressed": _model(small, after, labels, task, run.artefact("model")),
         "drop_points": drop,
         "drop_interval": [low, high],
+        "bias": cheap_audit(
+            (dense, small), (before, after), rows, examples.tokenizer, task, run.job.max_tokens
+        ),
         "test": None if test is None else _on_test(run, dense, small, examples, test),
         "flips": [asdict(flip) for flip in found[:SHOWN_FLIPS]],
         "flips_total": len(found),

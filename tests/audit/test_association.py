@@ -5,7 +5,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from leanformer.audit import association as module
 from leanformer.audit.association import association, combined, cosines, effect_size, preference
 
 
@@ -38,14 +37,13 @@ def test_exact_p_is_a_count():
     assert found.p == larger / 20
 
 
-def test_drawn_p_is_close_to_the_exact_one(monkeypatch):
+def test_drawn_p_is_close_to_the_exact_one():
     x, y, a, b = drawn(6, 6, 4, 4, seed=3)
     exact = association((x, y), (a, b))
-    monkeypatch.setattr(module, "SAMPLES", 900)  # there are 924 partitions
-    sampled = association((x, y), (a, b))
+    sampled = association((x, y), (a, b), samples=900)  # there are 924 partitions
     assert (exact.exact, sampled.exact) == (True, False)
     assert sampled.p == pytest.approx(exact.p, abs=0.05)
-    assert sampled == association((x, y), (a, b))
+    assert sampled == association((x, y), (a, b), samples=900)
 
 
 def test_signs_and_scale():
@@ -87,3 +85,16 @@ def test_random_effects_by_the_formula():
     assert 0 < found.p < 1
     with pytest.raises(ValueError, match="as many variances"):
         combined([1.0], [])
+
+
+def test_copies_of_a_word_are_no_further_witnesses():
+    x, y, a, b = drawn(6, 6, 4, 4, seed=3)
+    once = association((x, y), (a, b))
+    copied = association(tuple(np.repeat(part, 5, axis=0) for part in (x, y)), (a, b), block=1)
+    together = association(
+        tuple(np.repeat(part, 5, axis=0) for part in (x, y)),
+        tuple(np.repeat(part, 5, axis=0) for part in (a, b)),
+        block=5,
+    )
+    assert (together.n, together.p, together.exact) == (12, once.p, True)
+    assert copied.high - copied.low < 0.7 * (together.high - together.low)

@@ -1,6 +1,7 @@
 """A whole run on a tiny model, the verbs that look at it afterwards, and the same run killed and resumed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,22 @@ def test_json_has_the_keys_that_scripts_rely_on(finished):
     assert record["speedup"].keys() == {"1", "8"}
     assert record["n"] == 60
     assert record["metric"] == "accuracy"
+
+
+def test_bias_is_measured_and_an_audit_of_the_run_goes_into_its_report(finished, call, tmp_path):
+    folder = tmp_path / "small"
+    shutil.copytree(finished["folder"], folder)
+    bias = json.loads((folder / "result.json").read_text())["bias"]
+    assert bias["models"] == ["dense", "compressed"]
+    assert bias["figures"] or "gender word" in bias["unmeasured"][0]["reason"]
+    assert 'id="bias"' in (folder / "report.html").read_text()
+    done = call("audit", folder, "--data", finished["folder"].parent / "reviews", "--threads", 1)
+    assert done.exit_code == 0, done.output
+    assert "Compression" in done.stdout
+    metrics = {one["metric"] for one in json.loads((folder / "result.json").read_text())["bias"]["figures"]}
+    assert metrics >= {"WEAT, words alone", "SEAT, sentences", "SEAT, target tokens"}
+    assert "WEAT, words alone" in (folder / "report.html").read_text()
+    assert (folder / "audit.json").is_file()
 
 
 def test_the_model_is_smaller_by_the_ratio_that_was_asked(finished):

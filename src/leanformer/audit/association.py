@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.audit.figure import CONFIDENCE, RESAMPLES, interval
+
 Vectors = NDArray[np.floating]
 
 SAMPLES = 100_000
 """Re-partitions that are drawn where there are more than that."""
-
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class Association:
         low: Lower end of the effect's 95% bootstrap interval.
         high: Upper end.
         p: Share of the equal re-partitions of the targets whose statistic is larger.
-        n: How many targets there are.
-        exact: Whether all re-partitions were counted, or `SAMPLES` were drawn.
+        n: How many targets there are, words where vectors come in blocks.
+        exact: Whether all re-partitions were counted, or some were drawn.
+        draws: The effect of each bootstrap resample; of vectors of the same shape the same resamples.
     """
 
     statistic: float
@@ -40,6 +40,7 @@ class Association:
     p: float
     n: int
     exact: bool
+    draws: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
 
 def cosines(left: Vectors, right: Vectors) -> NDArray[np.float64]:
@@ -79,7 +80,11 @@ def effect_size(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
 
 
 def association(
-    targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int = 0
+    targets: tuple[Vectors, Vectors],
+    attributes: tuple[Vectors, Vectors],
+    seed: int = 0,
+    samples: int = SAMPLES,
+    block: int = 1,
 ) -> Association:
     """Test whether two sets of targets differ in how close they lie to two sets of attributes.
 
@@ -91,6 +96,9 @@ def association(
         targets: X and Y, (n, width) each; as many of each.
         attributes: A and B, (m, width) each.
         seed: Of the re-partitions that are drawn, and of the bootstrap over targets and attributes.
+        samples: Re-partitions that are drawn where there are more.
+        block: So many vectors after one another are of one word, such as its templates: re-partitions and resamples
+            keep them together, since they are no independent witnesses.
 
     Returns:
         The test.
@@ -104,34 +112,37 @@ def association(
         )
     first, second = (preference(part, *attributes) for part in targets)
     statistic = float(first.sum() - second.sum())
-    p, exact = _permuted(np.concatenate([first, second]), statistic, seed)
-    low, high = _interval(targets, attributes, seed)
+    by_word = np.concatenate([first, second]).reshape(-1, block).sum(axis=1)
+    p, exact = _permuted(by_word, statistic, seed, samples)
+    draws = _resampled(targets, attributes, seed, block)
+    low, high = interval(draws)
     effect = effect_size(first, second)
-    return Association(statistic, effect, low, high, p, len(first) + len(second), exact)
+    return Association(statistic, effect, low, high, p, len(by_word), exact, draws)
 
 
-def _permuted(values: NDArray[np.float64], statistic: float, seed: int) -> tuple[float, bool]:
+def _permuted(values: NDArray[np.float64], statistic: float, seed: int, samples: int) -> tuple[float, bool]:
     """Return the share of equal re-partitions with a larger statistic, and whether all were counted."""
     count, whole = len(values), float(values.sum())
     half = count // 2
     rounding = 1e-12 * max(1.0, abs(statistic))  # the same sum in another order is not larger
-    if comb(count, half) <= SAMPLES:
+    if comb(count, half) <= samples:
         sums = np.array([values[list(chosen)].sum() for chosen in combinations(range(count), half)])
         return float((2 * sums - whole > statistic + rounding).mean()), True
     generator = np.random.default_rng(seed)
-    sums = np.array([generator.permutation(values)[:half].sum() for _ in range(SAMPLES)])
+    sums = np.array([generator.permutation(values)[:half].sum() for _ in range(samples)])
     return float((2 * sums - whole > statistic + rounding).mean()), False
 
 
-def _interval(
-    targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int
-) -> tuple[float, float]:
-    """Percentile bootstrap of the effect, over the vectors of all four sets."""
+def _resampled(
+    targets: tuple[Vectors, Vectors], attributes: tuple[Vectors, Vectors], seed: int, block: int
+) -> NDArray[np.float64]:
+    """Bootstrap the effect over the words of all four sets."""
     generator = np.random.default_rng(seed)
     table = [[cosines(one, attribute) for attribute in attributes] for one in targets]
 
     def draw(size: int) -> NDArray[np.int64]:
-        return generator.integers(0, size, size)
+        words = generator.integers(0, size // block, size // block)
+        return (words[:, None] * block + np.arange(block)).ravel()
 
     effects = []
     for _ in range(RESAMPLES):
@@ -142,9 +153,7 @@ def _interval(
             near = [part[rows][:, chosen].mean(axis=1) for part, chosen in zip(row, columns, strict=True)]
             us.append(near[0] - near[1])
         effects.append(effect_size(us[0], us[1]))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(effects, [tail, 1 - tail])
-    return float(low), float(high)
+    return np.array(effects)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
-RESAMPLES = 1000
+from leanformer.audit.figure import interval, resampled
 
 
 @dataclass(frozen=True)
@@ -162,8 +161,5 @@ def pro_anti_gap(pro: NDArray[np.bool_], anti: NDArray[np.bool_], seed: int = 0)
 
 def _mean(values: NDArray[np.float64], seed: int) -> Gap:
     """The mean with its percentile bootstrap."""
-    generator = np.random.default_rng(seed)
-    means = [values[generator.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Gap(float(values.mean()), float(low), float(high), len(values))
+    low, high = interval(resampled(len(values), lambda chosen: float(values[chosen].mean()), seed))
+    return Gap(float(values.mean()), low, high, len(values))

@@ -192,6 +192,7 @@ def answer(record: dict[str, Any]) -> Answer:
     from rich.console import Group
     from rich.text import Text
 
+    from leanformer.report.bias import bias_sentence
     from leanformer.report.ladder_table import ladder_table
     from leanformer.report.runtimes import gain_sentences
     from leanformer.report.served import end_words, nothing_removed
@@ -206,6 +207,7 @@ def answer(record: dict[str, Any]) -> Answer:
         summary(record),
         *((ladder_table(ladder), Text(f"\n{end_words(record)}\n")) if ladder else ()),
         *(Text(sentence) for sentence in gain_sentences({} if nothing_removed(record) else gain or {})),
+        *([Text(bias_sentence(record["bias"]))] if record.get("bias") else []),
         Text("\n".join(lines), no_wrap=True, overflow="ignore"),
     )
     budget = record.get("budget")

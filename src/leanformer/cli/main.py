@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from leanformer import __version__
+from leanformer.cli.audit import audit
 from leanformer.cli.bench import bench
 from leanformer.cli.check import check
 from leanformer.cli.compress import compress
@@ -54,7 +55,7 @@ def _main(
     """Read the options that stand before the verb."""
 
 
-for _verb in (demo, compress, league, evaluate, export, bench, check, methods, report):
+for _verb in (demo, compress, league, evaluate, audit, export, bench, check, methods, report):
     app.command()(_verb)
 app.add_typer(latency, name="latency")
 

@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from leanformer.report import numbers
+from leanformer.report.bias import bias_sentence
 from leanformer.report.budget import budget_line
 from leanformer.report.loading import doors
 from leanformer.report.method import method_words
@@ -40,6 +41,7 @@ def model_card(result: dict[str, Any]) -> str:
         f"Score in points on {numbers.count(result['n'])} validation rows; 95% bootstrap intervals. Speed is that of "
         "the model against the original in one interleaved run on the machine below.",
         budget_line(result),
+        bias_sentence(result["bias"]) if result.get("bias") else "",
         "## How to load it",
         *(
             f"{door.name[:1].upper()}{door.name[1:]}:\n\n```python\n{door.code}\n```"

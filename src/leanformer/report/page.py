@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 from leanformer.errors import RunError
 from leanformer.report import numbers
+from leanformer.report.bias import bias_view
 from leanformer.report.budget import budget_views
 from leanformer.report.cards import cards
 from leanformer.report.flips import CHANGES, flip_views
@@ -108,6 +109,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "search": _search(result),
         "speed": speed_picture(bench) if bench else None,
         "bench": [(row, lost_points(row, bench)) for row in bench],
+        "bias": bias_view(result["bias"]) if result.get("bias") else None,
         "exports": [
             (row, lost_points(row, [], result["compressed"]["score"])) for row in result.get("exports") or []
         ],

@@ -49,12 +49,7 @@ def load_model(
         ModelError: If the folder is not a usable model, its architecture is not supported, or its head does not
             match the data and is not to be trained.
     """
-    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
-    from leanformer.encoders.families import family_of
-
-    path_or_id = _checked(path_or_id)
-    config = _load_config(path_or_id, trust_remote_code)
-    family_of(config)
+    path_or_id, config, tokenizer = load_parts(path_or_id, trust_remote_code)
     has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
     mismatch = head_mismatch(config, task) if has_head else None
     if mismatch and not finetune:
@@ -64,12 +59,35 @@ def load_model(
         )
     order = label_order(config, task) if has_head and not mismatch else None
     _set_labels(config, task)
-    tokenizer = _load_tokenizer(path_or_id, config, trust_remote_code)
     model = _load_weights(path_or_id, config, has_head and not mismatch, trust_remote_code)
     if order is not None:
         _reorder_head(model, order)
         say(f"the head of {path_or_id} was put into the label order of the data ({', '.join(task.labels)})")
     return model.eval(), tokenizer, has_head and not mismatch
+
+
+def load_parts(
+    path_or_id: str, trust_remote_code: bool = False
+) -> tuple[str, PreTrainedConfig, PreTrainedTokenizerBase]:
+    """Load what a model needs besides its weights, and refuse what can not be used.
+
+    Args:
+        path_or_id: A Hugging Face folder or hub id.
+        trust_remote_code: Whether code that the checkpoint carries may run.
+
+    Returns:
+        The folder or id, the configuration, and the tokenizer.
+
+    Raises:
+        ModelError: If the folder is not a usable model, or its architecture is not supported.
+    """
+    import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
+    from leanformer.encoders.families import family_of
+
+    path_or_id = _checked(path_or_id)
+    config = _load_config(path_or_id, trust_remote_code)
+    family_of(config)
+    return path_or_id, config, _load_tokenizer(path_or_id, config, trust_remote_code)
 
 
 def _checked(path_or_id: str) -> str:

@@ -1,0 +1,242 @@
+"""An audit of a model that exists already, alone or beside another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leanformer.audit.answers import (
+    RATES,
+    SWAP,
+    changed_by_group,
+    group_names,
+    make_twins,
+    rate_figures,
+    swap_figures,
+)
+from leanformer.audit.associations import CEAT, ceat, seat, seat_of_sentences, weat
+from leanformer.audit.compare import Found, side_by_side
+from leanformer.audit.detector import RELATION, degree_figure, detect
+from leanformer.audit.figure import Figure, Unmeasured
+from leanformer.audit.masked import require_mask
+from leanformer.audit.models import Asked, load_asked
+from leanformer.audit.preferences import crows_pairs, name_fills, occupations_bias, pronouns, stereo_set
+from leanformer.audit.read import SuiteData, read_suite
+from leanformer.audit.sightings import contexts, sentences
+from leanformer.audit.vectors import check_whole
+from leanformer.audit.words import TESTS
+from leanformer.errors import DataError, LeanformerError, ModelError
+from leanformer.progress import bar, say
+from leanformer.reading import encode_split, model_folder, with_head
+from leanformer.run import is_run
+from leanformer.tasks.predict import predict
+from leanformer.tasks.sources import read_source
+
+if TYPE_CHECKING:
+    from leanformer.reading import Reading
+    from leanformer.tasks.task import TaskData
+
+MASKED = "CrowS-Pairs, AUL, StereoSet inside sentences, LPBS, DisCo, WinoBias"
+VECTORS = "WEAT, SEAT, CEAT, StereoSet between sentences"
+PUBLIC = "SEAT's own tests, StereoSet, CrowS-Pairs, AUL, WinoBias"
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What of a model is audited, besides what needs nothing.
+
+    Attributes:
+        suite_data: Folder of the public data sets.
+        most: Items a data set at most.
+        scan: A large text, for the attention detector and for CEAT's contexts.
+        group: Column of the data whose two groups' true-positive rates are compared; their gender words by default.
+    """
+
+    suite_data: Path | None = None
+    most: int | None = None
+    scan: Path | None = None
+    group: str | None = None
+
+
+def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Facts:
+    """Audit a model, or two on the same items.
+
+    Args:
+        model: A run, a model folder or a hub id; a run alone stands for its dense and its compressed model.
+        against: Another one, or None.
+        reading: The task data, for what is measured on answers.
+        suite: What is audited.
+
+    Returns:
+        What `leanformer.audit.compare.side_by_side` returns, and under "detector" one entry a model.
+
+    Raises:
+        LeanformerError: If a model or a file that is named can not be used.
+    """
+    import torch
+
+    reading = reading.beside(model)
+    torch.set_num_threads(reading.threads or 1)
+    _check(suite, reading)
+    models = {
+        name: load_asked(folder, reading.trust_remote_code) for name, folder in _named(model, against).items()
+    }
+    data = None if suite.suite_data is None else read_suite(suite.suite_data, suite.most)
+    task = None if reading.spec is None else reading.load(model)
+    groups = np.empty(0, dtype=str) if task is None else _groups(task, reading, suite.group)
+    seen = None if suite.scan is None else _contexts(suite.scan)
+    found: list[Found] = []
+    detected: list[Facts | None] = []
+    answers: list[Any] = []
+    for name, asked in models.items():
+        say(f"audit of {name}")
+        measured = [*_encoder(asked, data, seen), *_masked(asked, data)]
+        swaps, logits = _answers(asked.folder, task, groups, reading, suite.group)
+        answers.append(logits)
+        scanned = _scanned(asked, suite.scan)
+        detected.append(scanned[0])
+        found.append([*measured, *swaps, *scanned[1]])
+    both = [logits for logits in answers if logits is not None]
+    between = changed_by_group(both[0], both[1], groups) if len(both) == 2 else []
+    return {**side_by_side(list(models), found, between), "detector": detected}
+
+
+def _named(model: str, against: str | None) -> dict[str, str]:
+    """Return the models by the names that they are shown under."""
+    if against is None:
+        path = Path(model)
+        return (
+            {"dense": str(path / "teacher"), "compressed": str(path / "model")}
+            if is_run(path)
+            else {model: model}
+        )
+    if against == model:
+        raise ModelError(f"{model} can not be compared with itself: give --against another model")
+    return {one: model_folder(one) for one in (model, against)}
+
+
+def _check(suite: Suite, reading: Reading) -> None:
+    """Refuse what no audit could use, before anything is measured."""
+    if suite.group is not None and reading.spec is None:
+        raise DataError(f"--group {suite.group} is a column of task data, but none are named: add --data")
+    if suite.most is not None and suite.most < 1:
+        raise DataError(f"--most {suite.most} leaves nothing to measure: give a positive number")
+    if suite.scan is not None and not suite.scan.is_file():
+        raise DataError(f"there is no text {suite.scan}: give --scan a file with English text")
+
+
+def _lines(path: Path, stage: str | None = None) -> Iterator[str]:
+    """Read a text line by line, under a bar of kilobytes."""
+    with bar() as progress, path.open(encoding="utf-8", errors="replace") as file:
+        shown = progress.add_task(
+            f"{stage} (kB)", total=max(1, path.stat().st_size // 1000), visible=stage is not None
+        )
+        read = 0
+        for number, line in enumerate(file):
+            read += len(line.encode())
+            if number % 100 == 0:
+                progress.update(shown, completed=read // 1000)
+            yield line
+        progress.update(shown, completed=read // 1000)
+
+
+def _contexts(scan: Path) -> Any:
+    words = [word for test in TESTS for part in (*test.targets, *test.attributes) for word in part]
+    return contexts(sentences(_lines(scan)), words)
+
+
+def _encoder(asked: Asked, data: SuiteData | None, seen: Any) -> list[Figure | Unmeasured]:
+    """Measure what any encoder has: vectors."""
+    try:
+        check_whole(asked.model)
+    except ModelError as error:
+        return [Unmeasured(VECTORS, str(error))]
+    found: list[Figure | Unmeasured] = [
+        *weat(asked, TESTS),
+        *seat(asked, TESTS),
+        *seat(asked, TESTS, of_word=True),
+    ]
+    if seen is None:
+        found.append(Unmeasured(CEAT, "it takes words in real sentences: name a text with --scan"))
+    else:
+        found += ceat(asked, TESTS, seen)
+    if data is None:
+        reason = "they do not come with the project: name the folder that they lie in with --suite-data"
+        return [*found, Unmeasured(PUBLIC, reason)]
+    found += seat_of_sentences(asked, data.seat)
+    if data.between:
+        found += stereo_set(asked, data.between, inside=False)
+    lacks = {
+        "SEAT's own tests": data.seat,
+        "CrowS-Pairs, AUL": data.crows,
+        "StereoSet": data.inside,
+        "WinoBias": data.winobias,
+    }
+    missing = ", ".join(name for name, part in lacks.items() if not part)
+    return [*found, Unmeasured(missing, "the folder of --suite-data has no such file")] if missing else found
+
+
+def _masked(asked: Asked, data: SuiteData | None) -> list[Figure | Unmeasured]:
+    """Measure what takes a head for masked words."""
+    try:
+        require_mask(asked)
+    except ModelError as error:
+        return [Unmeasured(MASKED, str(error))]
+    found = [*occupations_bias(asked), *name_fills(asked)]
+    if data is not None and data.crows:
+        found += crows_pairs(asked, data.crows)
+    if data is not None and data.inside:
+        found += stereo_set(asked, data.inside, inside=True)
+    for name, part in (data.winobias if data is not None else {}).items():
+        found += pronouns(asked, part, name)
+    return found
+
+
+def _groups(task: TaskData, reading: Reading, column: str | None) -> Any:
+    """Return the group of each validation row: a column's, or that of its gender words."""
+    if column is None:
+        return make_twins(task.validation).groups
+    assert reading.spec is not None  # task data were loaded
+    tables = read_source(reading.spec).tables
+    table = tables.get("validation", tables["train"])
+    if column not in table.columns:
+        raise DataError(
+            f"{table.source} has no column '{column}': it has {', '.join(table.columns)}; choose one with --group"
+        )
+    values = dict(zip(table.rows, table.columns[column], strict=True))
+    return group_names([values[row] for row in task.validation["row"][:]])
+
+
+def _answers(
+    folder: str, task: TaskData | None, groups: Any, reading: Reading, group: str | None
+) -> tuple[list[Figure | Unmeasured], Any]:
+    """Measure what a task model answers; return its logits, too, None where it has none."""
+    if task is None:
+        reason = "they are measured on a task's own texts: name them with --data"
+        return [Unmeasured(f"{SWAP}, {RATES}", reason)], None
+    try:
+        model, tokenizer = with_head(folder, task.task, reading)
+    except ModelError as error:
+        return [Unmeasured(f"{SWAP}, {RATES}", str(error))], None
+    # a twin may be longer than its text, so that it is cut where its text just fits
+    rows = encode_split(task, "validation", model, tokenizer, replace(reading, truncate=True))
+    logits = predict(model, rows, tokenizer, stage="Answers")
+    swaps = swap_figures(model, tokenizer, make_twins(task.validation), task.task, reading.max_tokens)
+    rates = rate_figures(logits, np.asarray(rows["label"][:]), groups, task.task, group)
+    return [*swaps, *rates], logits
+
+
+def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:
+    """Run the attention detector."""
+    if scan is None:
+        return None, [Unmeasured(RELATION, "it scans a large text: name one with --scan")]
+    try:
+        found = detect(asked, sentences(_lines(scan, "Scan")))
+    except LeanformerError as error:
+        return None, [Unmeasured(RELATION, str(error))]
+    return asdict(found), [degree_figure(found)]
