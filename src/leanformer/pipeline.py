@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from leanformer.costing import check_reachable, pace_of, price_facts, price_from, serving_of
 from leanformer.errors import RunError
 from leanformer.job import AUTO, Job
+from leanformer.methods.kinds import check_kind
 from leanformer.methods.registry import find_method
 from leanformer.progress import say
 from leanformer.record import layer_facts, result_of, write_record
@@ -167,6 +168,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     set_seed(job.seed)
     data = load_data(job.data)
     say(data.description)
+    check_kind(job.method, data.task.kind)
     model, tokenizer, has_head = load_model(job.model, data.task, job.finetune, job.trust_remote_code)
     longest = longest_input(model, tokenizer, job.max_tokens)
     encoded = {
