@@ -288,7 +288,7 @@ class LeanModel:
         if min(shares) < 1 or exits:
             encoder = base.get_submodule(self.family.layers.rpartition(".")[0])
             take_over(encoder, self.family, restores=not classifies)
-            reduce_tokens(encoder, layers, self.family, shares)
+            reduce_tokens(encoder, layers, self.family, shares, getattr(config, "token_merging", False))
         if exits:
             add_exits(self, encoder, exits, getattr(config, "exit_policy", None))
 

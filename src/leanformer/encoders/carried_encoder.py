@@ -14,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from .carried_attention import LeanAttention, NoAttention, mix_in
 from .carried_exits import ExitHead, Leaving
+from .carried_merging import PROPORTIONAL, MergedTokens, MergingNorm, merged_parts
 from .carried_tokens import SIGNIFICANCE, ReducingNorm, Tokens
 
 
@@ -89,7 +90,9 @@ def take_over(encoder: Any, family: Any, restores: bool) -> None:
     encoder.exits, encoder.leaving = nn.ModuleDict(), Leaving()
 
 
-def reduce_tokens(encoder: Any, layers: nn.ModuleList, family: Any, shares: list[float]) -> None:
+def reduce_tokens(
+    encoder: Any, layers: nn.ModuleList, family: Any, shares: list[float], merges: bool = False
+) -> None:
     """Let tokens leave inside some layers.
 
     Args:
@@ -97,24 +100,28 @@ def reduce_tokens(encoder: Any, layers: nn.ModuleList, family: Any, shares: list
         layers: Its layers.
         family: Its family.
         shares: What each layer keeps of the text's length, never rising.
+        merges: Whether they are merged into others; from then on attention goes by size.
     """
     left = 1.0
+    encoder.tokens = MergedTokens() if merges else encoder.tokens
     for layer, share in zip(layers, shares, strict=True):
         attention: Any = layer.get_submodule(family.attention)
-        if share >= left or isinstance(attention, NoAttention):
+        by_size = merges and left < 1
+        if isinstance(attention, NoAttention) or not (share < left or by_size):
             continue
-        left = share
         if family.shared_bias and not isinstance(attention, LeanAttention):
             mix_in(attention, LeanAttention, family)  # its own forward knows no other attention
             attention.heads = attention.num_attention_heads
             attention.head_size = attention.attention_head_size
             attention.kept_heads = list(range(attention.heads))
         attention.config = copy.copy(getattr(attention, "config", None) or encoder.config)
-        attention.config._attn_implementation = SIGNIFICANCE
-        norm: Any = layer.get_submodule(family.attention_end)
-        mix_in(norm, ReducingNorm, family)
-        attention.tokens = norm.tokens = encoder.tokens
-        norm.kept_share = share
+        attention.config._attn_implementation = PROPORTIONAL if merges else SIGNIFICANCE
+        attention.tokens = encoder.tokens
+        if share < left:
+            norm: Any = layer.get_submodule(family.attention_end)
+            mix_in(norm, MergingNorm if merges else ReducingNorm, family)
+            norm.tokens, norm.kept_share, norm.parts = encoder.tokens, share, merged_parts(left, share)
+            left = share
 
 
 def add_exits(model: Any, encoder: Any, exits: dict[str, Any], policy: dict[str, Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""Token reduction: a model whose layers keep a falling share of each text's tokens."""
+"""Token reduction: a model whose layers keep a falling share of each text's tokens, or merge the others into them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from leanformer.errors import ModelError
 from leanformer.structure.kept import layer_shapes
 
 
-def with_kept_tokens(model: Any, shares: Sequence[float]) -> Any:
+def with_kept_tokens(model: Any, shares: Sequence[float], merges: bool = False) -> Any:
     """Return a copy of a model whose layers drop tokens, for good: it is saved and exported so.
 
     Args:
         model: A transformers encoder model of a supported family; it is left as it is.
         shares: What is left after each layer's attention, of each text's own length: 1 is all of them. They are
             rounded up to multiples of 1/64 and never rise; a layer without heads drops nothing.
+        merges: Whether tokens are merged into those that are most like them, and do not leave. A layer can merge a
+            little less than half of its tokens, so a text keeps somewhat more than its share.
 
     Returns:
         A lean model, in the mode and on the device of the given one; it shares no weights with it.
 
     Raises:
         ModelError: The family's layers can not drop tokens.
-        ValueError: There are more or fewer shares than layers, or one lies outside 0 to 1.
+        ValueError: There are more or fewer shares than layers, one lies outside 0 to 1, or a layer is to merge more
+            than half of its tokens.
     """
     view = EncoderView(model)
     check_tokens(view)
@@ -35,10 +38,13 @@ def with_kept_tokens(model: Any, shares: Sequence[float]) -> Any:
     left = 1.0
     for layer, shape in enumerate(shapes):
         if view.heads(layer):
-            left = min(left, -(-shares[layer] * PARTS // 1) / PARTS)
+            before, left = left, min(left, -(-shares[layer] * PARTS // 1) / PARTS)
+            if merges and 2 * left < before:
+                raise ValueError(f"Layer {layer} can not merge {before:.2f} of the tokens into {left:.2f}.")
         shape["kept_tokens"] = left
     lean_class = lean_class_for(model)
-    config = config_for(lean_class, model.config, per_layer_config=dict(enumerate(shapes)))
+    merging = {"token_merging": True} if merges else {}
+    config = config_for(lean_class, model.config, per_layer_config=dict(enumerate(shapes)), **merging)
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     return rebuild(model, lean_class, config, state)
 
