@@ -181,9 +181,10 @@ def _prepare(run: Run, engine: Engine) -> Material:
     judged_on = "validation" if is_ready and job.method == AUTO else "train"
     if judged_on == "validation":
         validation, held_out = split_validation(validation, data.task, job.seed)
+        judging, reported = (len(rows) // data.task.texts_each for rows in (held_out, validation))
         say(
-            f"the model arrives trained, perhaps on these training rows: {len(held_out)} validation rows judge "
-            f"what it loses, and the report is of the other {len(validation)}; --finetune trains it here first"
+            f"the model arrives trained, perhaps on these training rows: {judging} validation rows judge "
+            f"what it loses, and the report is of the other {reported}; --finetune trains it here first"
         )
     problem = Problem(
         teacher=model,

@@ -115,7 +115,9 @@ class MergedTokens(Tokens):
         may = (gives & self.real)[:, :, None] & (takes & self.real)[:, None]
         likeness = (keys @ keys.transpose(1, 2)).masked_fill(~may, -2.0)  # below every cosine
         best, partner = likeness.max(dim=2)
-        rank = best.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        # not by a sort, whose ties every runtime breaks in its own way: how many pairs come before, (batch, tokens)
+        higher, level = best[:, None] > best[:, :, None], best[:, None] == best[:, :, None]
+        rank = (higher | (level & (place < place[:, None]))).sum(dim=2)
         count = merged_count(self.real.sum(dim=1, keepdim=True), parts)
         return rank < count, partner
 

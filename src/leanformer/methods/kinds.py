@@ -1,4 +1,4 @@
-"""Which methods can not compress a model of sentence embeddings."""
+"""Which methods can not compress a model of sentence embeddings, and which nothing else."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ READ_LABELS = (
 )
 """They read a loss against the labels, or an answer that may change; a vector has neither."""
 
+FOR_EMBEDDINGS = ("token-merge",)
+"""Tried on nothing else here."""
+
 
 def check_kind(method: str, kind: Kind) -> None:
-    """Refuse a method that needs labels, or answers that stay or change, for a model of sentence embeddings.
+    """Refuse a method for a kind of task that it can not do: no labels, and no answers that change, in embeddings.
 
     Args:
         method: A key of `leanformer.methods.registry.METHODS`.
@@ -29,6 +32,11 @@ def check_kind(method: str, kind: Kind) -> None:
     Raises:
         BudgetError: If the method can not do it; names some that can.
     """
+    if kind != "embedding" and method in FOR_EMBEDDINGS:
+        raise BudgetError(
+            f"{method} is for models of sentence embeddings (--kind embedding): to drop tokens of a classifier, take "
+            "power-bert or length-adaptive"
+        )
     if kind == "embedding" and method in READ_LABELS:
         raise BudgetError(
             f"{method} goes by labels or changed answers, which sentence embeddings have not: choose a method that "
