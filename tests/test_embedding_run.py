@@ -9,7 +9,7 @@ import leanformer
 from leanformer.budget import Budget
 from leanformer.errors import BudgetError, ModelError
 from leanformer.job import Job
-from leanformer.pipeline import run_job
+from leanformer.pipeline import fine_tune_dense, run_job
 from leanformer.reading import Reading
 from leanformer.recheck import check_run
 from leanformer.report.loading import doors
@@ -78,3 +78,14 @@ def test_what_does_not_fit_is_refused(alike, tmp_path):
     with pytest.raises(ModelError, match="leave --finetune out"):
         run_job(alike("drop-layers", granularity="layer", finetune=True), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_else_could_be_meant_is_said(alike, tmp_path, monkeypatch):
+    """The same folder and data may also make a model that reads both texts at once."""
+    said = []
+    monkeypatch.setattr("leanformer.pipeline.say", said.append)
+    for kind in ("embedding", "regression"):
+        fine_tune_dense(alike("drop-layers", granularity="layer", kind=kind), tmp_path / kind)
+    assert "--kind embedding" not in " ".join(said)
+    fine_tune_dense(alike("drop-layers", granularity="layer", kind=None), tmp_path / "guessed")
+    assert "--kind embedding compresses its embeddings" in " ".join(said)

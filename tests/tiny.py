@@ -99,7 +99,7 @@ def build_embedder(family: str, pooling: Pooling = UNIT_MEAN, **sizes: int) -> P
 
 
 def similar_pairs(rows: int, seed: int) -> list[tuple[str, str, str]]:
-    """Return (text, text, score) rows: the score is how many of five words both texts share."""
+    """Return (text, text, score) rows: the score is half a point more than the words, of five, that both texts share."""
     chooser = random.Random(seed)
     table = []
     for number in range(rows):
@@ -107,7 +107,7 @@ def similar_pairs(rows: int, seed: int) -> list[tuple[str, str, str]]:
         words = chooser.sample(PLAIN_WORDS, 10 - shared)
         first, second = words[:5], [*words[:shared], *words[5:]]
         chooser.shuffle(second)
-        table.append((" ".join(first), " ".join(second), f"{shared}.0"))
+        table.append((" ".join(first), " ".join(second), f"{shared}.5"))
     return table
 
 

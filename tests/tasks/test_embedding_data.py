@@ -40,7 +40,7 @@ def test_a_pair_is_two_rows(pairs):
     assert len(data.train) == 160
     first = similar_pairs(80, seed=1)[3]
     assert data.train["text"][6:8] == list(first[:2])
-    assert data.train["label"][6:8] == [3.0, 3.0]
+    assert data.train["label"][6:8] == [3.5, 3.5]
     assert data.train["row"][6:8] == [5, 5]
     assert "embedding of text pairs" in data.description
     assert "train 80, validation 30" in data.description
@@ -142,7 +142,7 @@ def test_the_pairs_that_moved_most_are_shown(pairs):
     found = flips(dense, lean, rows, ALIKE)
     assert [(flip.row, flip.dense_answer) for flip in found] == [(3, 1.0), (4, 1.0)]
     assert [flip.lean_answer for flip in found] == [0.0, pytest.approx(0.5**0.5)]
-    assert (found[0].text, found[0].text_pair, found[0].label) == (*similar_pairs(30, seed=2)[1][:2], 1.0)
+    assert (found[0].text, found[0].text_pair, found[0].label) == (*similar_pairs(30, seed=2)[1][:2], 1.5)
     moved = cosine_changes(dense, lean)
     assert moved["mean"] == pytest.approx((1 + 1 - 0.5**0.5) / 3)
     assert moved["mean"] < moved["p95"] < 1
