@@ -10,10 +10,15 @@ def test_a_model_is_lent_and_comes_back(tiny_model, monkeypatch):
     model, moves = tiny_model("bert"), []
     monkeypatch.setattr(gpu, "fastest_device", lambda: torch.device("meta"))
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: moves.append(device.type) or self)
-    with pytest.raises(KeyError), gpu.borrowed(model) as device:
-        assert device.type == "meta"
-        assert moves == ["meta"]
-        raise KeyError
+
+    def fail_there():
+        with gpu.borrowed(model) as device:
+            assert device.type == "meta"
+            assert moves == ["meta"]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_there()
     assert moves == ["meta", "cpu"]
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
     BertTokenizerFast,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
+from leanformer.encoders.lean import as_embedder
+from leanformer.encoders.sentence import Pooling
 from leanformer.tasks.encode import encode
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -31,6 +35,7 @@ WORD_PIECES = ("##ly", "##er", *LETTERS, *(f"##{letter}" for letter in LETTERS))
 VOCABULARY = tuple(dict.fromkeys((*SPECIAL_TOKENS, *PLAIN_WORDS, *GOOD_WORDS, *BAD_WORDS, *WORD_PIECES)))
 TINY_FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "mpnet", "modernbert")
 MAX_TOKENS = 64
+UNIT_MEAN = Pooling("mean", True)
 
 
 def build_tokenizer() -> PreTrainedTokenizerBase:
@@ -74,11 +79,11 @@ def build_config(
     )
 
 
-def build_model(family: str, **sizes: int) -> PreTrainedModel:
+def build_model(family: str, auto: Any = AutoModelForSequenceClassification, **sizes: int) -> PreTrainedModel:
     """Return a seeded random sequence classifier in eval mode; weights so large that every unit matters."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = AutoModelForSequenceClassification.from_config(build_config(family, **sizes))
+        model = auto.from_config(build_config(family, **sizes))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.ndim > 1:
@@ -86,6 +91,24 @@ def build_model(family: str, **sizes: int) -> PreTrainedModel:
                 elif "norm" not in name.lower():
                     parameter.normal_(0.0, 0.05)
     return model.eval()
+
+
+def build_embedder(family: str, pooling: Pooling = UNIT_MEAN, **sizes: int) -> PreTrainedModel:
+    """Return a seeded random model of sentence embeddings in eval mode."""
+    return as_embedder(build_model(family, AutoModel, **sizes), pooling)
+
+
+def similar_pairs(rows: int, seed: int) -> list[tuple[str, str, str]]:
+    """Return (text, text, score) rows: the score is half a point more than the words, of five, that both share."""
+    chooser = random.Random(seed)
+    table = []
+    for number in range(rows):
+        shared = number % 6
+        words = chooser.sample(PLAIN_WORDS, 10 - shared)
+        first, second = words[:5], [*words[:shared], *words[5:]]
+        chooser.shuffle(second)
+        table.append((" ".join(first), " ".join(second), f"{shared}.5"))
+    return table
 
 
 def build_rows(rows: int, seed: int) -> list[tuple[str, str]]:

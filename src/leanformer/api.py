@@ -134,7 +134,7 @@ def compress(
 
 
 def load(folder: str | Path) -> Loaded:
-    """Load a model that leanformer wrote, or any model folder, with the head that it was saved with.
+    """Load a model that leanformer wrote, or any model folder, with the head or the pooling that it was saved with.
 
     Args:
         folder: A run directory, or a model folder.
@@ -150,12 +150,16 @@ def load(folder: str | Path) -> Loaded:
     from safetensors import SafetensorError
 
     import leanformer.encoders.lean  # noqa: F401  (registers the classes of compressed models)
+    from leanformer.encoders.sentence import pooling_of, read_pooling
+    from leanformer.export.loading import load_classifier
 
     path = Path(folder) / "model" if is_run(Path(folder)) else Path(folder)
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} has no config.json: give a run directory or a model folder")
     try:
         config = transformers.AutoConfig.from_pretrained(path)
+        if pooling_of(config) or read_pooling(str(path)):
+            return Loaded(*load_classifier(path))
         model_class = getattr(transformers, _auto_class(config.architectures))
         model = model_class.from_pretrained(path, config=config, dtype=torch.float32, use_safetensors=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)

@@ -138,7 +138,7 @@ def _int8(
         note += f", {len(made.float_sublayers)} of {len(within.ranking)} sub-layers stayed in float"
     if not kept:
         lost = (
-            f"is {within.loss.divergence:.2g} nats from fp32"
+            f"is {within.loss.divergence:.2g} {'in 1 - cosine' if held_out.vectors else 'nats'} from fp32"
             if held_out.few
             else f"scores {within.loss.drop_points:.1f} points below fp32"
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from leanformer.costing import check_reachable, pace_of, price_facts, price_from, serving_of
 from leanformer.errors import RunError
 from leanformer.job import AUTO, Job
+from leanformer.methods.kinds import check_kind
 from leanformer.methods.registry import find_method
 from leanformer.progress import say
 from leanformer.record import layer_facts, result_of, write_record
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from leanformer.exports import Examples
     from leanformer.methods.problem import Problem
     from leanformer.search.pricing import Price
+    from leanformer.tasks.task import Task
 
 COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two int8; two training checkpoints
 TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
@@ -167,6 +169,8 @@ def _prepare(run: Run, engine: Engine) -> Material:
     set_seed(job.seed)
     data = load_data(job.data)
     say(data.description)
+    check_kind(job.method, data.task.kind)
+    _note_embedder(job, data.task)
     model, tokenizer, has_head = load_model(job.model, data.task, job.finetune, job.trust_remote_code)
     longest = longest_input(model, tokenizer, job.max_tokens)
     encoded = {
@@ -179,9 +183,10 @@ def _prepare(run: Run, engine: Engine) -> Material:
     judged_on = "validation" if is_ready and job.method == AUTO else "train"
     if judged_on == "validation":
         validation, held_out = split_validation(validation, data.task, job.seed)
+        judging, reported = (len(rows) // data.task.texts_each for rows in (held_out, validation))
         say(
-            f"the model arrives trained, perhaps on these training rows: {len(held_out)} validation rows judge "
-            f"what it loses, and the report is of the other {len(validation)}; --finetune trains it here first"
+            f"the model arrives trained, perhaps on these training rows: {judging} validation rows judge "
+            f"what it loses, and the report is of the other {reported}; --finetune trains it here first"
         )
     problem = Problem(
         teacher=model,
@@ -208,6 +213,19 @@ def _prepare(run: Run, engine: Engine) -> Material:
     run.require_disk(_needed_mb(problem, encoded["train"]))
     examples = Examples(data.task, tokenizer, validation, held_out)
     return Material(problem, examples, encoded.get("test"), is_ready, judged_on, price)
+
+
+def _note_embedder(job: Job, task: Task) -> None:
+    """Say what else could be meant by pairs with a score and a model of sentence embeddings."""
+    from leanformer.encoders.sentence import MODULES_FILE
+    from leanformer.tasks.sources import local_path
+
+    is_embedder = (local_path(job.model) / MODULES_FILE).is_file()
+    if is_embedder and job.data.kind is None and task.pair and task.kind == "regression":
+        say(
+            f"{job.model} is a model of sentence embeddings, and is taken as the encoder of a model that reads both "
+            "texts at once: --kind embedding compresses its embeddings"
+        )
 
 
 def _use_threads(threads: int) -> None:

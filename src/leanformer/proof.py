@@ -16,7 +16,7 @@ from leanformer.export.exporters import remove_int8
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import Examples, installed, write_exports
 from leanformer.measure.bench import BATCHES, ROUNDS, bench
-from leanformer.measure.flips import flips
+from leanformer.measure.flips import cosine_changes, flips
 from leanformer.measure.gain import gains
 from leanformer.measure.machine import machine
 from leanformer.measure.statistics import paired_drop
@@ -81,8 +81,9 @@ def _scores(
     labels = np.asarray(rows["label"][:])
     found = flips(before, after, rows, task)
     drop, low, high = paired_drop(task.metric, before, after, labels, seed=run.job.seed)
+    moved = {"cosine_change": cosine_changes(before, after)} if task.kind == "embedding" else {}
     return {
-        "n": len(rows),
+        "n": len(rows) // task.texts_each,
         "dense": _model(dense, before, labels, task, run.artefact("teacher")),
         "compressed": _model(small, after, labels, task, run.artefact("model")),
         "drop_points": drop,
@@ -93,6 +94,7 @@ def _scores(
         "test": None if test is None else _on_test(run, dense, small, examples, test),
         "flips": [asdict(flip) for flip in found[:SHOWN_FLIPS]],
         "flips_total": len(found),
+        **moved,
     }
 
 
@@ -108,7 +110,8 @@ def _on_test(
     after = predict(small, test, examples.tokenizer, stage="Test score of the compressed model")
     _, low, high = paired_drop(metric, before, after, labels, seed=run.job.seed)
     scores = [score_logits(logits, labels, examples.task).value for logits in (before, after)]
-    return {"n": len(test), "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
+    examples_there = len(test) // examples.task.texts_each
+    return {"n": examples_there, "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
 
 
 def _is_kept(serve: Facts, exports: Sequence[Facts]) -> bool:

@@ -106,8 +106,8 @@ def _measure(
         changed = flips(answers["dense"], answers["compressed"], rows, task)
         return Measured(
             score=score_logits(answers["compressed"], np.asarray(rows["label"][:]), task).value,
-            n=len(rows),
-            flips=None if task.kind == "regression" else len(changed),
+            n=len(rows) // task.texts_each,
+            flips=len(changed) if task.kind == "classification" else None,
             size_mb=size_mb(run.artefact("model")),
             speeds=_speeds(run, contract, folders, examples, reading, rounds, limit_s),
         )

@@ -54,6 +54,7 @@ def test_other_shapes_are_saved_lean(tiny_model, masks, tmp_path):
         "carried_encoder.py",
         "carried_exits.py",
         "carried_factors.py",
+        "carried_merging.py",
         "carried_tokens.py",
         "config.json",
         "model.safetensors",

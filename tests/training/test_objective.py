@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from leanformer.training.objective import Objective, hidden_loss, logits_loss, task_loss
+from leanformer.training.objective import (
+    Objective,
+    hidden_loss,
+    logits_loss,
+    task_loss,
+    vectors_loss,
+)
 
 
 def log(*probabilities: float) -> torch.Tensor:
@@ -73,3 +79,16 @@ def test_a_student_of_fewer_layers_is_compared_after_its_own_layers_up_to_there(
     assert goal.for_student(range(12)).compared == goal.hidden_layers
     assert goal.for_student([0, 1, 2, 9, 10, 11]).compared == (3, 3, 3, 6)
     assert goal.for_student([3, 7]).compared == (0, 1, 2, 2)
+
+
+def test_vectors_loss_is_one_minus_cosine():
+    wanted = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    assert vectors_loss(torch.tensor([[1.0, 1.0], [0.0, 5.0]]), wanted).item() == pytest.approx(
+        (1 - 0.5**0.5) / 2
+    )
+
+
+def test_embeddings_are_distilled_without_labels():
+    goal = Objective.distillation(6, vectors=True)
+    assert (goal.task, goal.logits, goal.vectors) == (0.0, 1.0, True)
+    assert goal.hidden_layers == Objective.distillation(6).hidden_layers

@@ -86,8 +86,20 @@ _DATA_OPTIONS: dict[str, Any] = {
     "text": (str, _about_data("Text column.", default="guessed")),
     "text_pair": (str, _about_data("Second text column.", default="guessed")),
     "label": (str, _about_data("Label column.", default="guessed")),
-    "metric": (str, _about_data("accuracy, f1, matthews, pearson or spearman.", default="the task's own")),
-    "kind": (str, _about_data("classification or regression.", default="guessed")),
+    "metric": (
+        str,
+        _about_data(
+            "accuracy, f1, matthews, pearson, spearman, spearman_cosine or pearson_cosine.",
+            default="the task's own",
+        ),
+    ),
+    "kind": (
+        str,
+        _about_data(
+            "classification, regression, or embedding (sentence embeddings, judged on pairs with a score).",
+            default="guessed",
+        ),
+    ),
     "train_rows": (int, _about_data("Use the first N training rows only.")),
     "validation": (str, _about_data("File with the validation rows.", default="a tenth of train")),
     "test": (str, _about_data("File with labelled test rows.")),

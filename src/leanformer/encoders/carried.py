@@ -289,7 +289,9 @@ class LeanModel:
             encoder = base.get_submodule(self.family.layers.rpartition(".")[0])
             take_over(encoder, self.family, restores=not classifies)
             scored = [getattr(one, "token_scorer", False) for one in config.per_layer_config]
-            reduce_tokens(encoder, layers, self.family, shares, scored)
+            reduce_tokens(
+                encoder, layers, self.family, shares, scored, getattr(config, "token_merging", False)
+            )
         if exits:
             add_exits(self, encoder, exits, getattr(config, "exit_policy", None))
 

@@ -14,6 +14,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from .carried_attention import LeanAttention, NoAttention, mix_in
 from .carried_exits import ExitHead, Leaving
+from .carried_merging import PROPORTIONAL, MergedTokens, MergingNorm, merged_parts
 from .carried_tokens import SIGNIFICANCE, ReducingNorm, Tokens, TokenScorer
 
 
@@ -90,7 +91,12 @@ def take_over(encoder: Any, family: Any, restores: bool) -> None:
 
 
 def reduce_tokens(
-    encoder: Any, layers: nn.ModuleList, family: Any, shares: list[float], scored: list[bool]
+    encoder: Any,
+    layers: nn.ModuleList,
+    family: Any,
+    shares: list[float],
+    scored: list[bool],
+    merges: bool = False,
 ) -> None:
     """Let tokens leave inside some layers.
 
@@ -100,27 +106,31 @@ def reduce_tokens(
         family: Its family.
         shares: What each layer keeps of the text's length, never rising.
         scored: Which layers rank the tokens by a scorer of their own.
+        merges: Whether they are merged into others; from then on attention goes by size.
     """
     left = 1.0
+    encoder.tokens = MergedTokens() if merges else encoder.tokens
     for layer, share, has_scorer in zip(layers, shares, scored, strict=True):
         attention: Any = layer.get_submodule(family.attention)
-        if share >= left or isinstance(attention, NoAttention):
+        by_size = merges and left < 1
+        if isinstance(attention, NoAttention) or not (share < left or by_size):
             continue
-        left = share
-        norm: Any = layer.get_submodule(family.attention_end)
-        width = norm.normalized_shape[-1]
-        mix_in(norm, ReducingNorm, family)
-        norm.tokens, norm.kept_share = encoder.tokens, share
-        norm.scorer = TokenScorer(width) if has_scorer else None
-        if has_scorer:
-            continue
+        if share < left:
+            norm: Any = layer.get_submodule(family.attention_end)
+            width = norm.normalized_shape[-1]
+            mix_in(norm, MergingNorm if merges else ReducingNorm, family)
+            norm.tokens, norm.kept_share, norm.parts = encoder.tokens, share, merged_parts(left, share)
+            norm.scorer = TokenScorer(width) if has_scorer else None
+            left = share
+            if has_scorer:
+                continue
         if family.shared_bias and not isinstance(attention, LeanAttention):
             mix_in(attention, LeanAttention, family)  # its own forward knows no other attention
             attention.heads = attention.num_attention_heads
             attention.head_size = attention.attention_head_size
             attention.kept_heads = list(range(attention.heads))
         attention.config = copy.copy(getattr(attention, "config", None) or encoder.config)
-        attention.config._attn_implementation = SIGNIFICANCE
+        attention.config._attn_implementation = PROPORTIONAL if merges else SIGNIFICANCE
         attention.tokens = encoder.tokens
 
 

@@ -16,6 +16,7 @@ from leanformer.encoders.carried import Family
 from leanformer.encoders.carried_attention import LeanAttention, mix_in, rotated
 from leanformer.encoders.families import family_of
 from leanformer.encoders.lean import auto_class_of
+from leanformer.encoders.sentence import pooling_of
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 
@@ -113,6 +114,8 @@ def reason_against(config: Any) -> str | None:
         ModelError: The architecture is not supported.
     """
     family = family_of(config)
+    if pooling_of(config):
+        return "Sentence embeddings are pooled behind the last layer: leave the form first-token out."
     layers = list(getattr(config, "per_layer_config", None) or ())
     if layers and getattr(layers[-1], "hard_attention", None):
         return "The last layer of this model has hard attention of its own: leave the form first-token out."

@@ -11,6 +11,15 @@ from transformers.initialization import no_init_weights
 
 from leanformer.encoders.carried import LEAN_CLASSES, TASKS, Family, LeanModel
 from leanformer.encoders.families import family_of
+from leanformer.encoders.sentence import (
+    KEY,
+    SUFFIX,
+    Pooling,
+    bare_class,
+    embedder_class,
+    is_embedder,
+    pooling_fields,
+)
 from leanformer.errors import ModelError
 
 # One entry a layer: {"num_attention_heads": 3, "intermediate_size": 200}, as in `config.json`.
@@ -42,11 +51,14 @@ def auto_class_of(model: Any, family: Family) -> str:
         family: Its family.
 
     Returns:
-        For example "AutoModelForSequenceClassification".
+        For example "AutoModelForSequenceClassification"; for sentence embeddings, which have no auto class, what the
+        names of their classes end with.
 
     Raises:
         ModelError: The task head is not supported.
     """
+    if is_embedder(model):
+        return SUFFIX
     for auto, suffix in TASKS.items():
         if type(model).__name__ in (family.prefix + suffix, family.class_name(suffix)):
             return auto
@@ -67,6 +79,8 @@ def lean_class_for(model: Any) -> Any:
         ModelError: The architecture or the task head is not supported.
     """
     family = family_of(model.config)
+    if is_embedder(model):
+        return embedder_class(family, lean=True)
     return LEAN_CLASSES[family.name][auto_class_of(model, family)]
 
 
@@ -83,7 +97,46 @@ def stock_class_for(model: Any) -> Any:
         ModelError: The architecture or the task head is not supported.
     """
     family = family_of(model.config)
+    if is_embedder(model):
+        return embedder_class(family, lean=False)
     return getattr(transformers, family.prefix + TASKS[auto_class_of(model, family)])
+
+
+def as_embedder(model: Any, pooling: Pooling) -> Any:
+    """Return a bare encoder as a model of sentence embeddings; weights are shared with it.
+
+    Args:
+        model: What `AutoModel` loads, stock or lean.
+        pooling: How it pools.
+
+    Returns:
+        The model; its `logits` are the vectors, (batch, hidden).
+
+    Raises:
+        ModelError: The architecture is not supported.
+    """
+    family = family_of(model.config)
+    made = embedder_class(family, lean=isinstance(model, LeanModel))
+    return _of_class(model, made, **{KEY: pooling_fields(pooling)})
+
+
+def without_pooling(model: Any) -> Any:
+    """Return a model of sentence embeddings as the bare encoder; weights are shared with it.
+
+    Args:
+        model: Made by `as_embedder`, or from such a model.
+
+    Returns:
+        What `AutoModel` would load; its configuration still says how it was pooled.
+    """
+    return _of_class(model, bare_class(model))
+
+
+def _of_class(model: Any, made: Any, **changes: Any) -> Any:
+    """Return a model as one of another class of the same shapes; weights are shared with it."""
+    shapes = model.config.to_dict().get("per_layer_config")
+    changes |= {"per_layer_config": shapes} if shapes else {}
+    return rebuild(model, made, config_for(made, model.config, **changes), model.state_dict())
 
 
 def config_for(model_class: Any, config: Any, **changes: Any) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from leanformer.encoders.families import is_lean
-from leanformer.encoders.lean import config_for, rebuild, stock_class_for
+from leanformer.encoders.lean import config_for, rebuild, stock_class_for, without_pooling
+from leanformer.encoders.sentence import is_embedder, pooling_of, write_pooling
 from leanformer.encoders.view import EncoderView
 
 
@@ -63,7 +64,8 @@ def save_model(model: Any, tokenizer: Any, folder: str | Path) -> Literal["plain
     """Write a model and its tokenizer as a folder that transformers loads; weights are safetensors.
 
     Plain: stock class, loads with transformers alone. Lean: layers differ in shape; loads after
-    `import leanformer.encoders.lean`, or with `trust_remote_code=True` by the code that the folder carries.
+    `import leanformer.encoders.lean`, or with `trust_remote_code=True` by the code that the folder carries. A model
+    of sentence embeddings is written as a folder of sentence-transformers.
 
     Args:
         model: A transformers encoder model, stock or lean.
@@ -78,7 +80,12 @@ def save_model(model: Any, tokenizer: Any, folder: str | Path) -> Literal["plain
     """
     if is_lean(model.config) and plain_width(model) is not None:
         model = as_plain(model)
-    model.save_pretrained(folder)
+    if is_embedder(model) and (pooling := pooling_of(model.config)):
+        model = without_pooling(model)
+        model.save_pretrained(folder)
+        write_pooling(pooling, Path(folder), model.config.hidden_size)
+    else:
+        model.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     return "lean" if is_lean(model.config) else "plain"

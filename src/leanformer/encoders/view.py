@@ -146,6 +146,8 @@ class EncoderView:
 
     def head_modules(self) -> list[str]:
         """Return the paths from the model of what reads the encoder for one task: pooler, classifier and the like."""
+        if self.model.base_model is self.model:  # nothing reads it but a pooling without weights
+            return []
         base = self.model.base_model_prefix
         above = [name for name, _ in self.model.named_children() if name != base]
         paths = [f"{base}.pooler", *above] if getattr(self.model.base_model, "pooler", None) else above

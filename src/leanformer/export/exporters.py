@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.forms import PLAIN, in_form
+from leanformer.encoders.sentence import is_embedder
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import LeanformerError, ModelError, first_line
 from leanformer.export.chain import chain_of, leaves_early, write_description
@@ -34,6 +35,8 @@ POSITIONS_BEFORE = 2
 
 OUTPUTS = ("logits", "states", "wrong")
 """Of a graph, in order; most have the first alone."""
+
+EMBEDDING_OUTPUTS = ("sentence_embedding",)
 
 LARGEST_ONNX_MB = 1500  # protobuf ends at 2 GB; larger weights go into a file of their own
 
@@ -213,6 +216,11 @@ def _shapes(inputs: dict[str, Tensor]) -> dict[str, dict[int, Any]]:
     return {name: {0: Dim.DYNAMIC, 1: Dim.DYNAMIC} for name in inputs}
 
 
+def _outputs(model: Any) -> tuple[str, ...]:
+    """Name what a graph gives, in order."""
+    return EMBEDDING_OUTPUTS if is_embedder(model) else OUTPUTS
+
+
 def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> None:
     """Trace the model with its own attention; PyTorch's fused one is left unfused in the file."""
     import onnx_ir
@@ -221,7 +229,7 @@ def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> N
     program = OnnxExporter().export(model, inputs, OnnxConfig(dynamic_shapes=_shapes(inputs))).program
     for port in program.graph.inputs:
         port.shape = onnx_ir.Shape(["batch", "tokens", *port.shape[2:]])
-    for name, port in zip(OUTPUTS, program.graph.outputs, strict=False):
+    for name, port in zip(_outputs(model), program.graph.outputs, strict=False):
         port.name = name
         port.shape = onnx_ir.Shape(
             ["batch", "tokens", *port.shape[2:]] if name == "states" else ["batch", *port.shape[1:]]
@@ -244,7 +252,7 @@ def _write_openvino(model: PreTrainedModel, inputs: dict[str, Any], path: Path) 
     from transformers.exporters import OpenVINOConfig, OpenVINOExporter
 
     program = OpenVINOExporter().export(model, inputs, OpenVINOConfig(dynamic_shapes=_shapes(inputs))).program
-    for name, port in zip(OUTPUTS, program.outputs, strict=False):
+    for name, port in zip(_outputs(model), program.outputs, strict=False):
         port.get_tensor().set_names({name})
     name_openvino_nodes(program, model)
     openvino.save_model(program, str(path), compress_to_fp16=False)

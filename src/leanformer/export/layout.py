@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from leanformer.encoders.families import family_of, is_lean
 from leanformer.encoders.forms import PLAIN
+from leanformer.encoders.sentence import is_embedder
 from leanformer.errors import ModelError
 from leanformer.runtime.cascade import description
 
@@ -158,7 +159,8 @@ def write_companions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     if is_lean(model.config):
         family = family_of(model.config)
         fields["model_type"] = family.name
-        fields["architectures"] = [f"{family.prefix}ForSequenceClassification"]
+        suffix = "Model" if is_embedder(model) else "ForSequenceClassification"
+        fields["architectures"] = [family.prefix + suffix]
         for key in ("per_layer_config", "auto_map"):
             fields.pop(key, None)
     (folder / "config.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")

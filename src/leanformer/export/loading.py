@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leanformer.encoders.sentence import KEY, pooling_fields, pooling_of, read_pooling
 from leanformer.errors import ModelError, first_line
 from leanformer.tasks.heads import load_model
+from leanformer.tasks.load import DEFAULT_METRICS
 from leanformer.tasks.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-METRICS = {"classification": "accuracy", "regression": "spearman"}  # no score is taken here
 
 
 def task_of_head(config: Any) -> Task:
@@ -24,10 +24,14 @@ def task_of_head(config: Any) -> Task:
     Returns:
         A task with the head's own labels.
     """
+    if pooling_of(config):
+        return Task("model", "embedding", True, (), DEFAULT_METRICS["embedding"][0])
     regression = config.problem_type == "regression" or config.num_labels == 1
     names = tuple(str(name) for _, name in sorted(config.id2label.items()))
     kind: Any = "regression" if regression else "classification"
-    return Task("model", kind, pair=False, labels=() if regression else names, metric=METRICS[kind])
+    return Task(
+        "model", kind, pair=False, labels=() if regression else names, metric=DEFAULT_METRICS[kind][0]
+    )
 
 
 def load_config(source: str | Path) -> PreTrainedConfig:
@@ -54,7 +58,7 @@ def load_config(source: str | Path) -> PreTrainedConfig:
 
 
 def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a saved sequence classifier in float32, dense or compressed, with its own head.
+    """Load a saved sequence classifier in float32, dense or compressed, with its own head; or a model of embeddings.
 
     Args:
         source: A Hugging Face folder or a hub id.
@@ -65,7 +69,10 @@ def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedToke
     Raises:
         ModelError: If it can not be loaded, is of an unsupported architecture, or has no task head.
     """
-    task = task_of_head(load_config(source))
+    config = load_config(source)
+    if not pooling_of(config) and (pooling := read_pooling(str(source))):
+        setattr(config, KEY, pooling_fields(pooling))
+    task = task_of_head(config)
     model, tokenizer, has_head = load_model(str(source), task, finetune=False)
     if not has_head:
         raise ModelError(

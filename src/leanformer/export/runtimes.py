@@ -134,10 +134,11 @@ class OnnxRunner:
         self.precision = precision
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.inputs = [port.name for port in self.session.get_inputs()]
+        self.answer = self.session.get_outputs()[0].name  # logits, or sentence_embedding
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer a batch."""
-        return self.session.run(["logits"], {name: batch[name] for name in self.inputs})[0]
+        return self.session.run([self.answer], {name: batch[name] for name in self.inputs})[0]
 
 
 class OpenVinoRunner:

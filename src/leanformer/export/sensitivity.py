@@ -22,7 +22,7 @@ from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.export.sublayers import Sublayer, sublayers
 from leanformer.measure.statistics import drop_error
 from leanformer.progress import track
-from leanformer.tasks.metrics import divergence, score
+from leanformer.tasks.metrics import METRICS, divergence, score
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -87,6 +87,11 @@ class HeldOut:
     standard_errors: float = 0.0
 
     @property
+    def vectors(self) -> bool:
+        """Whether answers are sentence embeddings."""
+        return METRICS[self.metric].needs == "embedding"
+
+    @property
     def few(self) -> bool:
         """Whether a single answer outweighs the bound on the score."""
         return 0 < len(self.rows) * self.max_drop_points < 100
@@ -116,7 +121,7 @@ class HeldOut:
         value, reference = (score(self.metric, found, labels) for found in (logits, self.logits))
         error = drop_error(self.metric, self.logits, logits, labels)
         drop = 100 * (reference - value)
-        return Loss(float_sublayers, value, drop, divergence(self.logits, logits), error)
+        return Loss(float_sublayers, value, drop, divergence(self.logits, logits, self.vectors), error)
 
     def keeps(self, loss: Loss) -> bool:
         """Whether the score keeps to the bound, with the standard errors added."""
@@ -167,6 +172,7 @@ def sensitivities(
     rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     form: str = PLAIN,
+    vectors: bool = False,
 ) -> dict[Sublayer, float]:
     """Measure what quantising each sub-layer alone costs, with all other ones in float.
 
@@ -177,6 +183,7 @@ def sensitivities(
         rows: Encoded held-out training rows; the first 128 are read.
         tokenizer: The model's tokenizer.
         form: Of the model; the quantiser has to be of the same.
+        vectors: Whether answers are sentence embeddings.
 
     Returns:
         By sub-layer, the divergence from float32, the largest one first. What is quantised outside the layers
@@ -197,7 +204,7 @@ def sensitivities(
         others = [sublayer for sublayer in every if sublayer != alone]
         with tempfile.TemporaryDirectory(prefix=".int8-", suffix=UNFINISHED, dir=out) as scratch:
             made = quantiser(float_sublayers=others, into=Path(scratch))
-            found[alone] = divergence(exact, answers(made, rows, tokenizer))
+            found[alone] = divergence(exact, answers(made, rows, tokenizer), vectors)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
@@ -238,7 +245,8 @@ def quantise_within(
 
         if holds(0):
             return Within(_moved(made[0], out), trials[-1], tuple(trials))
-        ranking = tuple(sensitivities(quantiser, out, runtime, held_out.rows, held_out.tokenizer, form))
+        rows, tokenizer = held_out.rows, held_out.tokenizer
+        ranking = tuple(sensitivities(quantiser, out, runtime, rows, tokenizer, form, held_out.vectors))
         count = fewest(holds, len(ranking))
         if count is None:
             return Within(None, trials[-1], tuple(trials), ranking)

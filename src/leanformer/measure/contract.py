@@ -67,7 +67,7 @@ class Contract:
         metric: The task's metric.
         score: The compressed model's score on the validation rows, in PyTorch fp32.
         n: The number of these rows.
-        flips: How many answers differ from the dense model's; None for regression, where all values do.
+        flips: How many answers differ from the dense model's; None where answers are values, which all do.
         size_mb: The size of the model folder's weights, in megabytes of 10^6 bytes; it may not change at all.
         speeds: At each batch size the best variant and PyTorch fp32 in the plain form; besides, the variant that a
             budget of time was about.
@@ -103,7 +103,7 @@ def contract_of(result: Mapping[str, Any]) -> Contract:
         metric=result["metric"],
         score=own["score"],
         n=result["n"],
-        flips=None if result["task"]["kind"] == "regression" else result["flips_total"],
+        flips=result["flips_total"] if result["task"]["kind"] == "classification" else None,
         size_mb=own["size_mb"],
         speeds=tuple(_speeds(result)),
         machine=dict(result["machine"]),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.tasks.metrics import pair_cosines
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -47,7 +49,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, task: Task) -> list[Flip]:
-    """List the texts whose answer changed; for regression, those whose value changed most.
+    """List the texts whose answer changed; for regression and embeddings, those whose value changed most.
 
     Args:
         dense_logits: Answers of the original model, (n, num_labels), in the data set's order.
@@ -57,7 +59,7 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
 
     Returns:
         Classification: every changed answer, the one with the largest change of probabilities first. Regression:
-        the 20 largest changes at most, largest first.
+        the 20 largest changes at most, largest first. Embeddings: the same of the cosines of pairs.
 
     Raises:
         ValueError: If the numbers of rows differ.
@@ -65,7 +67,10 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
     if not len(dense_logits) == len(lean_logits) == len(dataset):
         counts = (len(dense_logits), len(lean_logits), len(dataset))
         raise ValueError(f"answers must be of the same rows, but there are {counts}")
-    if task.kind == "regression":
+    if task.kind == "embedding":
+        dense_logits, lean_logits = (pair_cosines(some)[:, None] for some in (dense_logits, lean_logits))
+        dataset = _pairs(dataset)
+    if task.kind != "classification":
         change = np.abs(dense_logits[:, 0] - lean_logits[:, 0])
         order = np.argsort(-change, kind="stable")[: min(LARGEST_CHANGES, np.count_nonzero(change))]
         return [
@@ -87,6 +92,26 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
         )
         for index, row in _rows(dataset, order)
     ]
+
+
+def _pairs(dataset: Dataset) -> Dataset:
+    """Put the two texts of each pair, which are rows of their own, side by side."""
+    first = dataset.select(range(0, len(dataset), 2)).select_columns(["row", "text", "label"])
+    return first.add_column("text_pair", dataset["text"][1::2])
+
+
+def cosine_changes(dense: np.ndarray, lean: np.ndarray) -> dict[str, float]:
+    """Return how far the similarities of pairs have moved: of vectors there are no answers that change or stay.
+
+    Args:
+        dense: Vectors of the original model, (2 * pairs, hidden).
+        lean: Vectors of the compressed model.
+
+    Returns:
+        The mean of |cosine change| over the pairs, and its 95th percentile ("p95").
+    """
+    change = np.abs(pair_cosines(dense) - pair_cosines(lean))
+    return {"mean": float(change.mean()), "p95": float(np.quantile(change, 0.95))}
 
 
 def _rows(dataset: Dataset, order: np.ndarray) -> list[tuple[int, dict[str, Any]]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from leanformer.tasks.metrics import score
+from leanformer.tasks.metrics import METRICS, per_example
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -119,8 +119,9 @@ def paired_drop(
     Raises:
         ValueError: If the numbers of rows differ.
     """
-    draws = _drops(metric, dense_logits, lean_logits, labels, resampled(len(labels), seed))
-    whole = _drops(metric, dense_logits, lean_logits, labels, [slice(None)])
+    answers = _examples(metric, dense_logits, lean_logits, labels)
+    draws = _drops(metric, *answers, resampled(len(answers[-1]), seed))
+    whole = _drops(metric, *answers, [slice(None)])
     return float(whole[0]), *interval(draws)
 
 
@@ -142,24 +143,33 @@ def drop_error(
     Raises:
         ValueError: If the numbers of rows differ.
     """
-    rows = resampled(len(labels), seed, FEW_RESAMPLES)
-    return float(_drops(metric, dense_logits, lean_logits, labels, rows).std())
+    answers = _examples(metric, dense_logits, lean_logits, labels)
+    draws = resampled(len(answers[-1]), seed, FEW_RESAMPLES)
+    return float(_drops(metric, *answers, draws).std())
+
+
+def _examples(
+    metric: str, dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return both models' answers and the labels, one row an example."""
+    if not len(dense_logits) == len(lean_logits) == len(labels):
+        counts = (len(dense_logits), len(lean_logits), len(labels))
+        raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
+    dense, wanted = per_example(metric, dense_logits, labels)
+    return dense, per_example(metric, lean_logits, labels)[0], wanted
 
 
 def _drops(
     metric: str,
-    dense_logits: np.ndarray,
-    lean_logits: np.ndarray,
+    dense: np.ndarray,
+    lean: np.ndarray,
     labels: np.ndarray,
     draws: Iterable[np.ndarray | slice],
 ) -> np.ndarray:
-    """Score both models on the same draws of rows."""
-    if not len(dense_logits) == len(lean_logits) == len(labels):
-        counts = (len(dense_logits), len(lean_logits), len(labels))
-        raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
+    """Score both models on the same draws of examples."""
+    measure = METRICS[metric].function
 
     def drop(rows: np.ndarray | slice) -> float:
-        dense = score(metric, dense_logits[rows], labels[rows])
-        return POINTS * (dense - score(metric, lean_logits[rows], labels[rows]))
+        return POINTS * (measure(dense[rows], labels[rows]) - measure(lean[rows], labels[rows]))
 
     return np.array([drop(rows) for rows in draws])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from leanformer.errors import BudgetError
+from leanformer.methods.dynamic import DYNAMIC
 from leanformer.methods.method import Method, Option
-from leanformer.methods.registry_dynamic import DYNAMIC
 
 _AE_BERT_PAPER = "An Automatic and Efficient BERT Pruning for Edge AI Systems (AE-BERT), arXiv 2206.10461"
 _MAGNITUDE_PAPER = "Learning both Weights and Connections for Efficient Neural Networks, arXiv 1506.02626"

@@ -95,9 +95,11 @@ def distillation(problem: Problem) -> tuple[Objective, Teacher]:
         problem: Teacher and rows.
 
     Returns:
-        Labels, logits at T=2 and four hidden states; and the teacher, its outputs computed once.
+        Labels, logits at T=2 and four hidden states, for embeddings without the labels; and the teacher, its outputs
+        computed once.
     """
-    objective = Objective.distillation(EncoderView(problem.teacher).n_layers)
+    vectors = problem.task.kind == "embedding"
+    objective = Objective.distillation(EncoderView(problem.teacher).n_layers, vectors)
     folder = problem.cache or problem.folder / "teacher-outputs"
     rows = all_training_rows(problem)
     return objective, teacher_for(problem.teacher, problem.tokenizer, rows, objective.hidden_layers, folder)

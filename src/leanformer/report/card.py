@@ -88,9 +88,11 @@ def front_matter(result: dict[str, Any]) -> str:
     scored = [("validation", result["compressed"]["score"])]
     scored += [("test", result["test"]["compressed"])] if result.get("test") else []
     metric = _HUB_METRICS.get(result["metric"], result["metric"])
+    embeds = task["kind"] == "embedding"
+    kind = "sentence-similarity" if embeds else "text-classification"
     data = ModelCardData(
-        library_name="transformers",
-        pipeline_tag="text-classification",
+        library_name="sentence-transformers" if embeds else "transformers",
+        pipeline_tag=kind,
         license=result.get("license"),
         base_model=base,
         base_model_relation="finetune" if base else None,
@@ -99,7 +101,7 @@ def front_matter(result: dict[str, Any]) -> str:
         model_name=f"{task['name']}-{result['method']}",
         eval_results=[
             EvalResult(
-                task_type="text-classification",
+                task_type=kind,
                 dataset_type=task["name"],
                 dataset_name=task["name"],
                 dataset_split=split,

@@ -7,7 +7,9 @@ from typing import Any
 
 from leanformer.report.numbers import percent
 
-CHANGES = {"worse": "got worse", "better": "got better", "wrong": "both wrong"}
+CHANGES = {"worse": "got worse", "better": "got better", "wrong": "both wrong", "moved": "moved"}
+VALUES = ("regression", "embedding")
+"""Kinds whose answers are numbers, which all change."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class FlipView:
         before_sure: Its probability as a percentage, "" where there is none.
         after_sure: The same for the compressed model.
         surest: The larger of both probabilities (for a regression: the size of the change), to sort by.
-        change: "worse", "better" or "wrong" (both wrong).
+        change: "worse", "better", "wrong" (both wrong), or "moved" where no answer is right or wrong.
     """
 
     row: int
@@ -48,7 +50,7 @@ def flip_views(flips: list[dict[str, Any]], task: dict[str, Any]) -> list[FlipVi
     """Turn the flips of result.json into words.
 
     Args:
-        flips: Flip dicts; answers are label ids, label names, or numbers (regression).
+        flips: Flip dicts; answers are label ids, label names, or numbers (regression, embeddings).
         task: The `task` of result.json.
 
     Returns:
@@ -59,8 +61,8 @@ def flip_views(flips: list[dict[str, Any]], task: dict[str, Any]) -> list[FlipVi
 
 def _view(flip: dict[str, Any], task: dict[str, Any]) -> FlipView:
     before, after = flip.get("dense_probability"), flip.get("lean_probability")
-    is_regression = task["kind"] == "regression"
-    if is_regression:
+    is_value = task["kind"] in VALUES
+    if is_value:
         surest = abs(float(flip["lean_answer"]) - float(flip["dense_answer"]))
     else:
         surest = max(before or 0.0, after or 0.0)
@@ -71,16 +73,16 @@ def _view(flip: dict[str, Any], task: dict[str, Any]) -> FlipView:
         label=answer_words(flip["label"], task),
         before=answer_words(flip["dense_answer"], task),
         after=answer_words(flip["lean_answer"], task),
-        before_sure="" if is_regression or before is None else percent(before),
-        after_sure="" if is_regression or after is None else percent(after),
+        before_sure="" if is_value or before is None else percent(before),
+        after_sure="" if is_value or after is None else percent(after),
         surest=surest,
-        change=_regression_change(flip) if is_regression else _change(flip, task),
+        change=_value_change(flip, task) if is_value else _change(flip, task),
     )
 
 
 def answer_words(answer: Any, task: dict[str, Any]) -> str:
-    """Write an answer: a label's name for an id, two decimals for a regression."""
-    if task["kind"] == "regression":
+    """Write an answer: a label's name for an id, two decimals for a value."""
+    if task["kind"] in VALUES:
         return f"{float(answer):.2f}"
     labels = task.get("labels") or []
     if isinstance(answer, int) and 0 <= answer < len(labels):
@@ -95,7 +97,9 @@ def _change(flip: dict[str, Any], task: dict[str, Any]) -> str:
     return "better" if after == label else "wrong"
 
 
-def _regression_change(flip: dict[str, Any]) -> str:
+def _value_change(flip: dict[str, Any], task: dict[str, Any]) -> str:
+    if task["kind"] == "embedding":  # a cosine is not on the scale of the similarity that was wanted
+        return "moved"
     label = float(flip["label"])
     is_worse = abs(float(flip["lean_answer"]) - label) > abs(float(flip["dense_answer"]) - label)
     return "worse" if is_worse else "better"

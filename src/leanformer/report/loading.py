@@ -37,6 +37,8 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
     Returns:
         One door where plain transformers suffices, two where the shapes differ from layer to layer.
     """
+    if result["task"]["kind"] == "embedding":
+        return _embedding_doors(result, model)
     ask = '("A text to classify.")'
     if result["task"]["pair"]:
         ask = '({"text": "One text.", "text_pair": "The other."})'
@@ -61,6 +63,26 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
     ]
 
 
+def _embedding_doors(result: dict[str, Any], model: str) -> list[Door]:
+    """Return the doors of a folder of sentence-transformers."""
+    code = (
+        "from sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer({})\n" + _ENCODE
+    )
+    if is_plain(result):
+        return [Door("sentence-transformers", code.format(_quoted(model)))]
+    registered = "import leanformer.encoders.lean  # registers the classes\n" + code.format(_quoted(model))
+    carried = code.format(f"{_quoted(model)}, trust_remote_code=True")
+    return [
+        Door("sentence-transformers, with leanformer installed", registered),
+        Door("sentence-transformers, without leanformer: the code carried in the folder", carried),
+    ]
+
+
+_ENCODE = (
+    'vectors = model.encode(["One text.", "The other."])\nprint(model.similarity(vectors[:1], vectors[1:]))'
+)
+
+
 def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
     """Return one door for each runtime that was exported to: the variant to serve, else the smallest that was kept.
 
@@ -78,6 +100,8 @@ def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
     ):
         shown[export["runtime"]] = export  # the last one of each runtime stays
     texts = '["One text."], ["The other."]' if result["task"]["pair"] else '["A text to classify."]'
+    if result["task"]["kind"] == "embedding":
+        texts = '["One text."]'
     return [_export_door(export, folder, texts) for export in shown.values() if export["runtime"] in _RUN]
 
 

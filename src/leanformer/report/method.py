@@ -43,6 +43,10 @@ _STATEMENTS = {
     "length-adaptive": (
         "Length-Adaptive Transformer after Kim and Cho 2021 (arXiv 2010.07003), by shares of a text's own length."
     ),
+    "token-merge": (
+        "Token merging without training after ToMe (Bolya et al. 2023, arXiv 2210.09461), the same share of the "
+        "tokens in each layer."
+    ),
     "fastbert": "FastBERT after Liu et al. 2020 (arXiv 2004.02178).",
     "patience": (
         "PABEE after Zhou et al. 2020 (arXiv 2006.04152), with the last answers distilled from the dense model."

@@ -11,6 +11,8 @@ METRIC_NAMES = {
     "matthews": "Matthews correlation",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
+    "spearman_cosine": "Spearman correlation of cosines",
+    "pearson_cosine": "Pearson correlation of cosines",
 }
 RUNTIME_NAMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 MODEL_NAMES = {"dense": "original"}

@@ -10,6 +10,8 @@ from leanformer.report.pictures.search import SEEDS, rungs_used, score_at
 
 def measure_name(kind: str) -> str:
     """Return what the search's scores are."""
+    if kind == "embedding":
+        return "1 − cosine to the original"
     return "distance to the original" if kind == "regression" else "KL to the original"
 
 

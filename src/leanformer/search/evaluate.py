@@ -59,6 +59,7 @@ class Judge:
         journal: Where measurements are kept.
         level_errors: Per group, (levels + 1,): what the sub-layer loses at each level kept, the rest re-fitted.
         short_training: Trains a model for a few steps, for the dearest fidelity.
+        vectors: Whether models answer with sentence embeddings.
     """
 
     realiser: Realiser
@@ -68,6 +69,7 @@ class Judge:
     journal: Journal
     level_errors: Sequence[np.ndarray] | None = None
     short_training: Training | None = None
+    vectors: bool = False
     _dense_logits: np.ndarray | None = field(default=None, repr=False)
 
     def measure(self, candidate: Candidate, fidelity: str, rows: int) -> float:
@@ -102,7 +104,7 @@ class Judge:
     def evaluate(self, candidate: Candidate, fidelity: str, rows: int) -> float:
         """Measure a candidate, whatever the journal knows, and write nothing; see `measure`."""
         model = self._prepared(candidate, fidelity)
-        return divergence(self.dense_logits()[:rows], self._answers(model, rows))
+        return divergence(self.dense_logits()[:rows], self._answers(model, rows), self.vectors)
 
     @staticmethod
     def travels(fidelity: str) -> bool:
@@ -117,6 +119,7 @@ class Judge:
             _own_rows(self.held_out),
             _own_rows(self.calibration),
             Unwritten(),
+            vectors=self.vectors,
             _dense_logits=self.dense_logits(),
         )
 

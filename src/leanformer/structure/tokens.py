@@ -1,4 +1,4 @@
-"""Token reduction: a model whose layers keep a falling share of each text's tokens."""
+"""Token reduction: a model whose layers keep a falling share of each text's tokens, or merge the others into them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from leanformer.errors import ModelError
 from leanformer.structure.kept import layer_shapes
 
 
-def with_kept_tokens(model: Any, shares: Sequence[float], scored: Sequence[int] = (), seed: int = 0) -> Any:
+def with_kept_tokens(
+    model: Any, shares: Sequence[float], scored: Sequence[int] = (), seed: int = 0, merges: bool = False
+) -> Any:
     """Return a copy of a model whose layers drop tokens, for good: it is saved and exported so.
 
     Args:
@@ -25,13 +27,16 @@ def with_kept_tokens(model: Any, shares: Sequence[float], scored: Sequence[int] 
             rounded up to multiples of 1/64 and never rise; a layer without heads drops nothing.
         scored: Layers that get a new scorer to rank the tokens by, beside those that have one.
         seed: Of the new scorers' weights.
+        merges: Whether tokens are merged into those that are most like them, and do not leave. A layer can merge a
+            little less than half of its tokens, so a text keeps somewhat more than its share.
 
     Returns:
         A lean model, in the mode and on the device of the given one; it shares no weights with it.
 
     Raises:
         ModelError: The family's layers can not drop tokens.
-        ValueError: There are more or fewer shares than layers, or one lies outside 0 to 1.
+        ValueError: There are more or fewer shares than layers, one lies outside 0 to 1, or a layer is to merge more
+            than half of its tokens.
     """
     view = EncoderView(model)
     check_tokens(view)
@@ -43,14 +48,17 @@ def with_kept_tokens(model: Any, shares: Sequence[float], scored: Sequence[int] 
         before = left
         if view.heads(layer):
             left = min(left, -(-shares[layer] * PARTS // 1) / PARTS)
-        path, ranked = _scorer_path(view, layer), layer in scorers and left < before
+            if merges and 2 * left < before:
+                raise ValueError(f"Layer {layer} can not merge {before:.2f} of the tokens into {left:.2f}.")
+        path, ranked = _scorer_path(view, layer), layer in scorers and left < before and not merges
         shape |= {"kept_tokens": left, "token_scorer": ranked}
         state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{path}.")}
         if ranked:  # where nothing leaves, there is nothing to rank
             weights = scorers[layer].state_dict().items()
             state |= {f"{path}.{name}": tensor.detach().clone() for name, tensor in weights}
     lean_class = lean_class_for(model)
-    config = config_for(lean_class, model.config, per_layer_config=dict(enumerate(shapes)))
+    merging = {"token_merging": True} if merges else {}
+    config = config_for(lean_class, model.config, per_layer_config=dict(enumerate(shapes)), **merging)
     return rebuild(model, lean_class, config, state)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from leanformer.errors import ModelError, first_line
 from leanformer.progress import say
+from leanformer.tasks.embedders import settle_pooling
 from leanformer.tasks.sources import HUB_ID, local_path
 from leanformer.tasks.task import Kind, Task
 
@@ -49,7 +50,19 @@ def load_model(
         ModelError: If the folder is not a usable model, its architecture is not supported, or its head does not
             match the data and is not to be trained.
     """
+    from leanformer.encoders.lean import as_embedder
+    from leanformer.encoders.sentence import KEY
+
     path_or_id, config, tokenizer = load_parts(path_or_id, trust_remote_code)
+    if task.kind == "embedding":
+        if finetune:
+            raise ModelError(
+                "embeddings are distilled from the dense model's own, and no labels are learned: leave --finetune out"
+            )
+        pooling = settle_pooling(path_or_id, config, tokenizer)
+        encoder = _load_weights(path_or_id, config, True, trust_remote_code, auto="AutoModel")
+        return as_embedder(encoder, pooling).eval(), tokenizer, True
+    vars(config).pop(KEY, None)  # an encoder of sentence embeddings gets a head of its own
     has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
     mismatch = head_mismatch(config, task) if has_head else None
     if mismatch and not finetune:
@@ -177,6 +190,12 @@ def head_mismatch(config: PreTrainedConfig, task: Task) -> str | None:
     Returns:
         A clause for a message, or None where the head fits.
     """
+    from leanformer.encoders.sentence import pooling_of
+
+    if task.kind == "embedding":
+        return None if pooling_of(config) else "it gives no sentence embeddings"
+    if pooling_of(config):
+        return f"it gives sentence embeddings and the task '{task.name}' is {task.kind}"
     if config.num_labels != task.num_labels:
         return f"it has {config.num_labels} outputs and the task '{task.name}' needs {task.num_labels}"
     wanted = PROBLEM_TYPES[task.kind]
@@ -252,17 +271,21 @@ def with_new_head(model: PreTrainedModel, task: Task) -> PreTrainedModel:
 
 
 def _load_weights(
-    path_or_id: str, config: PreTrainedConfig, head_fits: bool, trust_remote_code: bool
+    path_or_id: str,
+    config: PreTrainedConfig,
+    head_fits: bool,
+    trust_remote_code: bool,
+    auto: str = "AutoModelForSequenceClassification",
 ) -> PreTrainedModel:
     """Load the weights; what the checkpoint lacks starts from seeded new ones, which only the head may need."""
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
 
     try:
         with torch.random.fork_rng(), silence():
             torch.manual_seed(HEAD_SEED)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
+            model, report = getattr(transformers, auto).from_pretrained(
                 path_or_id,
                 config=config,
                 dtype=torch.float32,
@@ -286,7 +309,7 @@ def _check_loaded(path_or_id: str, model: PreTrainedModel, report: dict[str, Any
     new = sorted(misfits | set(report["missing_keys"]))
     prefix = f"{model.base_model_prefix}."
     lost = [key for key in new if head_fits or key.startswith(prefix)]
-    lost = [key for key in lost if ".pooler." not in key]  # many encoders come without a trained pooler
+    lost = [key for key in lost if ".pooler." not in f".{key}"]  # many encoders come without a trained pooler
     if lost:
         raise ModelError(
             f"the weights of {path_or_id} do not fit its config.json: {len(lost)} are absent or of another shape, "

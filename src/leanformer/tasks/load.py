@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSpec", "load_data"]
 
+KINDS = ("classification", "regression", "embedding")
 VALIDATION_SHARE = 0.1
 SPLIT_SEED = 0
+DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "regression": ("spearman", "pearson"),
+    "embedding": ("spearman_cosine", "pearson_cosine"),
+}
+"""The main one first."""
+
 FEWEST_ROWS = 20  # a tenth of fewer rows is no validation set
 
 
@@ -60,9 +68,9 @@ def load_data(spec: DataSpec) -> TaskData:
         notes.append("the test rows have no labels and are not used")
     if "validation" not in datasets:
         rows = len(datasets["train"])
-        if rows < FEWEST_ROWS:
+        if rows < FEWEST_ROWS * task.texts_each:
             raise DataError(
-                f"{train.source} has {rows} rows, too few to take validation rows from: "
+                f"{train.source} has {len(train.rows)} rows, too few to take validation rows from: "
                 "give them with --validation"
             )
         datasets["train"], datasets["validation"] = hold_out(
@@ -120,7 +128,7 @@ def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
     if settled is None:
         kind = _kind(train, spec, columns)
         labels = class_names(train, columns.label) if kind == "classification" else ()
-        metrics = ("accuracy",) if kind == "classification" else ("spearman", "pearson")
+        metrics = DEFAULT_METRICS[kind]
         settled = Task(source.name, kind, columns.text_pair is not None, labels, metrics[0], metrics[1:])
     if spec.metric is None:
         return settled
@@ -133,9 +141,12 @@ def _kind(train: Table, spec: DataSpec, columns: Columns) -> Kind:
     """Settle the kind of task."""
     if spec.kind is None:
         return guess_kind(train, columns.label)
-    if spec.kind not in ("classification", "regression"):
+    if spec.kind not in KINDS:
+        raise DataError(f"there is no kind of task '{spec.kind}': choose --kind {' or '.join(KINDS)}")
+    if spec.kind == "embedding" and columns.text_pair is None:
         raise DataError(
-            f"there is no kind of task '{spec.kind}': choose --kind classification or --kind regression"
+            f"embeddings are judged by how alike two texts are, and {train.source} has one text a row: name the "
+            "column of the other with --text-pair"
         )
     return cast(Kind, spec.kind)
 
@@ -153,9 +164,18 @@ def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts
     else:
         data["label"] = target_values(table, columns.label)
     data["row"] = table.rows
+    if task.kind == "embedding":
+        data = _each_text_alone(data)
     types = {"label": "int64" if task.kind == "classification" else "float64", "row": "int64"}
     features = Features({name: Value(types.get(name, "string")) for name in data})
     return Dataset.from_dict(data, features=features, split=split)
+
+
+def _each_text_alone(data: dict[str, list]) -> dict[str, list]:
+    """Put the second text of each pair behind the first, as a row of its own."""
+    pairs = zip(data.pop("text"), data.pop("text_pair"), strict=True)
+    both = {name: [value for value in values for _ in range(2)] for name, values in data.items()}
+    return {"text": [text for pair in pairs for text in pair], **both}
 
 
 def _texts(table: Table, column: str, blank_texts: bool) -> list[str]:
@@ -176,7 +196,7 @@ def _first_rows(train: Dataset, task: Task, rows: int) -> Dataset:
     """Take the first training rows and check that there is something left to learn."""
     if rows < 1:
         raise DataError(f"--train-rows {rows} leaves no training rows: give a positive number")
-    first = train.select(range(min(rows, len(train))))
+    first = train.select(range(min(rows * task.texts_each, len(train))))
     if len(set(first["label"][:])) < 2:
         raise DataError(f"the first {rows} training rows all have the same label: raise --train-rows")
     return first
@@ -189,7 +209,7 @@ def _describe(
     names = ", ".join(task.labels[:8]) + (", ..." if len(task.labels) > 8 else "")
     labels = f", {task.num_labels} labels ({names})" if task.labels else ""
     origin = " (guessed: change with --text, --text-pair, --label)" if guessed else ""
-    sizes = ", ".join(f"{split} {len(dataset)}" for split, dataset in datasets.items())
+    sizes = ", ".join(f"{split} {len(dataset) // task.texts_each}" for split, dataset in datasets.items())
     return "\n".join(
         [
             f"{task.name}: {task.kind} of {'text pairs' if task.pair else 'texts'}{labels}",

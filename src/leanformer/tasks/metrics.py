@@ -1,4 +1,4 @@
-"""Metrics of sequence classification and regression, as functions of logits and labels."""
+"""Metrics of sequence classification, regression and sentence embeddings, as functions of answers and labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Metric:
     Attributes:
         name: Its key in `METRICS`.
         needs: The kind of task it is defined for.
-        function: Takes logits (n, num_labels) and labels (n,), gives a value in [-1, 1]; larger is better.
+        function: Takes what `per_example` gives, gives a value in [-1, 1]; larger is better.
     """
 
     name: str
@@ -92,6 +92,8 @@ METRICS: dict[str, Metric] = {
         Metric("matthews", "classification", matthews),
         Metric("pearson", "regression", pearson),
         Metric("spearman", "regression", spearman),
+        Metric("spearman_cosine", "embedding", spearman),
+        Metric("pearson_cosine", "embedding", pearson),
     )
 }
 
@@ -119,6 +121,42 @@ def metric_for(name: str, kind: Kind) -> Metric:
     return METRICS[name]
 
 
+def pair_cosines(vectors: np.ndarray) -> np.ndarray:
+    """Return how alike the texts of each pair are.
+
+    Args:
+        vectors: Sentence embeddings, (2 * pairs, hidden); rows 2i and 2i + 1 are a pair.
+
+    Returns:
+        The cosine of each pair, (pairs,); 0 where a vector is all zeros.
+    """
+    unit = unit_length(vectors.astype(np.float64))
+    return (unit[0::2] * unit[1::2]).sum(axis=1)
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Divide vectors (n, hidden) by their lengths; one that is all zeros stays so."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+def per_example(metric: str, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a metric reads, one row an example, so that whole examples can be drawn.
+
+    Args:
+        metric: A key of `METRICS`.
+        logits: Model outputs, (rows, num_labels); for embeddings the vectors of all texts, (2 * pairs, hidden).
+        labels: One a row.
+
+    Returns:
+        Answers, (examples, outputs), and labels, (examples,): the rows themselves, but for embeddings the cosine of
+        each pair, (pairs, 1), and the similarity that was wanted.
+    """
+    if METRICS[metric].needs == "embedding":
+        return pair_cosines(logits)[:, None], labels[::2]
+    return logits, labels
+
+
 def score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
     """Score predictions.
 
@@ -130,22 +168,26 @@ def score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
     Returns:
         The value as a fraction in [-1, 1]; larger is better.
     """
-    return METRICS[metric].function(np.asarray(logits), np.asarray(labels))
+    return METRICS[metric].function(*per_example(metric, np.asarray(logits), np.asarray(labels)))
 
 
-def divergence(dense_logits: np.ndarray, logits: np.ndarray) -> float:
+def divergence(dense_logits: np.ndarray, logits: np.ndarray, vectors: bool = False) -> float:
     """Return how far answers are from the dense model's.
 
     Args:
         dense_logits: (rows, classes), or (rows, 1) for regression.
         logits: The same shape.
+        vectors: Whether answers are sentence embeddings, (texts, hidden).
 
     Returns:
         Mean KL(dense || candidate) in nats; for regression the mean squared error over the variance of the
-        dense answers.
+        dense answers; for embeddings the mean of 1 - cosine.
     """
     from scipy.special import log_softmax
 
+    if vectors:
+        dense, own = (unit_length(some.astype(np.float64)) for some in (dense_logits, logits))
+        return float(1.0 - (dense * own).sum(axis=1).mean())
     if dense_logits.shape[1] == 1:
         spread = max(float(dense_logits.var()), 1e-12)
         return float(np.square(dense_logits - logits).mean()) / spread

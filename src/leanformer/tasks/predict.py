@@ -10,7 +10,7 @@ import numpy as np
 from leanformer.errors import ModelError
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
-from leanformer.tasks.metrics import score
+from leanformer.tasks.metrics import METRICS, per_example
 from leanformer.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Score:
         value: Its value, a fraction.
         low: Lower end of the 95% bootstrap interval.
         high: Upper end of the interval.
-        n: The number of rows it was measured on.
+        n: The number of rows, or of pairs of embeddings, that it was measured on.
         extra: The values of the task's further metrics.
     """
 
@@ -52,22 +52,23 @@ def predict(
     """Run a model over a data set, without dropout and without gradients.
 
     Args:
-        model: A sequence classifier; its training flag is restored afterwards.
+        model: A sequence classifier, or a model of sentence embeddings; its training flag is restored afterwards.
         encoded: A data set made by `leanformer.tasks.encode.encode`.
         tokenizer: The model's tokenizer.
         batch_size: Rows a batch.
         stage: Name of a progress bar; none is shown without it.
 
     Returns:
-        Logits in the data set's order, float32, (n, num_labels).
+        Logits in the data set's order, float32, (n, num_labels); for embeddings (n, hidden).
     """
     import torch
 
+    from leanformer.encoders.sentence import answer_width
     from leanformer.gpu import borrowed
 
     was_training = model.training
     model.eval()
-    logits = np.empty((len(encoded), int(model.config.num_labels or 0)), dtype=np.float32)
+    logits = np.empty((len(encoded), answer_width(model.config)), dtype=np.float32)
     stream = batches(encoded, tokenizer, batch_size)
     if stage is not None:
         stream = track(stream, stage, total=-(-len(encoded) // batch_size))
@@ -101,11 +102,12 @@ def evaluate(
 def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     """Score answers that were predicted before.
 
-    The interval is the percentile bootstrap over rows (Efron and Tibshirani, 1993, chapter 13), seed 0.
+    The interval is the percentile bootstrap over rows, or pairs of embeddings (Efron and Tibshirani, 1993, chapter
+    13), seed 0.
 
     Args:
-        logits: Model outputs, (n, num_labels).
-        labels: Label ids or values, (n,).
+        logits: Model outputs, (rows, num_labels).
+        labels: Label ids or values, (rows,).
         task: The task, which names the metrics.
 
     Returns:
@@ -121,15 +123,17 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
             "score: its weights are damaged, give another model"
         )
     generator = np.random.default_rng(0)
-    rows = len(labels)
-    draws = (generator.integers(0, rows, rows) for _ in range(RESAMPLES))
-    values = [score(task.metric, logits[draw], labels[draw]) for draw in draws]
+    answers, wanted = per_example(task.metric, logits, labels)
+    examples = len(wanted)
+    measure = METRICS[task.metric].function
+    draws = (generator.integers(0, examples, examples) for _ in range(RESAMPLES))
+    values = [measure(answers[draw], wanted[draw]) for draw in draws]
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Score(
         metric=task.metric,
-        value=score(task.metric, logits, labels),
+        value=measure(answers, wanted),
         low=float(low),
         high=float(high),
-        n=rows,
-        extra={name: score(name, logits, labels) for name in task.extra_metrics},
+        n=examples,
+        extra={name: METRICS[name].function(answers, wanted) for name in task.extra_metrics},
     )

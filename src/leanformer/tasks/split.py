@@ -106,7 +106,7 @@ def hold_out(
     Args:
         dataset: Rows with `label`.
         task: The task.
-        rows: The size of the slice.
+        rows: The size of the slice; texts that make an example together stay together.
         seed: Seed of the draw.
         strata: Other shares of the slice, class by class, as far as the rows last: no more than half of the rows of
             a class and stratum go, unless they have to.
@@ -122,18 +122,22 @@ def hold_out(
             f"{rows} rows can not be held out of {len(dataset)} training rows: give more training rows"
         )
     generator = np.random.default_rng(seed)
-    labels = np.asarray(dataset["label"][:])
-    if task.kind == "regression":
+    each = task.texts_each
+    labels = np.asarray(dataset["label"][::each])
+    if task.kind != "classification":
         labels = np.zeros(len(labels), dtype=np.int64)
+    rows = max(1, rows // each)
     order = generator.permutation(len(labels))
-    strata = strata or Strata(np.zeros(len(labels), dtype=np.int64), np.ones(1))
-    pairs, cell, counts = np.unique([labels, strata.of_row], axis=1, return_inverse=True, return_counts=True)
+    strata = strata or Strata(np.zeros(len(dataset), dtype=np.int64), np.ones(1))
+    of_example = strata.of_row[::each]
+    pairs, cell, counts = np.unique([labels, of_example], axis=1, return_inverse=True, return_counts=True)
     wanted = counts * strata.weights[pairs[1]]
     taken = [
         order[cell[order] == number][:share] for number, share in enumerate(_shares(wanted, counts, rows))
     ]
     held = np.zeros(len(labels), dtype=bool)
     held[np.concatenate(taken)] = True
+    held = held.repeat(each)
     return dataset.select(np.flatnonzero(~held)), dataset.select(np.flatnonzero(held))
 
 

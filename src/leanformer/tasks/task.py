@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "regression", "embedding"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task for a sequence classifier.
+    """One task for a sequence classifier, or for a model that answers a text with a vector.
 
     Attributes:
         name: Short name for people, for example `mrpc` or the data folder's name.
-        kind: `classification` or `regression`.
+        kind: `classification`, `regression`, or `embedding`: two texts are as alike as the vector of each.
         pair: Whether each example has two texts.
-        labels: The label names; position in the tuple is the label id. Empty for regression.
+        labels: The label names; position in the tuple is the label id. Empty but for classification.
         metric: The main metric, a key of `leanformer.tasks.metrics.METRICS`.
         extra_metrics: Further metrics to report beside the main one.
     """
@@ -36,6 +36,11 @@ class Task:
         """The number of outputs of the task head: one for regression."""
         return len(self.labels) if self.kind == "classification" else 1
 
+    @property
+    def texts_each(self) -> int:
+        """How many rows, one behind the other, make one example: two for the vectors of a pair's texts."""
+        return 2 if self.kind == "embedding" else 1
+
 
 @dataclass(frozen=True)
 class TaskData:
@@ -44,7 +49,8 @@ class TaskData:
     Attributes:
         task: The task.
         train: Rows to learn from. Columns of each data set: `text`, `text_pair` (pairs only), `label`
-            (int id or float) and `row` (1-based line or row number in the source file).
+            (int id or float) and `row` (1-based line or row number in the source file). For embeddings a pair is
+            two rows with the same `label` and `row`, for each text is answered alone.
         validation: Rows the report is measured on.
         test: Further labelled rows, where the source has them.
         description: Which columns were taken and how many rows there are, shown before a run.

@@ -102,7 +102,7 @@ def fine_tune(
         model=model,
         args=training_arguments(config, int(steps), folder),
         train_dataset=training_columns(train),
-        data_collator=Collator(tokenizer, regression=task.kind == "regression"),
+        data_collator=Collator(tokenizer, regression=task.kind != "classification"),
         callbacks=callbacks,
         objective=objective or Objective(),
         teacher=teacher,

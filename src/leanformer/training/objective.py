@@ -34,6 +34,7 @@ class Objective:
         sandwich: Which fewer tokens are trained along, on the answers of the model with all of them; none by default.
         exits: What heads between the layers learn; nothing where it is None.
         trials: How a policy over tokens is learned, which then is all that learns; none by default.
+        vectors: Whether answers are sentence embeddings: `logits` then weighs their distance to the teacher's.
     """
 
     task: float = 1.0
@@ -46,6 +47,7 @@ class Objective:
     sandwich: Sandwich | None = None
     exits: ExitRule | None = None
     trials: Trials | None = None
+    vectors: bool = False
 
     @property
     def needs_teacher(self) -> bool:
@@ -71,17 +73,19 @@ class Objective:
         return replace(self, student_layers=places)
 
     @classmethod
-    def distillation(cls, n_layers: int) -> Objective:
+    def distillation(cls, n_layers: int, vectors: bool = False) -> Objective:
         """Return the objective of recovery: labels, logits at T=2, and four evenly spaced hidden states.
 
         Args:
             n_layers: Layers of the encoder.
+            vectors: Whether the model answers with sentence embeddings, which are learned without labels.
 
         Returns:
             The objective.
         """
         spaced = {round(n_layers * quarter / 4) for quarter in range(1, 5)}
-        return cls(task=0.5, logits=1.0, hidden=1.0, hidden_layers=tuple(sorted(spaced - {0})))
+        layers = tuple(sorted(spaced - {0}))
+        return cls(0.0 if vectors else 0.5, logits=1.0, hidden=1.0, hidden_layers=layers, vectors=vectors)
 
 
 def row_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -120,6 +124,20 @@ def logits_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> T
     student = functional.log_softmax(logits.float() / temperature, dim=-1)
     teacher = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+def vectors_loss(vectors: Tensor, teacher_vectors: Tensor) -> Tensor:
+    """Return the distance of sentence embeddings to the teacher's.
+
+    Args:
+        vectors: (batch, hidden).
+        teacher_vectors: The same shape.
+
+    Returns:
+        The mean of 1 - cosine: half the squared distance of the normalised vectors (the loss of Reimers and Gurevych
+        2020, arXiv 2004.09813, section 2, where vectors have length one).
+    """
+    return (1 - functional.cosine_similarity(vectors.float(), teacher_vectors.float(), dim=-1)).mean()
 
 
 def exits_loss(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leanformer.encoders.sentence import answer_width
 from leanformer.gpu import fastest_device
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
@@ -171,7 +172,7 @@ def remember(
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in train["input_ids"]])])
     shape = (len(layers), int(offsets[-1]), model.config.hidden_size)
     hidden = np.memmap(folder / "hidden.f16", dtype=np.float16, mode="w+", shape=shape) if layers else None
-    logits = np.zeros((len(train), int(model.config.num_labels or 1)), dtype=np.float32)
+    logits = np.zeros((len(train), answer_width(model.config) or 1), dtype=np.float32)
     live, device = LiveTeacher(model, layers), fastest_device()
     plan = list(batches(train, tokenizer, batch_size=64))
     for rows, batch in track(plan, "Teacher: outputs on the training rows"):

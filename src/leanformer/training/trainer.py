@@ -20,7 +20,14 @@ from leanformer.training.batching import POSITION, TASK, EpochSampler, TaskSampl
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.lengths import Sandwich
-from leanformer.training.objective import Objective, exits_loss, hidden_loss, logits_loss, task_loss
+from leanformer.training.objective import (
+    Objective,
+    exits_loss,
+    hidden_loss,
+    logits_loss,
+    task_loss,
+    vectors_loss,
+)
 from leanformer.training.policy import policy_loss
 from leanformer.training.several import choose_head
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
@@ -100,7 +107,12 @@ class CompressionTrainer(Trainer):
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
         logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
         if goal.logits and logits is not None:
-            loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
+            distance = (
+                vectors_loss(outputs.logits, logits)
+                if goal.vectors
+                else logits_loss(outputs.logits, logits, goal.temperature)
+            )
+            loss = loss + goal.logits * distance
         if goal.exits is not None:
             bare = self.accelerator.unwrap_model(model)
             answers = answers_between(bare, outputs.hidden_states, inputs["attention_mask"])

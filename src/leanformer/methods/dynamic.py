@@ -1,4 +1,4 @@
-"""The methods whose models read each text as far as it needs: fewer tokens, or fewer layers."""
+"""The methods of the registry whose cost follows the text: fewer tokens in each layer, or fewer layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ _DIAL = (
     ),
     Option("confidence", 0.95, "that it is, on texts like the held-out ones"),
 )
-
 DYNAMIC = (
     Method(
         name="power-bert",
@@ -55,6 +54,19 @@ DYNAMIC = (
         trains="distilled from the dense model with all tokens, and from itself with fewer",
         cost="one recovery of four passes a step, and a search of 48 candidates without training",
         entry="leanformer.methods.length_adaptive:run",
+    ),
+    Method(
+        name="token-merge",
+        paper="Token Merging: Your ViT But Faster (ToMe), arXiv 2210.09461",
+        year=2023,
+        granularities=("token",),
+        removes="tokens of a text, merged into those whose keys are most like theirs, the same share in each layer "
+        "(sentence embeddings); the pruning ratio is the share of the products of tokens with weights that is saved",
+        trains="nothing",
+        cost="nothing: seconds",
+        entry="leanformer.methods.token_merge:run",
+        counts_weights=True,
+        in_league=False,
     ),
     Method(
         name="fastbert",
