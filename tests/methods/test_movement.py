@@ -31,10 +31,13 @@ def zeros(model):
     return sum(int((matrix == 0).sum()) for matrix in matrices), sum(matrix.numel() for matrix in matrices)
 
 
+@pytest.mark.parametrize("scores", ["sum", pytest.param("adam", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("selection", ["global", pytest.param("local", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("granularity", MOVEMENT.granularities)
-def test_the_ratio_is_met_within_one_unit(problem, granularity, selection):
-    case = problem(granularity, ratio=0.5, options=MOVEMENT.settings({"selection": selection}))
+def test_the_ratio_is_met_within_one_unit(problem, granularity, selection, scores):
+    case = problem(
+        granularity, ratio=0.5, options=MOVEMENT.settings({"selection": selection, "scores": scores})
+    )
     found = MOVEMENT.run(case)
     dense = EncoderView(case.teacher)
     assert pruning_ratio(dense, found.masks, granularity) == pytest.approx(0.5, abs=ONE_UNIT[granularity])

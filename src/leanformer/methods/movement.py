@@ -12,11 +12,14 @@ Ours:
   their gate is on what the unit gives, so that its score moves as those of its columns of the output matrix do;
 - beside hard ("local") and soft ("threshold") selection one cut through all scores by what they cost ("global", the
   default), as in GRAIN: layers compete; the soft variant's lambda grows in a straight line, not with tau;
+- the scores of a budget add up -dL/dM as it is, the papers' own equation for S, where their code gives it to Adam
+  (option `scores`): a recovery has hundreds of steps and not tens of thousands, in which Adam's steps of equal length
+  are next to a random walk;
 - a neuron of the hybrid has its one gate there, too, where the code masks the row and the column;
 - a head leaves where that is exact: its values or its columns of the output matrix are zero. The code removes it for
   zero queries or keys, too, which changes answers;
-- the distillation is this library's; scores learn faster where the training is short; the embeddings are frozen as in
-  the paper.
+- the distillation is this library's, and hidden states have no say in such scores, as in GRAIN; the soft variant's,
+  which a penalty moves too, are Adam's, faster where the training is short; embeddings are frozen as in the paper.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ from leanformer.training.straight_through import (
     TopOfAll,
     TopOfEach,
 )
+from leanformer.training.summed import Summed, SummedGates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -114,21 +118,30 @@ def movement_gates(problem: Problem, view: EncoderView) -> SelectedGates:
     Returns:
         The gates, all open.
     """
-    blocks = problem.granularity in ("block", "hybrid")
-    gates = {
-        key: StraightThrough(shape, (BLOCK, BLOCK) if blocks and len(shape) == 2 else None)
+    selection, penalty = selection_of(problem)
+    steps, single = recovery_steps(problem), problem.granularity == "weight"
+    refreshes = 100 if single else steps  # millions of scores take long to sort
+    shapes = {
+        key: (shape, _block(problem, shape))
         for key, shape in gate_shapes(view, GATED[problem.granularity]).items()
     }
-    selection, penalty = selection_of(problem)
-    single = problem.granularity == "weight"
+    if penalty is None and problem.options["scores"] == "sum":
+        summed = {key: Summed(*shape) for key, shape in shapes.items()}
+        return SummedGates(summed, selection, unit_costs(view), refreshes)
     return SelectedGates(
-        gates,
-        max(LEARNING_RATE, TRAVEL / recovery_steps(problem)),
+        {key: StraightThrough(*shape) for key, shape in shapes.items()},
+        max(LEARNING_RATE, TRAVEL / steps),
         selection,
         unit_costs(view),
-        refreshes=100 if single else recovery_steps(problem),  # millions of scores take long to sort
-        penalty=penalty,
+        refreshes,
+        penalty,
     )
+
+
+def _block(problem: Problem, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Return the rows and columns that share a score; None where each entry has its own."""
+    blocks = problem.granularity in ("block", "hybrid") and len(shape) == 2
+    return (BLOCK, BLOCK) if blocks else None
 
 
 def selection_of(problem: Problem) -> tuple[Selection, Ramped | None]:

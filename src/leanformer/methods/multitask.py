@@ -149,7 +149,8 @@ def gates_of(problem: Problem, part: PreTrainedModel, view: EncoderView) -> Gate
     """
     if problem.granularity == "rank":
         return rank_gates(problem, part, ratio_of(problem))
-    return movement_gates(problem, view)
+    options = {**problem.options, "scores": "sum"}
+    return movement_gates(replace(problem, options=options), view)
 
 
 def finished(

@@ -148,7 +148,7 @@ _ALL = (
         granularities=("unit", "head", "neuron", "weight", "block", "hybrid"),
         removes="what moves towards zero while it trains; what is empty is sliced",
         trains=f"{_DISTILLED} together with the scores",
-        cost="one recovery with scores; two where zeros are filled",
+        cost="one recovery with scores, each step with a second backward pass; two where zeros are filled",
         entry="leanformer.methods.movement:run",
         counts_weights=True,
         options=(
@@ -157,6 +157,9 @@ _ALL = (
                 "global",
                 "one cut through all scores, the same share of each matrix or layer, or sigmoid(score) > 0.1",
                 ("global", "local", "threshold"),
+            ),
+            Option(
+                "scores", "sum", "whether scores add up gradients as they are, or are Adam's", ("sum", "adam")
             ),
             Option(
                 "lambda", 10.0, "the penalty's weight where selection is threshold; no ratio is aimed at then"
