@@ -79,15 +79,18 @@ MaxTokens = Annotated[int | None, _about_data("Longest input in tokens.", defaul
 _DATA_OPTIONS: dict[str, Any] = {
     "data": (
         str,
-        _about_data("A folder or file (csv, tsv, jsonl, parquet), a GLUE task by name, or a hub id."),
+        _about_data("A folder or file (csv, tsv, jsonl, parquet, conll), a GLUE task by name, or a hub id."),
     ),
     "data_dir": (str, _about_data("Folder with a GLUE task's official TSV files.")),
     "config": (str, _about_data("Configuration of a hub data set.")),
     "text": (str, _about_data("Text column.", default="guessed")),
     "text_pair": (str, _about_data("Second text column.", default="guessed")),
     "label": (str, _about_data("Label column.", default="guessed")),
-    "metric": (str, _about_data("accuracy, f1, matthews, pearson or spearman.", default="the task's own")),
-    "kind": (str, _about_data("classification or regression.", default="guessed")),
+    "metric": (
+        str,
+        _about_data("accuracy, f1, matthews, pearson, spearman, span-f1 ...", default="the task's own"),
+    ),
+    "kind": (str, _about_data("classification, regression or token-classification.", default="guessed")),
     "train_rows": (int, _about_data("Use the first N training rows only.")),
     "validation": (str, _about_data("File with the validation rows.", default="a tenth of train")),
     "test": (str, _about_data("File with labelled test rows.")),

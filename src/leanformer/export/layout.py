@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from leanformer.encoders.carried import TASKS
 from leanformer.encoders.families import family_of, is_lean
 from leanformer.encoders.forms import PLAIN
+from leanformer.encoders.lean import auto_class_of
 from leanformer.errors import ModelError
 from leanformer.runtime.cascade import description
 
@@ -158,7 +160,7 @@ def write_companions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     if is_lean(model.config):
         family = family_of(model.config)
         fields["model_type"] = family.name
-        fields["architectures"] = [f"{family.prefix}ForSequenceClassification"]
+        fields["architectures"] = [f"{family.prefix}{TASKS[auto_class_of(model, family)]}"]
         for key in ("per_layer_config", "auto_map"):
             fields.pop(key, None)
     (folder / "config.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")

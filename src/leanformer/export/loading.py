@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.errors import ModelError, first_line
-from leanformer.tasks.heads import load_model
-from leanformer.tasks.task import Task
+from leanformer.tasks.heads import bears_head, load_model
+from leanformer.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-METRICS = {"classification": "accuracy", "regression": "spearman"}  # no score is taken here
+METRICS: dict[Kind, str] = {  # no score is taken here
+    "classification": "accuracy",
+    "regression": "spearman",
+    "token-classification": "span-f1",
+}
 
 
 def task_of_head(config: Any) -> Task:
@@ -24,9 +28,10 @@ def task_of_head(config: Any) -> Task:
     Returns:
         A task with the head's own labels.
     """
-    regression = config.problem_type == "regression" or config.num_labels == 1
+    tagging = bears_head(config, "token-classification")
+    regression = not tagging and (config.problem_type == "regression" or config.num_labels == 1)
     names = tuple(str(name) for _, name in sorted(config.id2label.items()))
-    kind: Any = "regression" if regression else "classification"
+    kind: Kind = "token-classification" if tagging else "regression" if regression else "classification"
     return Task("model", kind, pair=False, labels=() if regression else names, metric=METRICS[kind])
 
 
@@ -54,7 +59,7 @@ def load_config(source: str | Path) -> PreTrainedConfig:
 
 
 def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a saved sequence classifier in float32, dense or compressed, with its own head.
+    """Load a saved classifier of texts or tokens in float32, dense or compressed, with its own head.
 
     Args:
         source: A Hugging Face folder or a hub id.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from leanformer.tasks.metrics import score
+from leanformer.tasks.metrics import scores
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -108,9 +108,9 @@ def paired_drop(
 
     Args:
         metric: A key of `leanformer.tasks.metrics.METRICS`.
-        dense_logits: Answers of the original model, (n, num_labels).
-        lean_logits: Answers of the compressed model, (n, num_labels).
-        labels: Label ids or values, (n,).
+        dense_logits: Answers of the original model, (n, num_labels), or (n, words, num_labels).
+        lean_logits: Answers of the compressed model, of the same shape.
+        labels: Label ids or values, (n,), or (n, words).
         seed: Of the resampling.
 
     Returns:
@@ -151,15 +151,12 @@ def _drops(
     dense_logits: np.ndarray,
     lean_logits: np.ndarray,
     labels: np.ndarray,
-    draws: Iterable[np.ndarray | slice],
+    draws: Sequence[np.ndarray | slice] | np.ndarray,
 ) -> np.ndarray:
     """Score both models on the same draws of rows."""
     if not len(dense_logits) == len(lean_logits) == len(labels):
         counts = (len(dense_logits), len(lean_logits), len(labels))
         raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
 
-    def drop(rows: np.ndarray | slice) -> float:
-        dense = score(metric, dense_logits[rows], labels[rows])
-        return POINTS * (dense - score(metric, lean_logits[rows], labels[rows]))
-
-    return np.array([drop(rows) for rows in draws])
+    dense, lean = (scores(metric, logits, labels, draws) for logits in (dense_logits, lean_logits))
+    return POINTS * (dense - lean)

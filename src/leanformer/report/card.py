@@ -10,12 +10,18 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from leanformer.report import numbers
 from leanformer.report.budget import budget_line
-from leanformer.report.loading import doors
+from leanformer.report.loading import doors, pipeline_of
 from leanformer.report.method import method_words
 from leanformer.report.served import nothing_removed, serve_line
 from leanformer.report.words import verdict
 
 _HUB_METRICS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+_HUB_METRICS |= {
+    "span-f1": "f1",
+    "span-precision": "precision",
+    "span-recall": "recall",
+}  # the hub's are of spans
+_HUB_METRICS |= {"token-accuracy": "accuracy"}
 
 
 def model_card(result: dict[str, Any]) -> str:
@@ -88,7 +94,7 @@ def front_matter(result: dict[str, Any]) -> str:
     metric = _HUB_METRICS.get(result["metric"], result["metric"])
     data = ModelCardData(
         library_name="transformers",
-        pipeline_tag="text-classification",
+        pipeline_tag=pipeline_of(task),
         license=result.get("license"),
         base_model=base,
         base_model_relation="finetune" if base else None,
@@ -97,7 +103,7 @@ def front_matter(result: dict[str, Any]) -> str:
         model_name=f"{task['name']}-{result['method']}",
         eval_results=[
             EvalResult(
-                task_type="text-classification",
+                task_type=pipeline_of(task),
                 dataset_type=task["name"],
                 dataset_name=task["name"],
                 dataset_split=split,

@@ -10,8 +10,9 @@ import numpy as np
 from leanformer.errors import ModelError
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
-from leanformer.tasks.metrics import score
+from leanformer.tasks.metrics import score, scores
 from leanformer.tasks.task import Task
+from leanformer.tasks.words import IGNORED, Gathered
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,14 +53,14 @@ def predict(
     """Run a model over a data set, without dropout and without gradients.
 
     Args:
-        model: A sequence classifier; its training flag is restored afterwards.
+        model: A classifier of texts or of tokens; its training flag is restored afterwards.
         encoded: A data set made by `leanformer.tasks.encode.encode`.
         tokenizer: The model's tokenizer.
         batch_size: Rows a batch.
         stage: Name of a progress bar; none is shown without it.
 
     Returns:
-        Logits in the data set's order, float32, (n, num_labels).
+        Logits in the data set's order, float32, (n, num_labels); of words (n, words, num_labels), see `Gathered`.
     """
     import torch
 
@@ -67,7 +68,7 @@ def predict(
 
     was_training = model.training
     model.eval()
-    logits = np.empty((len(encoded), int(model.config.num_labels or 0)), dtype=np.float32)
+    gathered = Gathered(encoded, int(model.config.num_labels or 0))
     stream = batches(encoded, tokenizer, batch_size)
     if stage is not None:
         stream = track(stream, stage, total=-(-len(encoded) // batch_size))
@@ -75,10 +76,10 @@ def predict(
         with borrowed(model) as device, torch.inference_mode():
             for indices, batch in stream:
                 inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-                logits[indices] = model(**inputs).logits.float().cpu().numpy()  # (batch, num_labels)
+                gathered.put(indices, model(**inputs).logits.float().cpu().numpy())
     finally:
         model.train(was_training)
-    return logits
+    return gathered.logits
 
 
 def evaluate(
@@ -87,7 +88,7 @@ def evaluate(
     """Measure a model's score on a data set.
 
     Args:
-        model: A sequence classifier.
+        model: A classifier of texts or of tokens.
         tokenizer: Its tokenizer.
         encoded: A labelled data set made by `leanformer.tasks.encode.encode`.
         task: The task, which names the metrics.
@@ -104,8 +105,8 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     The interval is the percentile bootstrap over rows (Efron and Tibshirani, 1993, chapter 13), seed 0.
 
     Args:
-        logits: Model outputs, (n, num_labels).
-        labels: Label ids or values, (n,).
+        logits: Model outputs, (n, num_labels), or (n, words, num_labels).
+        labels: Label ids or values, (n,), or (n, words).
         task: The task, which names the metrics.
 
     Returns:
@@ -114,7 +115,10 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     Raises:
         ModelError: If an answer is no finite number: it would count as the first class, or give a score of NaN.
     """
-    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    damaged = (~np.isfinite(logits)).any(axis=-1)  # (n,), or (n, words)
+    if damaged.ndim == 2:
+        damaged = (damaged & (labels != IGNORED)).any(axis=1)
+    broken = int(damaged.sum())
     if broken:
         raise ModelError(
             f"the model answers {broken} of {len(logits)} rows with no number (NaN or infinity), so it has no "
@@ -123,7 +127,7 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     generator = np.random.default_rng(0)
     rows = len(labels)
     draws = (generator.integers(0, rows, rows) for _ in range(RESAMPLES))
-    values = [score(task.metric, logits[draw], labels[draw]) for draw in draws]
+    values = scores(task.metric, logits, labels, draws)
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Score(
         metric=task.metric,

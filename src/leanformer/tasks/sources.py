@@ -28,7 +28,7 @@ class DataSpec:
         text_pair: The column of the second text; guessed if both it and `text` are None.
         label: The column of the label; guessed if None.
         metric: The main metric; by task if None.
-        kind: `classification` or `regression`; guessed if None.
+        kind: `classification`, `regression` or `token-classification`; guessed if None.
         train_rows: Use only the first so many training rows.
         validation: A file of validation rows, instead of what the source has.
         test: A file of test rows, instead of what the source has.

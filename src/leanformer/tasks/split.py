@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leanformer.errors import DataError
+from leanformer.tasks.words import OUTSIDE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,7 +60,8 @@ def _lengths(encoded: Dataset) -> np.ndarray:
 
 def _strata(lengths: np.ndarray, like: np.ndarray, rows: int, task: Task) -> Strata:
     """Cut lengths at the quantiles of those that the slice is to have; fewer cuts for few rows of many classes."""
-    count = max(1, min(STRATA, rows // (FEWEST_ROWS_A_CELL * max(1, task.num_labels))))
+    classes = 2 if task.kind == "token-classification" else max(1, task.num_labels)
+    count = max(1, min(STRATA, rows // (FEWEST_ROWS_A_CELL * classes)))
     cuts = np.unique(np.quantile(like, np.arange(1, count) / count))
     of_row, of_like = (np.searchsorted(cuts, some, side="right") for some in (lengths, like))
     here, there = (np.bincount(some, minlength=len(cuts) + 1) for some in (of_row, of_like))
@@ -125,6 +127,8 @@ def hold_out(
     labels = np.asarray(dataset["label"][:])
     if task.kind == "regression":
         labels = np.zeros(len(labels), dtype=np.int64)
+    elif task.kind == "token-classification":  # with spans, or without
+        labels = (labels > OUTSIDE).any(axis=1).astype(np.int64)
     order = generator.permutation(len(labels))
     strata = strata or Strata(np.zeros(len(labels), dtype=np.int64), np.ones(1))
     pairs, cell, counts = np.unique([labels, strata.of_row], axis=1, return_inverse=True, return_counts=True)

@@ -20,7 +20,14 @@ from leanformer.training.batching import POSITION, TASK, EpochSampler, TaskSampl
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.lengths import Sandwich
-from leanformer.training.objective import Objective, exits_loss, hidden_loss, logits_loss, task_loss
+from leanformer.training.objective import (
+    Objective,
+    exits_loss,
+    hidden_loss,
+    logits_loss,
+    of_real_tokens,
+    task_loss,
+)
 from leanformer.training.several import choose_head
 from leanformer.training.teacher import Teacher, has_fast_bfloat16
 
@@ -61,7 +68,7 @@ class CompressionTrainer(Trainer):
 
         Args:
             model: The student.
-            inputs: A padded batch with `labels` (batch,) and `position` (batch,).
+            inputs: A padded batch with `labels` (batch,) or (batch, tokens), and `position` (batch,).
             return_outputs: Whether to return the model's outputs too.
             num_items_in_batch: Not used; the loss is a mean per batch.
 
@@ -96,7 +103,10 @@ class CompressionTrainer(Trainer):
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
         logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
         if goal.logits and logits is not None:
-            loss = loss + goal.logits * logits_loss(outputs.logits, logits, goal.temperature)
+            given, wanted = (
+                of_real_tokens(one, inputs["attention_mask"]) for one in (outputs.logits, logits)
+            )
+            loss = loss + goal.logits * logits_loss(given, wanted, goal.temperature)
         if goal.exits is not None:
             bare = self.accelerator.unwrap_model(model)
             answers = answers_between(bare, outputs.hidden_states, inputs["attention_mask"])
@@ -137,11 +147,12 @@ class CompressionTrainer(Trainer):
         bare = self.accelerator.unwrap_model(model)
         set_kept_tokens(bare, [1.0] * len(sandwich.least))
         loss, outputs = self._loss(model, inputs, rows, labels)
-        answers = outputs.logits.detach()
+        mask = inputs["attention_mask"]
+        answers = of_real_tokens(outputs.logits.detach(), mask)
         for shares in sandwich.smaller(self.state.global_step):
             self.accelerator.backward(loss / sandwich.parts)
             set_kept_tokens(bare, shares)
-            loss = logits_loss(model(**inputs).logits, answers, temperature=1.0)
+            loss = logits_loss(of_real_tokens(model(**inputs).logits, mask), answers, temperature=1.0)
         return loss / sandwich.parts, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
