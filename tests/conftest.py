@@ -19,9 +19,11 @@ from datasets import Dataset
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from leanformer.reading import Reading
-from leanformer.tasks.load import DataSpec
+from leanformer.tasks.encode import encode
+from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.task import Task
 from tiny import (
+    MAX_TOKENS,
     build_config,
     build_model,
     build_rows,
@@ -114,6 +116,12 @@ def tagged(tmp_path: Path) -> Path:
     write_conll(folder / "train.conll", build_sentences(120, seed=1))
     write_conll(folder / "validation.conll", build_sentences(40, seed=2))
     return folder
+
+
+@pytest.fixture
+def tagged_rows(tagged: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """The encoded training rows of `tagged`."""
+    return encode(load_data(DataSpec(str(tagged))).train, tiny_tokenizer, MAX_TOKENS, truncate=False)
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ def table(tags, words=None, names=()):
 def test_labels_are_both_tags_of_every_type_whatever_the_data_use():
     data = table([["I-b", "O", "O", "O"], ["B-a", "I-a", "O", "O"]])
     assert tag_names(data, "tags") == ("O", "B-a", "I-a", "B-b", "I-b")
-    assert tag_ids(data, "tags", tag_names(data, "tags")) == [[3, 0, 0, 0], [1, 2, 0, 0]]
+    assert tag_ids(data, "tags", tag_names(data, "tags"), width=4) == [[3, 0, 0, 0], [1, 2, 0, 0]]
 
 
-def test_ids_are_padded_to_the_longest_sentence():
-    assert tag_ids(table([["O"], ["O", "B-a", "O"]]), "tags", ("O", "B-a", "I-a")) == [
+def test_ids_are_padded():
+    assert tag_ids(table([["O"], ["O", "B-a", "O"]]), "tags", ("O", "B-a", "I-a"), width=3) == [
         [0, IGNORED, IGNORED],
         [0, 1, 0],
     ]
@@ -40,7 +40,7 @@ def test_a_tag_that_names_no_type_is_refused(tag):
 
 def test_a_type_that_training_lacks_is_refused():
     with pytest.raises(DataError, match=r"row 2 has a span of the type 'b'.*do not have \(a\)"):
-        tag_ids(table([["B-a"], ["I-b"]]), "tags", ("O", "B-a", "I-a"))
+        tag_ids(table([["B-a"], ["I-b"]]), "tags", ("O", "B-a", "I-a"), width=1)
 
 
 def test_tags_without_a_span_and_columns_of_words_are_refused():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from leanformer.errors import DataError
+from leanformer.errors import DataError, ModelError
 from leanformer.tasks.encode import batches, encode
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.predict import evaluate, predict, score_logits
@@ -40,6 +40,12 @@ def test_words_behind_the_limit_and_words_without_a_token_are_not_seen(tiny_toke
     ][:]
     assert long == [1, 2, UNSEEN, UNSEEN]
     assert odd == [1, UNSEEN, 2, IGNORED]
+
+
+def test_a_tokenizer_that_pads_on_the_left_is_refused(tiny_tokenizer, monkeypatch):
+    monkeypatch.setattr(tiny_tokenizer, "padding_side", "left")
+    with pytest.raises(ModelError, match="pads on the left"):
+        encode(sentences("a film"), tiny_tokenizer, MAX_TOKENS, truncate=False)
 
 
 def test_longer_sentences_are_refused_unless_they_may_be_cut(tiny_tokenizer):
@@ -80,6 +86,13 @@ def test_a_part_of_the_rows_has_the_same_answers_in_the_same_shape(encoded, tiny
     np.testing.assert_allclose(predict(model, encoded.select(range(5)), tiny_tokenizer), whole[:5], atol=1e-5)
 
 
+def test_the_first_rows_keep_the_width_of_all(tagged, tiny_tokenizer):
+    rows = load_data(DataSpec(str(tagged), train_rows=3)).train
+    logits = predict(build_tagger("bert"), encode(rows, tiny_tokenizer, MAX_TOKENS, False), tiny_tokenizer)
+    assert logits.shape[:2] == np.asarray(rows["label"][:]).shape
+    assert np.isnan(logits[:, -1]).all()
+
+
 def test_words_that_are_not_seen_are_answered_outside(tagged, tiny_tokenizer):
     data = load_data(DataSpec(str(tagged)))
     cut = encode(data.validation, tiny_tokenizer, 3, truncate=True)  # one word a sentence is left
@@ -101,8 +114,6 @@ def test_words_that_are_not_seen_are_answered_outside(tagged, tiny_tokenizer):
 
 
 def test_the_interval_is_over_sentences_and_broken_answers_have_no_score(tagged, encoded, tiny_tokenizer):
-    from leanformer.errors import ModelError
-
     task, labels = load_data(DataSpec(str(tagged))).task, np.asarray(encoded["label"][:])
     logits = np.eye(5, dtype=np.float32)[np.maximum(labels, 0)]
     logits[::2] = np.eye(5)[0]  # every other sentence has no answer

@@ -56,7 +56,7 @@ def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
     """Add the model's input columns to a data set.
 
     Args:
-        dataset: Rows with `text`, optionally `text_pair`, and `row`; of a tagging task with `words`.
+        dataset: Rows with `text`, optionally `text_pair`, and `row`; of a tagging task with `words` and `label`.
         tokenizer: The model's tokenizer.
         max_tokens: The longest input allowed, special tokens included.
         truncate: Cut longer texts (the longer of two first); else they are an error.
@@ -84,7 +84,7 @@ def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
     _check_lengths(dataset, encoding["input_ids"], max_tokens)
     inputs = {name: encoding[name] for name in MODEL_COLUMNS if name in encoding}
     if tagging:
-        inputs[STARTS] = word_starts(encoding, texts)
+        inputs[STARTS] = word_starts(encoding, texts, width=len(dataset[0]["label"]))
     columns = {name: dataset[name][:] for name in dataset.column_names}
     return Dataset.from_dict({**columns, **inputs}, split=dataset.split)
 

@@ -64,10 +64,15 @@ def load_data(spec: DataSpec) -> TaskData:
     train = source.tables["train"]
     columns = _columns(source, spec)
     task = _task(source, spec, columns)
-    datasets = {
-        split: _dataset(table, columns, task, split, blank_texts=source.glue is not None)
-        for split, table in _labelled(source.tables, columns).items()
-    }
+    tables = _labelled(source.tables, columns)
+    datasets = (
+        _sentences(tables, columns, task)
+        if columns.words
+        else {
+            split: _dataset(table, columns, task, split, blank_texts=source.glue is not None)
+            for split, table in tables.items()
+        }
+    )
     notes = list(source.notes)
     if "test" in source.tables and "test" not in datasets:
         notes.append("the test rows have no labels and are not used")
@@ -175,8 +180,6 @@ def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts
     """Bring a table into the form of TaskData."""
     from datasets import Dataset, Features, Value
 
-    if columns.words:
-        return _sentences(table, columns, task, split)
     check_present(table, columns.label)
     data: dict[str, list] = {"text": _texts(table, columns.text, blank_texts)}
     if columns.text_pair is not None:
@@ -191,21 +194,26 @@ def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts
     return Dataset.from_dict(data, features=features, split=split)
 
 
-def _sentences(table: Table, columns: Columns, task: Task, split: str) -> Dataset:
-    """Bring a table of tagged sentences into the form of TaskData."""
+def _sentences(tables: dict[str, Table], columns: Columns, task: Task) -> dict[str, Dataset]:
+    """Bring tables of tagged sentences into the form of TaskData, all padded to the longest sentence of all."""
     from datasets import Dataset, Features, List, Value
 
-    check_sentences(table, columns.text, columns.label)
-    words = table.columns[columns.text]
-    data = {
-        "text": [" ".join(sentence) for sentence in words],
-        WORDS: words,
-        "label": tag_ids(table, columns.label, task.labels),
-        "row": table.rows,
-    }
     string, number = Value("string"), Value("int64")
     features = Features({"text": string, WORDS: List(string), "label": List(number), "row": number})
-    return Dataset.from_dict(data, features=features, split=split)
+    for table in tables.values():
+        check_sentences(table, columns.text, columns.label)
+    width = max(len(words) for table in tables.values() for words in table.columns[columns.text])
+    datasets = {}
+    for split, table in tables.items():
+        words = table.columns[columns.text]
+        data = {
+            "text": [" ".join(sentence) for sentence in words],
+            WORDS: words,
+            "label": tag_ids(table, columns.label, task.labels, width),
+            "row": table.rows,
+        }
+        datasets[split] = Dataset.from_dict(data, features=features, split=split)
+    return datasets
 
 
 def _texts(table: Table, column: str, blank_texts: bool) -> list[str]:

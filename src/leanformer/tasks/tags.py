@@ -99,16 +99,17 @@ def tag_names(table: Table, column: str) -> tuple[str, ...]:
     return span_labels(types)
 
 
-def tag_ids(table: Table, column: str, labels: tuple[str, ...]) -> list[list[int]]:
+def tag_ids(table: Table, column: str, labels: tuple[str, ...], width: int) -> list[list[int]]:
     """Turn tags into label ids.
 
     Args:
         table: The table.
         column: Its tag column.
         labels: The names of the task, position is the id.
+        width: Words of the longest sentence of all tables.
 
     Returns:
-        One id a word, padded to the longest sentence.
+        One id a word, padded to that width.
 
     Raises:
         DataError: If a type is not among them; names the row.
@@ -124,4 +125,4 @@ def tag_ids(table: Table, column: str, labels: tuple[str, ...]) -> list[list[int
                 f"do not have ({types}): correct the tag, or add training rows of that type"
             )
         rows.append([ids[tag] for tag in tags])
-    return padded(rows, max(map(len, rows), default=0))
+    return padded(rows, width)

@@ -44,12 +44,13 @@ def padded(rows: list[list[int]], width: int, value: int = IGNORED) -> list[list
     return [[*row, *[value] * (width - len(row))] for row in rows]
 
 
-def word_starts(encoding: BatchEncoding, words: list[list[str]]) -> list[list[int]]:
+def word_starts(encoding: BatchEncoding, words: list[list[str]], width: int) -> list[list[int]]:
     """Find the first token of each word.
 
     Args:
         encoding: What a tokenizer made of the words.
         words: The words of each sentence.
+        width: Words of the longest sentence, as far as the labels are padded.
 
     Returns:
         Per sentence the token's position for each word, `UNSEEN` for words without one; padded with `IGNORED`.
@@ -66,18 +67,23 @@ def word_starts(encoding: BatchEncoding, words: list[list[str]]) -> list[list[in
         say(
             f"{unseen} of {sum(map(len, rows))} words have no token that the model reads: they count as outside"
         )
-    return padded(rows, max(map(len, rows), default=0))
+    return padded(rows, width)
 
 
 def check_tells_words(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that does not say which token belongs to which word.
+    """Refuse a tokenizer that does not say which token belongs to which word, or moves tokens when it pads.
 
     Args:
         tokenizer: The model's tokenizer.
 
     Raises:
-        ModelError: If it is a slow one.
+        ModelError: If it is a slow one, or pads on the left.
     """
+    if tokenizer.padding_side != "right":
+        raise ModelError(
+            "this tokenizer pads on the left, and words are looked up by their places from there: save it with "
+            "padding_side='right'"
+        )
     if not tokenizer.is_fast:
         raise ModelError(
             "this tokenizer does not say which token belongs to which word: save a fast one (tokenizer.json) into "
