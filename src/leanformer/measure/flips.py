@@ -108,14 +108,12 @@ def _sentences(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Datas
     changed = np.flatnonzero((answers[0] != answers[1]).any(axis=1))
     order = changed[np.argsort(-change[changed].max(axis=1), kind="stable")]
     most = change.argmax(axis=1)  # (n,) the word whose answer changed most
-    return [
-        _flip(
-            row,
-            *(_spans_in_words(ids[index], row["words"], task) for ids in (labels, *answers)),
-            *(float(sure[index, most[index]].max()) for sure in (dense, lean)),
-        )
-        for index, row in _rows(dataset, order)
-    ]
+    found = []
+    for index, row in _rows(dataset, order):
+        label, before, after = (_spans_in_words(ids[index], row["words"], task) for ids in (labels, *answers))
+        dense_sure, lean_sure = (float(sure[index, most[index]].max()) for sure in (dense, lean))
+        found.append(_flip(row, label, before, after, dense_sure, lean_sure))
+    return found
 
 
 def _spans_in_words(ids: np.ndarray, words: list[str], task: Task) -> str:

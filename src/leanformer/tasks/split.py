@@ -128,7 +128,7 @@ def hold_out(
     if task.kind == "regression":
         labels = np.zeros(len(labels), dtype=np.int64)
     elif task.kind == "token-classification":  # with spans, or without
-        labels = (labels > OUTSIDE).any(axis=1).astype(np.int64)
+        labels = np.any(labels > OUTSIDE, axis=1)
     order = generator.permutation(len(labels))
     strata = strata or Strata(np.zeros(len(labels), dtype=np.int64), np.ones(1))
     pairs, cell, counts = np.unique([labels, strata.of_row], axis=1, return_inverse=True, return_counts=True)

@@ -117,18 +117,15 @@ def asked(logits: np.ndarray) -> np.ndarray:
 class Gathered:
     """Collects a model's answers on a data set, batch by batch, in the data set's order.
 
-    Attributes:
-        logits: (rows, labels); for a tagging task (rows, words, labels), padded with NaN, where words that the model
-            does not see are answered `OUTSIDE`. Float32.
+    They are its `logits`: float32, (rows, labels); for a tagging task (rows, words, labels), padded with NaN, where
+    words that the model does not see are answered `OUTSIDE`.
+
+    Args:
+        encoded: A data set made by `leanformer.tasks.encode.encode`.
+        labels: Outputs of the head.
     """
 
     def __init__(self, encoded: Dataset, labels: int) -> None:
-        """Start without answers.
-
-        Args:
-            encoded: A data set made by `leanformer.tasks.encode.encode`.
-            labels: Outputs of the head.
-        """
         self.starts = np.asarray(encoded[STARTS][:]) if STARTS in encoded.column_names else None
         if self.starts is None:
             self.logits = np.empty((len(encoded), labels), dtype=np.float32)
