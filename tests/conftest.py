@@ -19,9 +19,20 @@ from datasets import Dataset
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from leanformer.reading import Reading
-from leanformer.tasks.load import DataSpec
+from leanformer.tasks.encode import encode
+from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.task import Task
-from tiny import build_config, build_model, build_rows, build_tokenizer, encode_rows, write_csv
+from tiny import (
+    MAX_TOKENS,
+    build_config,
+    build_model,
+    build_rows,
+    build_sentences,
+    build_tokenizer,
+    encode_rows,
+    write_conll,
+    write_csv,
+)
 
 torch.set_num_threads(1)
 
@@ -95,6 +106,22 @@ def tiny_task(tmp_path: Path) -> Path:
     write_csv(folder / "train.csv", ("sentence", "label"), build_rows(200, seed=1))
     write_csv(folder / "validation.csv", ("sentence", "label"), build_rows(60, seed=2))
     return folder
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Path:
+    """A folder with train.conll (120 sentences) and validation.conll (40): two types, learnable from the words."""
+    folder = tmp_path / "tagged"
+    folder.mkdir()
+    write_conll(folder / "train.conll", build_sentences(120, seed=1))
+    write_conll(folder / "validation.conll", build_sentences(40, seed=2))
+    return folder
+
+
+@pytest.fixture
+def tagged_rows(tagged: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """The encoded training rows of `tagged`."""
+    return encode(load_data(DataSpec(str(tagged))).train, tiny_tokenizer, MAX_TOKENS, truncate=False)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """Whole runs on tiny models: every kind of task, every granularity, several families."""
 
 import random
+from html import escape
 
 import pytest
 
+from leanformer.assess import evaluate
 from leanformer.budget import Budget, Target
 from leanformer.errors import RunError
 from leanformer.job import Job
@@ -12,7 +14,16 @@ from leanformer.reading import Reading
 from leanformer.recheck import check_run
 from leanformer.report.words import verdict
 from leanformer.tasks.load import DataSpec, load_data
-from tiny import GOOD_WORDS, PLAIN_WORDS, build_model, write_csv
+from tiny import GOOD_WORDS, PLAIN_WORDS, build_model, build_sentences, write_conll, write_csv
+
+TAGGING = [
+    ("roberta", "ae-bert"),
+    ("distilbert", "power-bert"),
+    ("electra", "uniform-magnitude"),
+    ("mpnet", "length-adaptive"),
+    ("modernbert", "drop-layers"),
+    ("xlm-roberta", "movement"),
+]
 
 
 def sentences(chooser, good):
@@ -115,6 +126,38 @@ def test_a_model_that_arrives_trained_is_judged_on_rows_that_are_not_reported(
     assert record["ladder"]["n"] == validation // 2
     assert f"judged it, and the figures are of the other {record['n']}" in str(verdict(record).notes)
     assert check_run(tmp_path / "run", Reading(), rounds=2, limit_s=1.0).n == record["n"]
+
+
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("bert", "one-shot"), *(pytest.param(*case, marks=pytest.mark.thorough) for case in TAGGING)],
+)
+def test_tagged_words_from_data_to_report(family, method, tagged, tiny_tokenizer, tmp_path):
+    build_model(family, layers=3).save_pretrained(
+        tmp_path / family
+    )  # its head is of texts: a new one is trained
+    tiny_tokenizer.save_pretrained(tmp_path / family)
+    (tagged / "validation.conll").rename(tagged / "test.conll")  # and a tenth of train is validation
+    write_conll(tagged / "train.conll", build_sentences(1600, seed=3))
+    spec, budget = DataSpec(str(tagged)), Budget(0.4)
+    job = Job(str(tmp_path / family), spec, budget, method, threads=1, exports=(), limit_s=0.0)
+    record = run_job(job, tmp_path / "run")
+    assert (record["task"]["kind"], record["metric"], record["n"]) == ("token-classification", "span-f1", 160)
+    assert record["dense"]["score"] > 0.2  # the words alone say it; chance is near 0
+    assert record["dense"]["extra"].keys() == {"span-precision", "span-recall", "token-accuracy"}
+    assert record["test"]["n"] == 40
+    assert record["flips_total"] <= 160
+    assert {row["score"] for row in record["bench"] if row["precision"] == "fp32"} == {
+        record[model]["score"] for model in ("dense", "compressed")
+    }
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "span-f1" in page
+    assert all(escape(flip["lean_answer"]) in page for flip in record["flips"])
+    card = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+    assert 'pipeline("token-classification"' in card
+    found = evaluate(str(tmp_path / "run"), Reading())
+    assert found.value == pytest.approx(record["compressed"]["score"])
+    assert check_run(tmp_path / "run", Reading(), rounds=2, limit_s=1.0).n == 160
 
 
 def test_longest_input_is_the_users_within_the_models(tiny_model, tiny_tokenizer):

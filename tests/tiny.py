@@ -13,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     BertTokenizerFast,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -79,11 +80,11 @@ def build_config(
     )
 
 
-def build_model(family: str, auto: Any = AutoModelForSequenceClassification, **sizes: int) -> PreTrainedModel:
+def build_model(family: str, made: Any = AutoModelForSequenceClassification, **sizes: int) -> PreTrainedModel:
     """Return a seeded random sequence classifier in eval mode; weights so large that every unit matters."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = auto.from_config(build_config(family, **sizes))
+        model = made.from_config(build_config(family, **sizes))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.ndim > 1:
@@ -123,6 +124,32 @@ def build_rows(rows: int, seed: int) -> list[tuple[str, str]]:
         table.append((" ".join(words), "positive" if label else "negative"))
     chooser.shuffle(table)
     return table
+
+
+def build_sentences(rows: int, seed: int) -> list[list[tuple[str, str]]]:
+    """Return sentences of (word, tag); good words are spans of praise, bad ones of blame, the longer ones of two."""
+    chooser = random.Random(seed)
+    table = []
+    for number in range(rows):
+        parts = [[(word, "O")] for word in chooser.sample(PLAIN_WORDS, chooser.randint(2, 8))]
+        for words, kind in ((GOOD_WORDS, "praise"), (BAD_WORDS, "blame"))[number % 2 :]:
+            span = chooser.sample(words, 1 + number % 3 // 2)
+            parts.append([(word, f"{'I' if place else 'B'}-{kind}") for place, word in enumerate(span)])
+        chooser.shuffle(parts)
+        table.append([pair for part in parts for pair in part])
+    return table
+
+
+def write_conll(path: Path, sentences: list[list[tuple[str, str]]], between: str = "\t") -> Path:
+    """Write sentences, one word and its tag a line, and return the path."""
+    lines = ["\n".join(between.join(pair) for pair in sentence) for sentence in sentences]
+    path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def build_tagger(family: str, num_labels: int = 5, **sizes: int) -> PreTrainedModel:
+    """Return a seeded random token classifier in eval mode; weights so large that every unit matters."""
+    return build_model(family, AutoModelForTokenClassification, num_labels=num_labels, **sizes)
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Path:

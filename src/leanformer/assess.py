@@ -18,7 +18,7 @@ from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import write_exports
 from leanformer.reading import encode_split, model_folder, ready_model, with_head
 from leanformer.run import Facts
-from leanformer.tasks.heads import head_mismatch, label_order
+from leanformer.tasks.heads import AUTO_CLASSES, bears_head, head_mismatch, label_order
 from leanformer.tasks.predict import Score, predict, score_logits
 
 if TYPE_CHECKING:
@@ -100,20 +100,24 @@ def _exported_file(path: Path) -> tuple[Path, str, str] | None:
 
 
 def _evaluate_exported(exported: tuple[Path, str, str], data: TaskData, reading: Reading) -> Score:
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     path, runtime, precision = exported
     config = load_config(path.parent)
+    if not bears_head(config, data.task.kind):
+        raise ModelError(f"{path} has no head for a {data.task.kind} task: choose another model")
     if mismatch := head_mismatch(config, data.task):
         raise ModelError(f"the head of {path} does not match the data: {mismatch}; choose another model")
     tokenizer = _tokenizer_beside(path)
     with torch.device("meta"):
-        shape = AutoModelForSequenceClassification.from_config(config)  # says how long a text may be
+        shape = getattr(transformers, AUTO_CLASSES[data.task.kind]).from_config(
+            config
+        )  # says how long a text may be
     encoded = encode_split(data, "validation", shape, tokenizer, reading)
     runner = load_runner(path, runtime, precision, reading.threads)
     logits = predict_with(runner, encoded, tokenizer)
     order = label_order(config, data.task)
-    return _score(logits if order is None else logits[:, order], encoded, data.task)
+    return _score(logits if order is None else logits[..., order], encoded, data.task)
 
 
 def _tokenizer_beside(path: Path) -> PreTrainedTokenizerBase:

@@ -26,6 +26,7 @@ from leanformer.run import Run
 from leanformer.structure.cost import size_mb
 from leanformer.tasks.predict import predict, score_logits
 from leanformer.tasks.split import split_validation
+from leanformer.tasks.task import DISCRETE
 
 if TYPE_CHECKING:
     from leanformer.exports import Examples
@@ -107,7 +108,7 @@ def _measure(
         return Measured(
             score=score_logits(answers["compressed"], np.asarray(rows["label"][:]), task).value,
             n=len(rows) // task.texts_each,
-            flips=len(changed) if task.kind == "classification" else None,
+            flips=len(changed) if task.kind in DISCRETE else None,
             size_mb=size_mb(run.artefact("model")),
             speeds=_speeds(run, contract, folders, examples, reading, rounds, limit_s),
         )

@@ -66,3 +66,29 @@ def test_a_value_that_stayed_is_no_change():
     lean = dense.copy()
     lean[3] += 0.5
     assert [flip.row for flip in flips(dense, lean, rows([0.5] * 30), ALIKE)] == [13]
+
+
+def test_a_tagged_sentence_is_one_answer():
+    task = Task("names", "token-classification", False, ("O", "B-a", "I-a", "B-b", "I-b"), "span-f1")
+    words = [["Ann", "Lee", "met", "Bo"], ["No", "one"], ["Bo", "sang"]]
+    labels = [[1, 2, 0, 3], [0, 0, -100, -100], [3, 0, -100, -100]]
+    dense = [[1, 2, 0, 3], [0, 0, -100, -100], [4, 0, -100, -100]]
+    lean = [[1, 1, 0, 0], [0, 0, -100, -100], [3, 0, -100, -100]]  # I-b at the start says what B-b does
+
+    def logits(answers):
+        scores = 3.0 * np.eye(5)[np.maximum(answers, 0)]
+        scores[np.array(answers) < 0] = np.nan
+        return scores
+
+    columns = {"text": [" ".join(row) for row in words], "words": words, "label": labels, "row": [1, 6, 9]}
+    (flip,) = flips(logits(dense), logits(lean), Dataset.from_dict(columns), task)
+    assert (flip.row, flip.text, flip.label) == (1, "Ann Lee met Bo", "a: Ann Lee; b: Bo")
+    assert flip.dense_answer == "a: Ann Lee; b: Bo"
+    assert flip.lean_answer == "a: Ann; a: Lee"
+    sure = np.exp(3) / (np.exp(3) + 4)
+    assert (flip.dense_probability, flip.lean_probability) == pytest.approx((sure, sure))
+    json.dumps(asdict(flip))
+    (nothing,) = flips(
+        logits(dense)[:1], logits([[0, 0, 0, 0]]), Dataset.from_dict(columns).select([0]), task
+    )
+    assert nothing.lean_answer == "none"

@@ -66,3 +66,13 @@ def test_a_folder_that_looks_like_an_id_is_no_base_model(
 def test_a_regression_names_the_metric_as_the_hub_does() -> None:
     data = ModelCard(model_card(example_result(kind="regression", pair=True))).data
     assert data.eval_results[0].metric_type == "spearmanr"
+
+
+def test_a_tagger_is_filed_and_loaded_as_one(result: dict[str, Any]) -> None:
+    tagging = {**result["task"], "kind": "token-classification", "labels": ["O", "B-name", "I-name"]}
+    card = model_card(result | {"task": tagging, "metric": "span-f1"})
+    data = ModelCard(card).data
+    assert data.pipeline_tag == "token-classification"
+    assert {(one.task_type, one.metric_type) for one in data.eval_results} == {("token-classification", "f1")}
+    assert 'pipeline("token-classification", ' in card
+    assert 'aggregation_strategy="first"' in card

@@ -11,7 +11,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.structure.surgery import slice_units
 from leanformer.structure.tokens import set_kept_tokens, tokens_drawn, with_kept_tokens
-from tiny import TINY_FAMILIES, padded_texts
+from tiny import TINY_FAMILIES, build_tagger, padded_texts
 
 REDUCING = [name for name in TINY_FAMILIES if not FAMILIES[name].pre_norm]
 TOLERANCE = 1e-5
@@ -34,6 +34,16 @@ def test_all_tokens_is_the_model_itself(model):
     torch.testing.assert_close(logits(same, batch), logits(model, batch), atol=0, rtol=0)
     less = logits(with_kept_tokens(model, SHARES), batch)
     assert (less - logits(model, batch)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("family", REDUCING)
+def test_a_words_answer_does_not_depend_on_neighbours_or_padding(family):
+    small = with_kept_tokens(build_tagger(family), SHARES)
+    batch = padded_texts([14, 11, 7, 4])
+    together = logits(small, batch)
+    for row, length in enumerate(batch["attention_mask"].sum(dim=1).tolist()):
+        alone = {name: tensor[row : row + 1, :length] for name, tensor in batch.items()}
+        torch.testing.assert_close(together[row, :length], logits(small, alone)[0], atol=TOLERANCE, rtol=0)
 
 
 def test_a_texts_answer_does_not_depend_on_neighbours_or_padding(model):
@@ -67,10 +77,10 @@ def test_heads_that_read_all_tokens_get_them_back(tiny_model):
     assert states.shape == before.shape
     kept = small.encoder.tokens.positions
     assert kept.shape == (2, 6)
-    for row, there in ((0, 6), (1, 3)):
-        same = (states[row] == before[row]).all(dim=1)
+    for row, there, length in ((0, 6, 12), (1, 3, 6)):  # what padding holds is nobody's
+        same = (states[row] == before[row]).all(dim=1)[:length]
         assert not same[kept[row, :there]].any()
-        assert int(same.sum()) >= 6
+        assert int(same.sum()) == length - there
 
 
 def random_tokens(lengths, seed=1):

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, GPT2Config, GPT2Model
+from transformers import AutoTokenizer, GPT2Config, GPT2Model, RobertaTokenizerFast
 
 from leanformer.encoders.families import supported
 from leanformer.errors import ModelError
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.task import Task
-from tiny import TINY_FAMILIES
+from tiny import TINY_FAMILIES, build_tagger
 
 TWO = Task("two", "classification", False, ("no", "yes"), "accuracy")
 THREE = Task("three", "classification", False, ("low", "middle", "high"), "accuracy")
+SPANS = Task("spans", "token-classification", False, ("O", "B-a", "I-a", "B-b", "I-b"), "span-f1")
 VALUE = Task("value", "regression", True, (), "spearman", ("pearson",))
 
 
@@ -237,3 +238,45 @@ def test_tokenizer_of_another_model(tiny_model_folder, tiny_tokenizer):
     tokenizer.save_pretrained(tiny_model_folder)
     with pytest.raises(ModelError, match=r"pieces and the model knows"):
         load_model(str(tiny_model_folder), TWO, finetune=False)
+
+
+@pytest.mark.parametrize("family", TINY_FAMILIES)
+def test_a_head_for_words_is_used_and_put_into_the_order_of_the_data(family, tiny_tokenizer, save):
+    dense, names = build_tagger(family), ("I-b", "O", "B-a", "B-b", "I-a")
+    folder = save(dense, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    model, _, has_head = load_model(str(folder), SPANS, finetune=False)
+    assert has_head
+    batch = tiny_tokenizer(["good film", "bad"], padding=True, return_tensors="pt")
+    order = [names.index(label) for label in SPANS.labels]
+    torch.testing.assert_close(model(**batch).logits, dense(**batch).logits[..., order], atol=1e-5, rtol=0)
+
+
+def test_a_head_for_texts_is_none_for_words_and_the_other_way_round(tiny_model, save):
+    folder = str(save(tiny_model("bert", num_labels=5)))
+    model, tokenizer, has_head = load_model(folder, SPANS, finetune=False)
+    assert not has_head
+    assert model(**tokenizer("good film", return_tensors="pt")).logits.shape == (1, 4, 5)
+    _, _, has_head = load_model(str(save(build_tagger("bert", num_labels=2))), TWO, finetune=False)
+    assert not has_head
+
+
+def test_a_head_with_other_types_does_not_match(save):
+    names = {0: "O", 1: "B-x", 2: "I-x", 3: "B-y", 4: "I-y"}
+    folder = save(build_tagger("bert"), id2label=names, label2id={name: i for i, name in names.items()})
+    with pytest.raises(ModelError, match="does not match the data: its labels are o, b_x"):
+        load_model(str(folder), SPANS, finetune=False)
+
+
+def test_words_are_cut_as_within_a_sentence(tmp_path):
+    """RoBERTa's tokenizer writes the blank before a word into its token."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "a", "b", "\u0120", "\u0120a"]
+    tokenizer = RobertaTokenizerFast(
+        vocab={piece: index for index, piece in enumerate(pieces)},
+        merges=[("\u0120", "a")],
+        model_max_length=16,
+    )
+    build_tagger("roberta").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    _, loaded, _ = load_model(str(tmp_path), SPANS, finetune=False)
+    words = loaded(["a", "a"], is_split_into_words=True)["input_ids"]
+    assert loaded.convert_ids_to_tokens(words) == ["<s>", "\u0120a", "\u0120a", "</s>"]

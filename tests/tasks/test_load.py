@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from leanformer.errors import DataError
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.task import Task
+from tiny import write_conll
 
 COLOURS = ("red", "green", "blue")
 
@@ -231,3 +233,88 @@ def test_numbers_are_no_text(tmp_path):
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DataError, match=r"train\.jsonl line 1 has 0 in 'text', which is not text"):
         load_data(DataSpec(str(tmp_path)))
+
+
+TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
+
+
+def written(folder, kind):
+    """The same three sentences, repeated, as files of each kind."""
+    words = [["Ann", "Lee", "sang"], ["Nobody", "came"], ["in", "Rome"]] * 8
+    ids = [[1, 2, 0], [0, 0], [0, 3]] * 8
+    names = [[TAGS[one] for one in row] for row in ids]
+    if kind == "conll":
+        sentences = [list(zip(*pair, strict=True)) for pair in zip(words, names, strict=True)]
+        write_conll(folder / "train.conll", sentences)
+    elif kind == "jsonl":
+        rows = [
+            json.dumps({"id": 1, "tokens": one, "tags": two}) for one, two in zip(words, names, strict=True)
+        ]
+        (folder / "train.jsonl").write_text("\n".join(rows))
+    else:
+        numbers = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=list(TAGS)))})
+        Dataset.from_dict({"tokens": words, "ner_tags": ids}, features=numbers).to_parquet(
+            folder / "train.parquet"
+        )
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["conll", "jsonl", "parquet"])
+def test_tagged_sentences_of_every_layout(tmp_path, kind):
+    data = load_data(DataSpec(str(written(tmp_path, kind))))
+    metrics = ("span-precision", "span-recall", "token-accuracy")
+    assert data.task == Task(tmp_path.name, "token-classification", False, TAGS, "span-f1", metrics)
+    assert (len(data.train), len(data.validation)) == (
+        19,
+        5,
+    )  # the size of a tenth, but one of each label at least
+    assert data.train[0]["words"] == ["Ann", "Lee", "sang"]
+    assert data.train[0]["text"] == "Ann Lee sang"
+    assert data.train[0]["label"] == [1, 2, 0]
+    assert data.train[1]["label"] == [0, 0, -100]
+    assert "2 types of spans (a, b)" in data.description
+
+
+def test_the_lines_of_sentences_are_kept_and_folders_name_their_splits(tagged):
+    (tagged / "validation.conll").rename(tagged / "dev.txt")
+    data = load_data(DataSpec(str(tagged), train_rows=7))
+    assert (len(data.train), len(data.validation)) == (7, 40)
+    first, second = data.train[0], data.train[1]
+    assert (first["row"], second["row"]) == (1, len(first["words"]) + 2)
+    assert len(first["label"]) == len(data.validation[0]["label"])
+    assert data.task.labels == ("O", "B-blame", "I-blame", "B-praise", "I-praise")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "regression"}, "holds lists of words, which regression does not take"),
+        ({"kind": "entities"}, "--kind token-classification"),
+        ({"text_pair": "tags"}, "leave --text-pair out"),
+        ({"metric": "accuracy"}, "does not fit a token-classification task: choose one of span-f1"),
+        ({"label": "tokens"}, "tag column"),
+        ({"label": "nothing"}, "no column 'nothing'"),
+        ({"train_rows": 0}, "leaves no training rows"),
+    ],
+)
+def test_what_does_not_go_with_words_is_refused(tagged, change, message):
+    with pytest.raises(DataError, match=message):
+        load_data(replace(DataSpec(str(tagged)), **change))
+
+
+def test_texts_are_no_lists_of_words(tiny_task):
+    with pytest.raises(DataError, match="holds texts, which token-classification does not take"):
+        load_data(DataSpec(str(tiny_task), kind="token-classification"))
+
+
+def test_a_type_that_only_validation_has_is_refused(tagged):
+    write_conll(tagged / "validation.conll", [[("Rome", "B-place")]])
+    with pytest.raises(DataError, match=r"validation.conll line 1 has a span of the type 'place'"):
+        load_data(DataSpec(str(tagged)))
+
+
+def test_first_rows_without_a_span_are_refused(tagged):
+    write_conll(tagged / "train.conll", [[("a", "O")], [("b", "B-a"), ("c", "O")], *[[("d", "O")]] * 3])
+    write_conll(tagged / "validation.conll", [[("b", "B-a")]])
+    with pytest.raises(DataError, match="have no span: raise --train-rows"):
+        load_data(DataSpec(str(tagged), train_rows=1))

@@ -6,7 +6,8 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from leanformer.errors import DataError
-from leanformer.tasks.metrics import METRICS, divergence, metric_for, score
+from leanformer.tasks.metrics import METRICS, divergence, metric_for, score, scores
+from leanformer.tasks.words import IGNORED
 
 
 def draw(classes: int, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +60,9 @@ def test_perfect_answers_score_one(name):
     if METRICS[name].needs == "embedding":  # the second text of a pair is as the first, or at a right angle
         logits = np.stack([np.eye(2)[np.ones_like(labels)], np.eye(2)[labels]], axis=1).reshape(-1, 2)
         labels = labels.repeat(2)
+    if METRICS[name].needs == "token-classification":
+        labels = np.array([[0, 1, 2, 0, 1], [1, 0, 0, IGNORED, IGNORED]])
+        logits = np.eye(3)[np.maximum(labels, 0)]
     assert score(name, logits, labels) == pytest.approx(1.0)
 
 
@@ -89,3 +93,33 @@ def test_divergence_of_scores_is_free_of_their_scale():
     assert divergence(dense, pruned) == pytest.approx(0.5)  # mean square 1/2 over variance 1
     assert divergence(10 * dense, 10 * pruned) == pytest.approx(0.5)
     assert divergence(dense, np.full_like(dense, 2.0)) == pytest.approx(1.0)  # knows the mean only
+
+
+def test_scores_of_draws_are_those_of_the_rows_drawn():
+    generator = np.random.default_rng(0)
+    logits, labels = generator.normal(size=(30, 3)), generator.integers(0, 3, 30)
+    draws = [generator.integers(0, 30, 30) for _ in range(4)]
+    found = scores("f1", logits, labels, draws)
+    assert found.tolist() == [score("f1", logits[draw], labels[draw]) for draw in draws]
+
+
+def test_a_draw_of_tagged_rows_is_a_draw_of_whole_sentences():
+    generator = np.random.default_rng(0)
+    logits, labels = generator.normal(size=(20, 6, 5)), generator.integers(0, 5, (20, 6))
+    labels[::3, 4:] = IGNORED
+    draws = [generator.integers(0, 20, 20) for _ in range(4)]
+    for metric in ("span-f1", "span-precision", "span-recall", "token-accuracy"):
+        found = scores(metric, logits, labels, draws)
+        assert len(set(found)) > 1
+        assert found.tolist() == [score(metric, logits[draw], labels[draw]) for draw in draws]
+
+
+def test_divergence_of_words_is_the_mean_over_words_and_not_over_padding():
+    generator = np.random.default_rng(0)
+    dense, other = generator.normal(size=(2, 2, 3, 4))
+    padding = np.array([[False, False, True], [False, True, True]])
+    dense[padding], other[padding] = np.nan, np.nan
+    assert divergence(dense, other) == pytest.approx(divergence(dense[~padding], other[~padding]))
+    assert divergence(dense, dense) == 0.0
+    other[0, 0] = np.nan  # a damaged candidate
+    assert np.isnan(divergence(dense, other))

@@ -7,10 +7,13 @@ import math
 import pytest
 import torch
 
+from leanformer.tasks.words import IGNORED
 from leanformer.training.objective import (
     Objective,
     hidden_loss,
     logits_loss,
+    of_real_tokens,
+    row_losses,
     task_loss,
     vectors_loss,
 )
@@ -92,3 +95,27 @@ def test_embeddings_are_distilled_without_labels():
     goal = Objective.distillation(6, vectors=True)
     assert (goal.task, goal.logits, goal.vectors) == (0.0, 1.0, True)
     assert goal.hidden_layers == Objective.distillation(6).hidden_layers
+
+
+def test_words_that_are_not_asked_cost_nothing():
+    # two sentences of two and one asked words
+    logits = torch.stack([log(0.5, 0.5), log(0.25, 0.75), log(0.1, 0.9)], dim=1).repeat(2, 1, 1)
+    labels = torch.tensor([[0, 1, IGNORED], [IGNORED, 0, IGNORED]])
+    first, second = -(math.log(0.5) + math.log(0.75)) / 2, -math.log(0.25)
+    assert row_losses(logits, labels).tolist() == pytest.approx([first, second])
+    assert task_loss(logits, labels).item() == pytest.approx(
+        (2 * first + second) / 3
+    )  # every word counts alike
+    logits[labels == IGNORED] = torch.nan  # as `predict` pads
+    assert row_losses(logits, labels).tolist() == pytest.approx([first, second])
+    assert task_loss(logits, torch.full_like(labels, IGNORED)).item() == 0.0
+
+
+def test_answers_of_padding_are_not_compared():
+    student, teacher = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
+    kept = [of_real_tokens(one, mask) for one in (student, teacher)]
+    assert kept[0].shape == (4, 4)
+    rows = torch.cat([student[0], student[1, :1]]), torch.cat([teacher[0], teacher[1, :1]])
+    assert logits_loss(*kept, 2.0).item() == pytest.approx(logits_loss(*rows, 2.0).item())
+    assert torch.equal(of_real_tokens(student[:, 0], mask), student[:, 0])  # texts are as they were

@@ -10,6 +10,7 @@ from leanformer.tasks.encode import batches
 from leanformer.training import teacher as teachers
 from leanformer.training.batching import Collator, training_columns
 from leanformer.training.teacher import CachedTeacher, LiveTeacher, teacher_for
+from tiny import build_tagger
 
 LAYERS = (1, 2)
 
@@ -134,3 +135,22 @@ def test_a_cache_that_would_be_too_large_is_not_made(tiny_model, tiny_tokenizer,
 def test_large_states_survive_float16(tiny_model, tiny_tokenizer, rows, tmp_path):
     teacher_for(tiny_model("modernbert"), tiny_tokenizer, rows, LAYERS, tmp_path)
     assert np.isfinite(np.fromfile(tmp_path / "hidden.f16", dtype=np.float16)).all()
+
+
+@pytest.mark.parametrize("layers", [LAYERS, ()])
+def test_answers_for_tokens_are_kept_token_by_token(layers, tagged_rows, tiny_tokenizer, tmp_path):
+    model = build_tagger("bert")
+    cached = teacher_for(model, tiny_tokenizer, tagged_rows, layers, tmp_path / "outputs")
+    assert isinstance(cached, CachedTeacher)
+    columns = training_columns(tagged_rows)
+    collate = Collator(tiny_tokenizer, regression=False)
+    for chosen in ([0, 1, 2, 3], [39, 5, 17], [7]):
+        batch = collate([columns[index] for index in chosen])
+        assert batch["labels"].shape == batch["input_ids"].shape
+        positions = batch.pop("position")
+        del batch["labels"]
+        real = batch["attention_mask"].bool()
+        logits, hidden = cached.outputs(positions, batch)
+        live, _ = LiveTeacher(model, layers).outputs(positions, batch)
+        assert torch.allclose(logits[real], live[real], atol=1e-5)
+        assert len(hidden) == len(layers)

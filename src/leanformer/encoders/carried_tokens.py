@@ -93,7 +93,8 @@ class Tokens:
     def restored(self, every: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """Put (batch, fewer tokens, hidden) back into (batch, tokens, hidden); others keep their last state."""
         index = self.positions[..., None].expand_as(states)
-        return every.scatter(1, index, states)
+        # what a shorter text has dropped may still be here, as padding: how long depends on its neighbours
+        return every.scatter(1, index, torch.where(self.real[..., None], states, every.gather(1, index)))
 
     def keep(self, states: torch.Tensor, scores: torch.Tensor, share: float) -> torch.Tensor:
         """Drop the tokens with the lowest scores.

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from leanformer.encoders.carried import Family
+from leanformer.encoders.carried import TASKS, Family
 from leanformer.encoders.carried_attention import LeanAttention, mix_in, rotated
 from leanformer.encoders.families import family_of
 from leanformer.encoders.lean import auto_class_of
@@ -101,7 +101,7 @@ class FirstTokenAttention(LeanAttention):
 
 
 def reason_against(config: Any) -> str | None:
-    """Say why a sequence classifier with this configuration needs its last layer for all tokens.
+    """Say why a model with this configuration needs its last layer for all tokens.
 
     Args:
         config: A transformers configuration of a supported family.
@@ -116,6 +116,11 @@ def reason_against(config: Any) -> str | None:
     family = family_of(config)
     if pooling_of(config):
         return "Sentence embeddings are pooled behind the last layer: leave the form first-token out."
+    if any(name.endswith(TASKS["AutoModelForTokenClassification"]) for name in config.architectures or ()):
+        return (
+            "This model answers for every token, so its last layer is needed for all of them: leave the form "
+            "first-token out."
+        )
     layers = list(getattr(config, "per_layer_config", None) or ())
     if layers and getattr(layers[-1], "hard_attention", None):
         return "The last layer of this model has hard attention of its own: leave the form first-token out."

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from leanformer.encoders.carried import TASKS
 from leanformer.encoders.families import family_of, is_lean
 from leanformer.encoders.forms import PLAIN
+from leanformer.encoders.lean import auto_class_of
 from leanformer.encoders.sentence import is_embedder
 from leanformer.errors import ModelError
 from leanformer.runtime.cascade import description
@@ -159,7 +161,7 @@ def write_companions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     if is_lean(model.config):
         family = family_of(model.config)
         fields["model_type"] = family.name
-        suffix = "Model" if is_embedder(model) else "ForSequenceClassification"
+        suffix = "Model" if is_embedder(model) else TASKS[auto_class_of(model, family)]
         fields["architectures"] = [family.prefix + suffix]
         for key in ("per_layer_config", "auto_map"):
             fields.pop(key, None)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.sentence import KEY, pooling_fields, pooling_of, read_pooling
 from leanformer.errors import ModelError, first_line
-from leanformer.tasks.heads import load_model
+from leanformer.tasks.heads import bears_head, load_model
 from leanformer.tasks.load import DEFAULT_METRICS
-from leanformer.tasks.task import Task
+from leanformer.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -26,12 +26,12 @@ def task_of_head(config: Any) -> Task:
     """
     if pooling_of(config):
         return Task("model", "embedding", True, (), DEFAULT_METRICS["embedding"][0])
-    regression = config.problem_type == "regression" or config.num_labels == 1
+    tagging = bears_head(config, "token-classification")
+    regression = not tagging and (config.problem_type == "regression" or config.num_labels == 1)
     names = tuple(str(name) for _, name in sorted(config.id2label.items()))
-    kind: Any = "regression" if regression else "classification"
-    return Task(
-        "model", kind, pair=False, labels=() if regression else names, metric=DEFAULT_METRICS[kind][0]
-    )
+    kind: Kind = "token-classification" if tagging else "regression" if regression else "classification"
+    labels = () if regression else names
+    return Task("model", kind, pair=False, labels=labels, metric=DEFAULT_METRICS[kind][0])
 
 
 def load_config(source: str | Path) -> PreTrainedConfig:
@@ -58,7 +58,7 @@ def load_config(source: str | Path) -> PreTrainedConfig:
 
 
 def load_classifier(source: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a saved sequence classifier in float32, dense or compressed, with its own head; or a model of embeddings.
+    """Load a saved classifier of texts or tokens in float32, dense or compressed, with its own head; or an embedder.
 
     Args:
         source: A Hugging Face folder or a hub id.

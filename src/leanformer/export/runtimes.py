@@ -14,6 +14,7 @@ from leanformer.export.cpu import usable_threads
 from leanformer.export.extras import require
 from leanformer.runtime.cascade import Cascade, description
 from leanformer.tasks.encode import MODEL_COLUMNS, batches
+from leanformer.tasks.words import Gathered
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -65,7 +66,7 @@ class Runner(Protocol):
     precision: str
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Map token ids, (batch, tokens) each and int64, to float32 logits of (batch, num_labels)."""
+        """Map token ids, (batch, tokens) each and int64, to float32 logits: (batch, num_labels), or one a token."""
         ...
 
 
@@ -260,17 +261,16 @@ def predict_with(
         batch_size: Rows a batch.
 
     Returns:
-        Logits in the data set's order, float32, (n, num_labels).
+        Logits in the data set's order, float32, (n, num_labels); of words (n, words, num_labels).
 
     Raises:
         ModelError: If the data set is empty.
     """
-    logits: np.ndarray | None = None
+    gathered: Gathered | None = None
     for indices, batch in batches(encoded, tokenizer, batch_size):
-        answer = runner(arrays(batch))  # (batch, num_labels)
-        if logits is None:
-            logits = np.empty((len(encoded), answer.shape[1]), dtype=np.float32)
-        logits[indices] = answer
-    if logits is None:
+        answer = runner(arrays(batch))
+        gathered = gathered or Gathered(encoded, answer.shape[-1])
+        gathered.put(indices, answer)
+    if gathered is None:
         raise ModelError("there are no rows to predict")
-    return logits
+    return gathered.logits

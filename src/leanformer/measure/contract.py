@@ -11,6 +11,7 @@ from typing import Any
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import RunError
 from leanformer.measure.gain import variant_name
+from leanformer.tasks.task import DISCRETE
 
 CONTRACT_FILE = "contract.json"
 
@@ -103,7 +104,7 @@ def contract_of(result: Mapping[str, Any]) -> Contract:
         metric=result["metric"],
         score=own["score"],
         n=result["n"],
-        flips=result["flips_total"] if result["task"]["kind"] == "classification" else None,
+        flips=result["flips_total"] if result["task"]["kind"] in DISCRETE else None,
         size_mb=own["size_mb"],
         speeds=tuple(_speeds(result)),
         machine=dict(result["machine"]),

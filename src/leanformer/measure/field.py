@@ -16,6 +16,7 @@ from leanformer.export.runtimes import Runner, load_runner, predict_with
 from leanformer.export.variants import ensure_artefact
 from leanformer.measure.clock import call_ms
 from leanformer.tasks.metrics import score
+from leanformer.tasks.words import asked
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,7 +35,7 @@ class Entrant:
         model: The model's name.
         runner: The loaded variant.
         source: What it was loaded from: a model folder (or hub id) or an exported file.
-        logits: Its answers on all rows, (rows, num_labels).
+        logits: Its answers on all rows, (rows, num_labels), or (rows, words, num_labels).
         score: The task's metric on all rows.
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
         first_call_ms: The very first call.
@@ -134,8 +135,10 @@ class Field:
     def _check_same_model(self, model: str, source: str | Path, logits: np.ndarray) -> None:
         """Refuse an exported file that was left there by another model."""
         known = self.torch_logits.setdefault(model, logits)
-        largest = max(1.0, float(np.abs(known).max()))
-        difference = float(np.abs(known - logits).max()) if known.shape == logits.shape else float("inf")
+        answers = asked(known) if known.ndim == 3 else slice(None)
+        largest = max(1.0, float(np.abs(known[answers]).max()))
+        same_shape = known.shape == logits.shape
+        difference = float(np.abs(known - logits)[answers].max()) if same_shape else float("inf")
         if not difference <= OTHER_MODEL * largest:
             raise ModelError(
                 f"{source} answers differently from {self.models[model]} (by {difference:.2g} in a logit): it is of "

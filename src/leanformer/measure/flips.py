@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.tasks.metrics import pair_cosines
+from leanformer.tasks.spans import answered, normalised, spans
+from leanformer.tasks.words import IGNORED
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,10 +27,11 @@ class Flip:
         row: Its row number in the source file.
         text: The text.
         text_pair: The second text of a pair, or None.
-        label: The true label's name, or the true value.
-        dense_answer: The original model's answer: a label name or a value.
+        label: The true label's name, or the true value; of a tagged sentence its spans, as "type: words; ...".
+        dense_answer: The original model's answer: a label name, a value or spans.
         lean_answer: The compressed model's answer.
-        dense_probability: The probability the original model gave its answer; None for regression.
+        dense_probability: The probability the original model gave its answer, in a tagged sentence that of the word
+            whose answer changed most; None for regression.
         lean_probability: The same for the compressed model.
     """
 
@@ -43,23 +46,25 @@ class Flip:
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Turn logits (n, classes) into probabilities of the same shape by softmax."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    """Turn logits (..., classes) into probabilities of the same shape by softmax."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, task: Task) -> list[Flip]:
     """List the texts whose answer changed; for regression and embeddings, those whose value changed most.
 
     Args:
-        dense_logits: Answers of the original model, (n, num_labels), in the data set's order.
-        lean_logits: Answers of the compressed model, (n, num_labels).
-        dataset: The rows, with `text`, optionally `text_pair`, `label` and `row`.
+        dense_logits: Answers of the original model, (n, num_labels), in the data set's order; of words
+            (n, words, num_labels).
+        lean_logits: Answers of the compressed model, of the same shape.
+        dataset: The rows, with `text`, optionally `text_pair`, `label` and `row`; with `words` of tagged sentences.
         task: The task.
 
     Returns:
-        Classification: every changed answer, the one with the largest change of probabilities first. Regression:
-        the 20 largest changes at most, largest first. Embeddings: the same of the cosines of pairs.
+        Classification: every changed answer, the one with the largest change of probabilities first; of tagged
+        sentences those that have other spans than before. Regression: the 20 largest changes at most, largest first.
+        Embeddings: the same of the cosines of pairs.
 
     Raises:
         ValueError: If the numbers of rows differ.
@@ -67,6 +72,8 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
     if not len(dense_logits) == len(lean_logits) == len(dataset):
         counts = (len(dense_logits), len(lean_logits), len(dataset))
         raise ValueError(f"answers must be of the same rows, but there are {counts}")
+    if task.kind == "token-classification":
+        return _sentences(dense_logits, lean_logits, dataset, task)
     if task.kind == "embedding":
         dense_logits, lean_logits = (pair_cosines(some)[:, None] for some in (dense_logits, lean_logits))
         dataset = _pairs(dataset)
@@ -114,9 +121,39 @@ def cosine_changes(dense: np.ndarray, lean: np.ndarray) -> dict[str, float]:
     return {"mean": float(change.mean()), "p95": float(np.quantile(change, 0.95))}
 
 
+def _sentences(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, task: Task) -> list[Flip]:
+    """List the sentences whose spans changed, the one with the largest change of probabilities first."""
+    labels = np.asarray(dataset["label"][:])  # (n, words)
+    there = labels != IGNORED
+    answers = [normalised(answered(logits, labels)) for logits in (dense_logits, lean_logits)]
+    dense, lean = (
+        np.where(there[..., None], probabilities(logits), 0.0) for logits in (dense_logits, lean_logits)
+    )
+    change = np.where(answers[0] != answers[1], np.abs(dense - lean).sum(axis=-1), -1.0)  # (n, words)
+    changed = np.flatnonzero((answers[0] != answers[1]).any(axis=1))
+    order = changed[np.argsort(-change[changed].max(axis=1), kind="stable")]
+    most = change.argmax(axis=1)  # (n,) the word whose answer changed most
+    found = []
+    for index, row in _rows(dataset, order):
+        label, before, after = (_spans_in_words(ids[index], row["words"], task) for ids in (labels, *answers))
+        dense_sure, lean_sure = (float(sure[index, most[index]].max()) for sure in (dense, lean))
+        found.append(_flip(row, label, before, after, dense_sure, lean_sure))
+    return found
+
+
+def _spans_in_words(ids: np.ndarray, words: list[str], task: Task) -> str:
+    """Write a sentence's spans for people: "type: words; type: words", or "none"."""
+    found = [
+        f"{task.labels[2 * kind + 1][2:]}: {' '.join(words[start:end])}" for start, end, kind in spans(ids)
+    ]
+    return "; ".join(found) or "none"
+
+
 def _rows(dataset: Dataset, order: np.ndarray) -> list[tuple[int, dict[str, Any]]]:
     """Read the rows of some positions."""
-    columns = [name for name in ("row", "text", "text_pair", "label") if name in dataset.column_names]
+    columns = [
+        name for name in ("row", "text", "text_pair", "label", "words") if name in dataset.column_names
+    ]
     table = dataset.select_columns(columns)
     return [(int(index), table[int(index)]) for index in order]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from leanformer.tasks.metrics import METRICS, per_example
+from leanformer.tasks.metrics import examples_of, scores
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -108,9 +108,9 @@ def paired_drop(
 
     Args:
         metric: A key of `leanformer.tasks.metrics.METRICS`.
-        dense_logits: Answers of the original model, (n, num_labels).
-        lean_logits: Answers of the compressed model, (n, num_labels).
-        labels: Label ids or values, (n,).
+        dense_logits: Answers of the original model, (n, num_labels), or (n, words, num_labels).
+        lean_logits: Answers of the compressed model, of the same shape.
+        labels: Label ids or values, (n,), or (n, words).
         seed: Of the resampling.
 
     Returns:
@@ -119,8 +119,8 @@ def paired_drop(
     Raises:
         ValueError: If the numbers of rows differ.
     """
-    answers = _examples(metric, dense_logits, lean_logits, labels)
-    draws = _drops(metric, *answers, resampled(len(answers[-1]), seed))
+    answers = dense_logits, lean_logits, labels
+    draws = _drops(metric, *answers, resampled(examples_of(metric, labels), seed))
     whole = _drops(metric, *answers, [slice(None)])
     return float(whole[0]), *interval(draws)
 
@@ -143,33 +143,20 @@ def drop_error(
     Raises:
         ValueError: If the numbers of rows differ.
     """
-    answers = _examples(metric, dense_logits, lean_logits, labels)
-    draws = resampled(len(answers[-1]), seed, FEW_RESAMPLES)
-    return float(_drops(metric, *answers, draws).std())
-
-
-def _examples(
-    metric: str, dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return both models' answers and the labels, one row an example."""
-    if not len(dense_logits) == len(lean_logits) == len(labels):
-        counts = (len(dense_logits), len(lean_logits), len(labels))
-        raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
-    dense, wanted = per_example(metric, dense_logits, labels)
-    return dense, per_example(metric, lean_logits, labels)[0], wanted
+    draws = resampled(examples_of(metric, labels), seed, FEW_RESAMPLES)
+    return float(_drops(metric, dense_logits, lean_logits, labels, draws).std())
 
 
 def _drops(
     metric: str,
-    dense: np.ndarray,
-    lean: np.ndarray,
+    dense_logits: np.ndarray,
+    lean_logits: np.ndarray,
     labels: np.ndarray,
-    draws: Iterable[np.ndarray | slice],
+    draws: Sequence[np.ndarray | slice] | np.ndarray,
 ) -> np.ndarray:
     """Score both models on the same draws of examples."""
-    measure = METRICS[metric].function
-
-    def drop(rows: np.ndarray | slice) -> float:
-        return POINTS * (measure(dense[rows], labels[rows]) - measure(lean[rows], labels[rows]))
-
-    return np.array([drop(rows) for rows in draws])
+    if not len(dense_logits) == len(lean_logits) == len(labels):
+        counts = (len(dense_logits), len(lean_logits), len(labels))
+        raise ValueError(f"answers and labels must be of the same rows, but there are {counts}")
+    dense, lean = (scores(metric, logits, labels, draws) for logits in (dense_logits, lean_logits))
+    return POINTS * (dense - lean)

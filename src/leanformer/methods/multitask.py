@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset, concatenate_datasets
 
 from leanformer.encoders.view import MATRICES, EncoderView
-from leanformer.errors import BudgetError
+from leanformer.errors import BudgetError, DataError
 from leanformer.methods.movement import damaged_alike, movement_gates
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.ranks import (
@@ -87,9 +87,13 @@ def run(problem: Problem) -> Compressed:
         The first task's model; the others' are its companions. Its "tasks" facts hold the scores on held-out rows.
 
     Raises:
-        BudgetError: If no other task is named, or two have the same name.
-        DataError: If another task's data can not be used.
+        BudgetError: If no other task is named, two have the same name, or the first one asks for words.
+        DataError: If another task's data can not be used, or ask for words.
     """
+    if problem.task.kind == "token-classification":
+        raise BudgetError(
+            f"multitask answers whole texts, and {problem.task.name} asks for words: choose another method"
+        )
     first = Member(problem.task, problem.teacher, problem.train, problem.held_out)
     members = [first, *(member_of(problem, spec) for spec in others(problem))]
     names = [member.task.name for member in members]
@@ -194,8 +198,13 @@ def member_of(problem: Problem, spec: DataSpec) -> Member:
 
     Returns:
         The other task.
+
+    Raises:
+        DataError: If its data can not be used, or ask for words.
     """
     data = load_data(spec)
+    if data.task.kind == "token-classification":
+        raise DataError(f"multitask answers whole texts, and {data.task.name} asks for words: leave it out")
     say(data.description)
     model = with_new_head(problem.teacher, data.task)
     longest = model_max_tokens(model, problem.tokenizer)

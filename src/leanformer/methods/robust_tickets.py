@@ -54,10 +54,12 @@ def run(problem: Problem) -> Compressed:
         The compressed model; with clean and attacked accuracy of it and of the dense model.
 
     Raises:
-        BudgetError: If the task is a regression, which has no answers to turn.
+        BudgetError: If the task is a regression, which has no answers to turn, or asks for words.
     """
-    if problem.task.kind == "regression":
-        raise BudgetError("robust-tickets needs classes, which an attack can turn: choose another method")
+    if problem.task.kind != "classification":
+        raise BudgetError(
+            "robust-tickets needs classes of texts, which an attack can turn: choose another method"
+        )
     problem = replace(problem, judges_trained=True)  # so that the held-out rows can be attacked
     masks = ticket(problem, gates_of(problem))
     if problem.granularity == "unit":

@@ -11,12 +11,18 @@ from huggingface_hub import EvalResult, ModelCardData
 from leanformer.report import numbers
 from leanformer.report.bias import bias_sentence
 from leanformer.report.budget import budget_line
-from leanformer.report.loading import doors
+from leanformer.report.loading import doors, pipeline_of
 from leanformer.report.method import method_words
 from leanformer.report.served import nothing_removed, serve_line
 from leanformer.report.words import verdict
 
 _HUB_METRICS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+_HUB_METRICS |= {
+    "span-f1": "f1",
+    "span-precision": "precision",
+    "span-recall": "recall",
+}  # the hub's are of spans
+_HUB_METRICS |= {"token-accuracy": "accuracy"}
 
 
 def model_card(result: dict[str, Any]) -> str:
@@ -88,11 +94,9 @@ def front_matter(result: dict[str, Any]) -> str:
     scored = [("validation", result["compressed"]["score"])]
     scored += [("test", result["test"]["compressed"])] if result.get("test") else []
     metric = _HUB_METRICS.get(result["metric"], result["metric"])
-    embeds = task["kind"] == "embedding"
-    kind = "sentence-similarity" if embeds else "text-classification"
     data = ModelCardData(
-        library_name="sentence-transformers" if embeds else "transformers",
-        pipeline_tag=kind,
+        library_name="sentence-transformers" if task["kind"] == "embedding" else "transformers",
+        pipeline_tag=pipeline_of(task),
         license=result.get("license"),
         base_model=base,
         base_model_relation="finetune" if base else None,
@@ -101,7 +105,7 @@ def front_matter(result: dict[str, Any]) -> str:
         model_name=f"{task['name']}-{result['method']}",
         eval_results=[
             EvalResult(
-                task_type=kind,
+                task_type=pipeline_of(task),
                 dataset_type=task["name"],
                 dataset_name=task["name"],
                 dataset_split=split,

@@ -27,6 +27,12 @@ def is_plain(result: dict[str, Any]) -> bool:
     return bool(result["door"] == "plain")
 
 
+def pipeline_of(task: dict[str, Any]) -> str:
+    """Name the pipeline of transformers, and the hub's task, for the `task` of result.json."""
+    named = {"token-classification": "token-classification", "embedding": "sentence-similarity"}
+    return named.get(task["kind"], "text-classification")
+
+
 def doors(result: dict[str, Any], model: str) -> list[Door]:
     """Return the doors of the model folder.
 
@@ -42,7 +48,10 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
     ask = '("A text to classify.")'
     if result["task"]["pair"]:
         ask = '({"text": "One text.", "text_pair": "The other."})'
-    make = f'pipeline("text-classification", {_quoted(model)}'
+    pipeline = pipeline_of(result["task"])
+    make = f'pipeline("{pipeline}", {_quoted(model)}'
+    if pipeline == "token-classification":
+        make += ', aggregation_strategy="first"'  # a word is what its first token says, as in training
     if is_plain(result):
         return [
             Door(

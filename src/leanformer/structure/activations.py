@@ -127,6 +127,8 @@ def _inputs_and_outputs(
         with torch.enable_grad():
             logits = model(**inputs).logits
             sign = torch.randint(0, 2, logits.shape, generator=signs).to(logits) * 2 - 1
+            if logits.ndim == 3:  # nobody asks what padding answers
+                sign = sign * inputs["attention_mask"][..., None]
             gradients = torch.autograd.grad((logits * sign).sum(), list(leaving.values()))
     finally:
         for handle in handles:

@@ -25,6 +25,8 @@ TEXT_PAIR_NAMES = (
     ("#1 string", "#2 string"),
 )
 TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "tweet", "message", "document", "body")
+WORD_NAMES = ("tokens", "words")  # of lists, one a sentence, as those of tags are
+TAG_NAMES = ("ner_tags", "tags", "ner", "labels", "label")
 LABEL_NAMES = ("label", "labels", "gold_label")  # taken at once where present, in this order
 LIKELY_LABEL_NAMES = (
     *("class", "category", "target", "score", "sentiment", "rating", "stars", "similarity", "quality"),
@@ -41,14 +43,18 @@ class Columns:
         text: The column of the text.
         text_pair: The column of the second text, if there is one.
         label: The column of the label.
+        words: Whether the text's column holds lists of words, and the label's lists of tags.
     """
 
     text: str
     text_pair: str | None
     label: str
+    words: bool = False
 
     def __str__(self) -> str:
         """Name them for a person."""
+        if self.words:
+            return f"words '{self.text}', tags '{self.label}'"
         pair = f", text_pair '{self.text_pair}'" if self.text_pair else ""
         return f"text '{self.text}'{pair}, label '{self.label}'"
 
@@ -83,6 +89,47 @@ def choose_columns(table: Table, text: str | None, text_pair: str | None, label:
         return Columns(_guess_text(table, exclude={label, text_pair}), text_pair, label)
     pair = _guess_pair(table, exclude=label)
     return Columns(*pair, label) if pair else Columns(_guess_text(table, exclude={label}), None, label)
+
+
+def holds_words(table: Table, text: str | None) -> bool:
+    """Whether a table's text is lists of words, to be tagged.
+
+    Args:
+        table: The table of training rows.
+        text: The text's column, where it is named.
+
+    Returns:
+        Whether that column, or else one with the usual name of words, holds lists.
+    """
+    candidates = [text] if text is not None else [_by_name(table).get(name) for name in WORD_NAMES]
+    columns = [table.columns[name] for name in candidates if name in table.columns]
+    return any(isinstance(value, list) for values in columns for value in values[:1])
+
+
+def choose_word_columns(table: Table, text: str | None, text_pair: str | None, label: str | None) -> Columns:
+    """Take the named columns of words and tags, and guess the others by name.
+
+    Args:
+        table: The table of training rows, which `holds_words`.
+        text: The words' column.
+        text_pair: None: words come alone.
+        label: The tags' column.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: If a named column does not exist, a second text is named, or there are no tags by a usual name.
+    """
+    check_columns(table, {"--text": text, "--text-pair": text_pair, "--label": label})
+    if text_pair is not None:
+        raise DataError(f"{table.source} holds lists of words, and these come alone: leave --text-pair out")
+    real = _by_name(table)
+    words = text or next(real[name] for name in WORD_NAMES if name in real)
+    tags = label or next((real[name] for name in TAG_NAMES if name in real), None)
+    if tags is None or tags == words:
+        raise _ambiguous(table, "tag column", [])
+    return Columns(words, None, tags, words=True)
 
 
 def check_columns(table: Table, wanted: dict[str, str | None]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.errors import DataError, ModelError
+from leanformer.tasks.words import STARTS, WORDS, check_tells_words, token_labels, word_starts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,27 +56,35 @@ def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
     """Add the model's input columns to a data set.
 
     Args:
-        dataset: Rows with `text`, optionally `text_pair`, and `row`.
+        dataset: Rows with `text`, optionally `text_pair`, and `row`; of a tagging task with `words` and `label`.
         tokenizer: The model's tokenizer.
         max_tokens: The longest input allowed, special tokens included.
         truncate: Cut longer texts (the longer of two first); else they are an error.
 
     Returns:
-        The data set with `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`.
+        The data set with `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`; beside
+        `words` also `starts`, see `leanformer.tasks.words.word_starts`.
 
     Raises:
         DataError: If a text is longer than `max_tokens` and `truncate` is false.
+        ModelError: If words are asked, and the tokenizer does not tell them.
     """
     from datasets import Dataset
 
-    texts = dataset["text"][:]
+    tagging = WORDS in dataset.column_names
+    texts = dataset[WORDS if tagging else "text"][:]
     pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else None
     limits: dict[str, Any] = (
         {"truncation": True, "max_length": max_tokens} if truncate else {"verbose": False}
     )
+    if tagging:
+        check_tells_words(tokenizer)
+        limits["is_split_into_words"] = True
     encoding = tokenizer(texts, pairs, padding=False, return_attention_mask=True, **limits)
     _check_lengths(dataset, encoding["input_ids"], max_tokens)
     inputs = {name: encoding[name] for name in MODEL_COLUMNS if name in encoding}
+    if tagging:
+        inputs[STARTS] = word_starts(encoding, texts, width=len(dataset[0]["label"]))
     columns = {name: dataset[name][:] for name in dataset.column_names}
     return Dataset.from_dict({**columns, **inputs}, split=dataset.split)
 
@@ -106,16 +115,23 @@ def batches(
 
     Yields:
         The positions of the rows in the data set, (batch,), and the tensors: `input_ids`, `attention_mask`
-        and `token_type_ids` of (batch, tokens), and `labels` of (batch,), long or float32.
+        and `token_type_ids` of (batch, tokens), and `labels` of (batch,), long or float32; of a tagging task
+        (batch, tokens), see `leanformer.tasks.words.token_labels`.
     """
+    import torch
     from transformers import DataCollatorWithPadding
 
     collate = DataCollatorWithPadding(tokenizer)
-    columns = [name for name in (*MODEL_COLUMNS, "label") if name in encoded.column_names]
+    columns = [name for name in (*MODEL_COLUMNS, "label", STARTS) if name in encoded.column_names]
     table = encoded.select_columns(columns).with_format(None)
     order = np.argsort([-len(tokens) for tokens in table["input_ids"][:]], kind="stable")
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         rows = table[indices]
+        starts = rows.pop(STARTS, None)
+        labels = rows.pop("label") if starts else None
         examples = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-        yield indices, dict(collate(examples))
+        batch = dict(collate(examples))
+        if starts:
+            batch["labels"] = torch.from_numpy(token_labels(labels, starts, batch["input_ids"].shape[1]))
+        yield indices, batch

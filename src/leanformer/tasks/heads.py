@@ -23,9 +23,15 @@ SAFE_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 PICKLE_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "tokenizer*.py")
 NAMELESS = re.compile(r"(label_)?\d+")  # LABEL_0 or 0: a name that says nothing but its place
-PROBLEM_TYPES: dict[Kind, Literal["regression", "single_label_classification"]] = {
+PROBLEM_TYPES: dict[Kind, Literal["regression", "single_label_classification"] | None] = {
     "classification": "single_label_classification",
     "regression": "regression",
+    "token-classification": None,  # transformers has no name for it
+}
+AUTO_CLASSES: dict[Kind, str] = {
+    "classification": "AutoModelForSequenceClassification",
+    "regression": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
 }
 
 
@@ -60,10 +66,10 @@ def load_model(
                 "embeddings are distilled from the dense model's own, and no labels are learned: leave --finetune out"
             )
         pooling = settle_pooling(path_or_id, config, tokenizer)
-        encoder = _load_weights(path_or_id, config, True, trust_remote_code, auto="AutoModel")
+        encoder = _load_weights(path_or_id, config, "AutoModel", True, trust_remote_code)
         return as_embedder(encoder, pooling).eval(), tokenizer, True
     vars(config).pop(KEY, None)  # an encoder of sentence embeddings gets a head of its own
-    has_head = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+    has_head = bears_head(config, task.kind)
     mismatch = head_mismatch(config, task) if has_head else None
     if mismatch and not finetune:
         raise ModelError(
@@ -72,7 +78,11 @@ def load_model(
         )
     order = label_order(config, task) if has_head and not mismatch else None
     _set_labels(config, task)
-    model = _load_weights(path_or_id, config, has_head and not mismatch, trust_remote_code)
+    if task.kind == "token-classification" and getattr(tokenizer, "add_prefix_space", None) is False:
+        # a word alone has to be cut as it is within a sentence
+        tokenizer = _load_tokenizer(path_or_id, config, trust_remote_code, add_prefix_space=True)
+    auto = AUTO_CLASSES[task.kind]
+    model = _load_weights(path_or_id, config, auto, has_head and not mismatch, trust_remote_code)
     if order is not None:
         _reorder_head(model, order)
         say(f"the head of {path_or_id} was put into the label order of the data ({', '.join(task.labels)})")
@@ -157,13 +167,13 @@ def _load_config(path_or_id: str, trust_remote_code: bool) -> PreTrainedConfig:
 
 
 def _load_tokenizer(
-    path_or_id: str, config: PreTrainedConfig, trust_remote_code: bool
+    path_or_id: str, config: PreTrainedConfig, trust_remote_code: bool, **settings: bool
 ) -> PreTrainedTokenizerBase:
     """Load the tokenizer and check that its ids fit the model."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=trust_remote_code, **settings)
     except Exception as error:  # tokenizers raise plain Exception for a broken file
         raise ModelError(
             f"the tokenizer of {path_or_id} can not be loaded ({first_line(error)}): save it into the folder again"
@@ -178,6 +188,20 @@ def _load_tokenizer(
             "use the tokenizer that the model was trained with"
         )
     return tokenizer
+
+
+def bears_head(config: PreTrainedConfig, kind: Kind) -> bool:
+    """Whether a checkpoint has the kind of head that a kind of task needs, as its configuration says.
+
+    Args:
+        config: The checkpoint's configuration.
+        kind: The kind of task.
+
+    Returns:
+        True also where the head's labels are not those of a task.
+    """
+    suffix = AUTO_CLASSES[kind].removeprefix("AutoModel")
+    return any(name.endswith(suffix) for name in config.architectures or ())
 
 
 def head_mismatch(config: PreTrainedConfig, task: Task) -> str | None:
@@ -202,7 +226,7 @@ def head_mismatch(config: PreTrainedConfig, task: Task) -> str | None:
     if config.problem_type not in (None, wanted):
         return f"it was made for {config.problem_type} and the task '{task.name}' is {wanted}"
     names, labels = _plain_names(config), [_plain(label) for label in task.labels]
-    if task.kind == "classification" and _speak(names) and _speak(labels) and set(names) != set(labels):
+    if task.kind != "regression" and _speak(names) and _speak(labels) and set(names) != set(labels):
         return (
             f"its labels are {', '.join(names)} and the labels of '{task.name}' are {', '.join(task.labels)}"
         )
@@ -271,11 +295,7 @@ def with_new_head(model: PreTrainedModel, task: Task) -> PreTrainedModel:
 
 
 def _load_weights(
-    path_or_id: str,
-    config: PreTrainedConfig,
-    head_fits: bool,
-    trust_remote_code: bool,
-    auto: str = "AutoModelForSequenceClassification",
+    path_or_id: str, config: PreTrainedConfig, auto: str, head_fits: bool, trust_remote_code: bool
 ) -> PreTrainedModel:
     """Load the weights; what the checkpoint lacks starts from seeded new ones, which only the head may need."""
     import torch

@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from leanformer.errors import DataError
-from leanformer.tasks.columns import Columns, check_columns, choose_columns
+from leanformer.tasks.columns import (
+    Columns,
+    check_columns,
+    choose_columns,
+    choose_word_columns,
+    holds_words,
+)
 from leanformer.tasks.labels import (
     check_present,
     check_varied,
@@ -21,20 +27,22 @@ from leanformer.tasks.metrics import metric_for
 from leanformer.tasks.read import Table
 from leanformer.tasks.sources import DataSpec, Source, read_source
 from leanformer.tasks.split import hold_out
+from leanformer.tasks.tags import check_sentences, tag_ids, tag_names
 from leanformer.tasks.task import Kind, Task, TaskData
+from leanformer.tasks.words import OUTSIDE, WORDS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["DataSpec", "load_data"]
 
-KINDS = ("classification", "regression", "embedding")
 VALIDATION_SHARE = 0.1
 SPLIT_SEED = 0
 DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy",),
     "regression": ("spearman", "pearson"),
     "embedding": ("spearman_cosine", "pearson_cosine"),
+    "token-classification": ("span-f1", "span-precision", "span-recall", "token-accuracy"),
 }
 """The main one first."""
 
@@ -59,10 +67,15 @@ def load_data(spec: DataSpec) -> TaskData:
     train = source.tables["train"]
     columns = _columns(source, spec)
     task = _task(source, spec, columns)
-    datasets = {
-        split: _dataset(table, columns, task, split, blank_texts=source.glue is not None)
-        for split, table in _labelled(source.tables, columns).items()
-    }
+    tables = _labelled(source.tables, columns)
+    datasets = (
+        _sentences(tables, columns, task)
+        if columns.words
+        else {
+            split: _dataset(table, columns, task, split, blank_texts=source.glue is not None)
+            for split, table in tables.items()
+        }
+    )
     notes = list(source.notes)
     if "test" in source.tables and "test" not in datasets:
         notes.append("the test rows have no labels and are not used")
@@ -91,7 +104,9 @@ def load_data(spec: DataSpec) -> TaskData:
 def _columns(source: Source, spec: DataSpec) -> Columns:
     """Settle the columns: the user's word first, then the source's, then a guess."""
     train = source.tables["train"]
-    if source.glue is None or spec.text or spec.text_pair or spec.label:
+    if holds_words(train, spec.text):
+        columns = choose_word_columns(train, spec.text, spec.text_pair, spec.label)
+    elif source.glue is None or spec.text or spec.text_pair or spec.label:
         columns = choose_columns(train, spec.text, spec.text_pair, spec.label)
     else:
         columns = source.glue.columns
@@ -116,8 +131,9 @@ def _labelled(tables: dict[str, Table], columns: Columns) -> dict[str, Table]:
 def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
     """Settle the task: kind, labels and metrics."""
     train = source.tables["train"]
-    check_present(train, columns.label)
-    check_varied(train, columns.label)
+    if not columns.words:
+        check_present(train, columns.label)
+        check_varied(train, columns.label)
     settled = None
     if (
         source.glue is not None
@@ -127,7 +143,7 @@ def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
         settled = source.glue.task
     if settled is None:
         kind = _kind(train, spec, columns)
-        labels = class_names(train, columns.label) if kind == "classification" else ()
+        labels = _labels(train, columns, kind)
         metrics = DEFAULT_METRICS[kind]
         settled = Task(source.name, kind, columns.text_pair is not None, labels, metrics[0], metrics[1:])
     if spec.metric is None:
@@ -139,16 +155,32 @@ def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
 
 def _kind(train: Table, spec: DataSpec, columns: Columns) -> Kind:
     """Settle the kind of task."""
-    if spec.kind is None:
-        return guess_kind(train, columns.label)
-    if spec.kind not in KINDS:
-        raise DataError(f"there is no kind of task '{spec.kind}': choose --kind {' or '.join(KINDS)}")
+    if spec.kind is not None and spec.kind not in DEFAULT_METRICS:
+        raise DataError(
+            f"there is no kind of task '{spec.kind}': choose --kind {' or '.join(DEFAULT_METRICS)}"
+        )
     if spec.kind == "embedding" and columns.text_pair is None:
         raise DataError(
             f"embeddings are judged by how alike two texts are, and {train.source} has one text a row: name the "
             "column of the other with --text-pair"
         )
-    return cast(Kind, spec.kind)
+    if columns.words != (spec.kind == "token-classification") and spec.kind is not None:
+        held = "lists of words" if columns.words else "texts"
+        raise DataError(
+            f"'{columns.text}' of {train.source} holds {held}, which {spec.kind} does not take: choose the column "
+            "with --text, or leave --kind out"
+        )
+    if columns.words:
+        return "token-classification"
+    return guess_kind(train, columns.label) if spec.kind is None else cast(Kind, spec.kind)
+
+
+def _labels(train: Table, columns: Columns, kind: Kind) -> tuple[str, ...]:
+    """Collect the names of the labels; values have none."""
+    if kind == "token-classification":
+        check_sentences(train, columns.text, columns.label)
+        return tag_names(train, columns.label)
+    return class_names(train, columns.label) if kind == "classification" else ()
 
 
 def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts: bool) -> Dataset:
@@ -178,6 +210,28 @@ def _each_text_alone(data: dict[str, list]) -> dict[str, list]:
     return {"text": [text for pair in pairs for text in pair], **both}
 
 
+def _sentences(tables: dict[str, Table], columns: Columns, task: Task) -> dict[str, Dataset]:
+    """Bring tables of tagged sentences into the form of TaskData, all padded to the longest sentence of all."""
+    from datasets import Dataset, Features, List, Value
+
+    string, number = Value("string"), Value("int64")
+    features = Features({"text": string, WORDS: List(string), "label": List(number), "row": number})
+    for table in tables.values():
+        check_sentences(table, columns.text, columns.label)
+    width = max(len(words) for table in tables.values() for words in table.columns[columns.text])
+    datasets = {}
+    for split, table in tables.items():
+        words = table.columns[columns.text]
+        data = {
+            "text": [" ".join(sentence) for sentence in words],
+            WORDS: words,
+            "label": tag_ids(table, columns.label, task.labels, width),
+            "row": table.rows,
+        }
+        datasets[split] = Dataset.from_dict(data, features=features, split=split)
+    return datasets
+
+
 def _texts(table: Table, column: str, blank_texts: bool) -> list[str]:
     """Take a column of texts; official data may hold blank ones, users' data may not."""
     texts = table.columns[column]
@@ -197,7 +251,10 @@ def _first_rows(train: Dataset, task: Task, rows: int) -> Dataset:
     if rows < 1:
         raise DataError(f"--train-rows {rows} leaves no training rows: give a positive number")
     first = train.select(range(min(rows * task.texts_each, len(train))))
-    if len(set(first["label"][:])) < 2:
+    if task.kind == "token-classification":
+        if not any(label > OUTSIDE for labels in first["label"][:] for label in labels):
+            raise DataError(f"the first {rows} training rows have no span: raise --train-rows")
+    elif len(set(first["label"][:])) < 2:
         raise DataError(f"the first {rows} training rows all have the same label: raise --train-rows")
     return first
 
@@ -206,8 +263,10 @@ def _describe(
     task: Task, columns: Columns, datasets: dict[str, Dataset], notes: list[str], guessed: bool
 ) -> str:
     """Say what was understood, for the user to check."""
-    names = ", ".join(task.labels[:8]) + (", ..." if len(task.labels) > 8 else "")
-    labels = f", {task.num_labels} labels ({names})" if task.labels else ""
+    named = [label[2:] for label in task.labels[1::2]] if columns.words else task.labels
+    names = ", ".join(named[:8]) + (", ..." if len(named) > 8 else "")
+    what = "types of spans" if columns.words else "labels"
+    labels = f", {len(named)} {what} ({names})" if task.labels else ""
     origin = " (guessed: change with --text, --text-pair, --label)" if guessed else ""
     sizes = ", ".join(f"{split} {len(dataset) // task.texts_each}" for split, dataset in datasets.items())
     return "\n".join(

@@ -1,14 +1,26 @@
-"""Metrics of sequence classification, regression and sentence embeddings, as functions of answers and labels."""
+"""Metrics of classification, regression, tagging and sentence embeddings, as functions of answers and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from leanformer.errors import DataError
+from leanformer.tasks.spans import (
+    span_counts,
+    span_f1,
+    span_precision,
+    span_recall,
+    token_accuracy,
+    word_counts,
+)
 from leanformer.tasks.task import Kind
+from leanformer.tasks.words import asked
+
+Counts = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From logits (n, words, num_labels) and labels (n, words) to counts of each row, (n, counts)."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +31,13 @@ class Metric:
         name: Its key in `METRICS`.
         needs: The kind of task it is defined for.
         function: Takes what `per_example` gives, gives a value in [-1, 1]; larger is better.
+        counts: Where the metric is a function of sums over rows: what is summed. `function` takes such sums.
     """
 
     name: str
     needs: Kind
-    function: Callable[[np.ndarray, np.ndarray], float]
+    function: Callable[..., float]
+    counts: Counts | None = None
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -94,6 +108,10 @@ METRICS: dict[str, Metric] = {
         Metric("spearman", "regression", spearman),
         Metric("spearman_cosine", "embedding", spearman),
         Metric("pearson_cosine", "embedding", pearson),
+        Metric("span-f1", "token-classification", span_f1, span_counts),
+        Metric("span-precision", "token-classification", span_precision, span_counts),
+        Metric("span-recall", "token-classification", span_recall, span_counts),
+        Metric("token-accuracy", "token-classification", token_accuracy, word_counts),
     )
 }
 
@@ -109,7 +127,7 @@ def metric_for(name: str, kind: Kind) -> Metric:
         The metric.
 
     Raises:
-        DataError: If there is no such metric, or it is defined for the other kind of task.
+        DataError: If there is no such metric, or it is defined for another kind of task.
     """
     fitting = ", ".join(metric.name for metric in METRICS.values() if metric.needs == kind)
     if name not in METRICS:
@@ -162,32 +180,62 @@ def score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
 
     Args:
         metric: A key of `METRICS`.
-        logits: Model outputs, (n, num_labels).
-        labels: Label ids or values, (n,).
+        logits: Model outputs, (n, num_labels), or (n, words, num_labels).
+        labels: Label ids or values, (n,), or (n, words).
 
     Returns:
         The value as a fraction in [-1, 1]; larger is better.
     """
-    return METRICS[metric].function(*per_example(metric, np.asarray(logits), np.asarray(labels)))
+    return float(scores(metric, logits, labels, [slice(None)])[0])
+
+
+def scores(
+    metric: str, logits: np.ndarray, labels: np.ndarray, draws: Iterable[np.ndarray | slice]
+) -> np.ndarray:
+    """Score many draws of examples: rows, or pairs of embeddings.
+
+    Args:
+        metric: A key of `METRICS`.
+        logits: Model outputs, (n, num_labels), or (n, words, num_labels).
+        labels: Label ids or values, (n,), or (n, words).
+        draws: Which examples, each time.
+
+    Returns:
+        One value a draw, (draws,).
+    """
+    one, logits, labels = METRICS[metric], np.asarray(logits), np.asarray(labels)
+    if one.counts is not None:
+        counts = one.counts(logits, labels)
+        return np.array([one.function(counts[draw].sum(axis=0)) for draw in draws])
+    answers, wanted = per_example(metric, logits, labels)
+    return np.array([one.function(answers[draw], wanted[draw]) for draw in draws])
+
+
+def examples_of(metric: str, labels: np.ndarray) -> int:
+    """Return how many examples rows are: each is one, but two rows make a pair of embeddings."""
+    return len(labels) // 2 if METRICS[metric].needs == "embedding" else len(labels)
 
 
 def divergence(dense_logits: np.ndarray, logits: np.ndarray, vectors: bool = False) -> float:
     """Return how far answers are from the dense model's.
 
     Args:
-        dense_logits: (rows, classes), or (rows, 1) for regression.
+        dense_logits: (rows, classes), (rows, 1) for regression, or (rows, words, labels).
         logits: The same shape.
         vectors: Whether answers are sentence embeddings, (texts, hidden).
 
     Returns:
-        Mean KL(dense || candidate) in nats; for regression the mean squared error over the variance of the
-        dense answers; for embeddings the mean of 1 - cosine.
+        Mean KL(dense || candidate) in nats, over rows or over words; for regression the mean squared error over the
+        variance of the dense answers; for embeddings the mean of 1 - cosine.
     """
     from scipy.special import log_softmax
 
     if vectors:
         dense, own = (unit_length(some.astype(np.float64)) for some in (dense_logits, logits))
         return float(1.0 - (dense * own).sum(axis=1).mean())
+    if dense_logits.ndim == 3:
+        words = asked(dense_logits)
+        dense_logits, logits = dense_logits[words], logits[words]  # (words, labels)
     if dense_logits.shape[1] == 1:
         spread = max(float(dense_logits.var()), 1e-12)
         return float(np.square(dense_logits - logits).mean()) / spread

@@ -10,8 +10,9 @@ import numpy as np
 from leanformer.errors import ModelError
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
-from leanformer.tasks.metrics import METRICS, per_example
+from leanformer.tasks.metrics import examples_of, score, scores
 from leanformer.tasks.task import Task
+from leanformer.tasks.words import IGNORED, Gathered
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,14 +53,16 @@ def predict(
     """Run a model over a data set, without dropout and without gradients.
 
     Args:
-        model: A sequence classifier, or a model of sentence embeddings; its training flag is restored afterwards.
+        model: A classifier of texts or of tokens, or a model of sentence embeddings; its training flag is restored
+            afterwards.
         encoded: A data set made by `leanformer.tasks.encode.encode`.
         tokenizer: The model's tokenizer.
         batch_size: Rows a batch.
         stage: Name of a progress bar; none is shown without it.
 
     Returns:
-        Logits in the data set's order, float32, (n, num_labels); for embeddings (n, hidden).
+        Logits in the data set's order, float32, (n, num_labels); for embeddings (n, hidden); of words
+        (n, words, num_labels), see `Gathered`.
     """
     import torch
 
@@ -68,7 +71,7 @@ def predict(
 
     was_training = model.training
     model.eval()
-    logits = np.empty((len(encoded), answer_width(model.config)), dtype=np.float32)
+    gathered = Gathered(encoded, answer_width(model.config))
     stream = batches(encoded, tokenizer, batch_size)
     if stage is not None:
         stream = track(stream, stage, total=-(-len(encoded) // batch_size))
@@ -76,10 +79,10 @@ def predict(
         with borrowed(model) as device, torch.inference_mode():
             for indices, batch in stream:
                 inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-                logits[indices] = model(**inputs).logits.float().cpu().numpy()  # (batch, num_labels)
+                gathered.put(indices, model(**inputs).logits.float().cpu().numpy())
     finally:
         model.train(was_training)
-    return logits
+    return gathered.logits
 
 
 def evaluate(
@@ -88,7 +91,7 @@ def evaluate(
     """Measure a model's score on a data set.
 
     Args:
-        model: A sequence classifier.
+        model: A classifier of texts or of tokens.
         tokenizer: Its tokenizer.
         encoded: A labelled data set made by `leanformer.tasks.encode.encode`.
         task: The task, which names the metrics.
@@ -106,8 +109,8 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     13), seed 0.
 
     Args:
-        logits: Model outputs, (rows, num_labels).
-        labels: Label ids or values, (rows,).
+        logits: Model outputs, (n, num_labels), or (n, words, num_labels).
+        labels: Label ids or values, (n,), or (n, words).
         task: The task, which names the metrics.
 
     Returns:
@@ -116,24 +119,25 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     Raises:
         ModelError: If an answer is no finite number: it would count as the first class, or give a score of NaN.
     """
-    broken = int((~np.isfinite(logits)).any(axis=1).sum())
+    damaged = (~np.isfinite(logits)).any(axis=-1)  # (n,), or (n, words)
+    if damaged.ndim == 2:
+        damaged = (damaged & (labels != IGNORED)).any(axis=1)
+    broken = int(damaged.sum())
     if broken:
         raise ModelError(
             f"the model answers {broken} of {len(logits)} rows with no number (NaN or infinity), so it has no "
             "score: its weights are damaged, give another model"
         )
     generator = np.random.default_rng(0)
-    answers, wanted = per_example(task.metric, logits, labels)
-    examples = len(wanted)
-    measure = METRICS[task.metric].function
+    examples = examples_of(task.metric, labels)
     draws = (generator.integers(0, examples, examples) for _ in range(RESAMPLES))
-    values = [measure(answers[draw], wanted[draw]) for draw in draws]
+    values = scores(task.metric, logits, labels, draws)
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Score(
         metric=task.metric,
-        value=measure(answers, wanted),
+        value=score(task.metric, logits, labels),
         low=float(low),
         high=float(high),
         n=examples,
-        extra={name: METRICS[name].function(answers, wanted) for name in task.extra_metrics},
+        extra={name: score(name, logits, labels) for name in task.extra_metrics},
     )

@@ -1,4 +1,4 @@
-"""Reading tables: csv, tsv, JSON lines, json and parquet, each row remembered by its place in the file."""
+"""Reading tables: csv, tsv, JSON lines, json, parquet and CoNLL, each row remembered by its place in the file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from leanformer.errors import DataError
+from leanformer.tasks import conll
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", *conll.SUFFIXES)
 DELIMITERS = (",", ";", "\t")
 
 
@@ -63,6 +64,8 @@ def read_table(path: str | Path) -> Table:
         table = _read_parquet(path)
     elif suffix in (".jsonl", ".json"):
         table = _read_json(path)
+    elif suffix in conll.SUFFIXES:
+        table = _read_conll(path)
     else:
         table = _read_separated(path)
     if not table.rows:
@@ -249,6 +252,13 @@ def _check_characters(item: dict[str, Any], where: str) -> None:
         ) from error
 
 
+def _read_conll(path: Path) -> Table:
+    """Read a file of one word and its tag a line."""
+    found = conll.tagged_sentences(str(path), read_text(path))
+    columns = {name: [getattr(sentence, name) for sentence in found] for name in ("tokens", "tags")}
+    return Table(str(path), columns, [sentence.line for sentence in found])
+
+
 def _read_parquet(path: Path) -> Table:
     """Read a parquet file, with the class names that `datasets` writes into it."""
     import pyarrow
@@ -270,12 +280,13 @@ def dataset_table(dataset: Any, source: str) -> Table:
         source: Its name for messages.
 
     Returns:
-        The table, with the class names of its ClassLabel columns.
+        The table, with the class names of its columns of ClassLabels, or of lists of them.
     """
+    kinds = {column: getattr(feature, "feature", feature) for column, feature in dataset.features.items()}
     names = {
-        column: tuple(feature.names)
-        for column, feature in dataset.features.items()
-        if hasattr(feature, "names") and hasattr(feature, "str2int")
+        column: tuple(kind.names)
+        for column, kind in kinds.items()
+        if hasattr(kind, "names") and hasattr(kind, "str2int")
     }
     columns = {column: dataset[column][:] for column in dataset.column_names}
     return Table(source, columns, list(range(1, len(dataset) + 1)), "row", names)

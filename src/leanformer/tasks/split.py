@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leanformer.errors import DataError
+from leanformer.tasks.words import OUTSIDE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,7 +60,8 @@ def _lengths(encoded: Dataset) -> np.ndarray:
 
 def _strata(lengths: np.ndarray, like: np.ndarray, rows: int, task: Task) -> Strata:
     """Cut lengths at the quantiles of those that the slice is to have; fewer cuts for few rows of many classes."""
-    count = max(1, min(STRATA, rows // (FEWEST_ROWS_A_CELL * max(1, task.num_labels))))
+    classes = 2 if task.kind == "token-classification" else max(1, task.num_labels)
+    count = max(1, min(STRATA, rows // (FEWEST_ROWS_A_CELL * classes)))
     cuts = np.unique(np.quantile(like, np.arange(1, count) / count))
     of_row, of_like = (np.searchsorted(cuts, some, side="right") for some in (lengths, like))
     here, there = (np.bincount(some, minlength=len(cuts) + 1) for some in (of_row, of_like))
@@ -124,7 +126,9 @@ def hold_out(
     generator = np.random.default_rng(seed)
     each = task.texts_each
     labels = np.asarray(dataset["label"][::each])
-    if task.kind != "classification":
+    if task.kind == "token-classification":  # with spans, or without
+        labels = np.any(labels > OUTSIDE, axis=1)
+    elif task.kind != "classification":
         labels = np.zeros(len(labels), dtype=np.int64)
     rows = max(1, rows // each)
     order = generator.permutation(len(labels))

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from leanformer.tasks.encode import MODEL_COLUMNS
+from leanformer.tasks.words import STARTS, token_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -82,12 +83,15 @@ class Collator:
         self.label_type = torch.float32 if regression else torch.int64
 
     def __call__(self, rows: list[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Return a batch of tensors: model inputs, `labels` and `position`."""
-        names = [name for name in rows[0] if name not in ("label", POSITION, TASK)]
+        """Return a batch of tensors: model inputs, `labels` (of each text, or of each token) and `position`."""
+        names = [name for name in rows[0] if name not in ("label", STARTS, POSITION, TASK)]
         batch = dict(
             self.tokenizer.pad({name: [row[name] for row in rows] for name in names}, return_tensors="pt")
         )
-        batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=self.label_type)
+        labels = [row["label"] for row in rows]
+        if STARTS in rows[0]:
+            labels = token_labels(labels, [row[STARTS] for row in rows], batch["input_ids"].shape[1]).tolist()
+        batch["labels"] = torch.tensor(labels, dtype=self.label_type)
         for name in (POSITION, TASK):
             if name in rows[0]:
                 batch[name] = torch.tensor([row[name] for row in rows])
@@ -101,7 +105,7 @@ def training_columns(train: Dataset) -> Dataset:
         train: Encoded rows.
 
     Returns:
-        The same rows with input columns, `label` and `position`, and `task` where they have it.
+        The same rows with input columns, `label` and `position`, and `starts` and `task` where they have them.
     """
-    names = [name for name in (*MODEL_COLUMNS, "label", TASK) if name in train.column_names]
+    names = [name for name in (*MODEL_COLUMNS, "label", STARTS, TASK) if name in train.column_names]
     return train.select_columns(names).add_column(POSITION, list(range(len(train))))

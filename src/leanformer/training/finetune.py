@@ -15,7 +15,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from leanformer.tasks.heads import silence
-from leanformer.tasks.task import Task
+from leanformer.tasks.task import DISCRETE, Task
 from leanformer.training import processes
 from leanformer.training.batching import Collator, training_columns
 from leanformer.training.config import TrainingConfig
@@ -102,7 +102,7 @@ def fine_tune(
         model=model,
         args=training_arguments(config, int(steps), folder),
         train_dataset=training_columns(train),
-        data_collator=Collator(tokenizer, regression=task.kind != "classification"),
+        data_collator=Collator(tokenizer, regression=task.kind not in DISCRETE),
         callbacks=callbacks,
         objective=objective or Objective(),
         teacher=teacher,

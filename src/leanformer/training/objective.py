@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from leanformer.tasks.words import IGNORED
 from leanformer.training.adversary import Adversary
 from leanformer.training.lengths import Sandwich
 from leanformer.training.trials import Trials
@@ -92,19 +93,28 @@ def row_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Return each row's loss against its label.
 
     Args:
-        logits: (batch, classes), or (batch, 1) for regression.
-        labels: (batch,) of class ids, or of scores for regression.
+        logits: (batch, classes), or (batch, 1) for regression; of words or tokens (batch, words, labels).
+        labels: (batch,) of class ids, or of scores for regression; (batch, words), `IGNORED` where nothing is asked.
 
     Returns:
-        (batch,): cross-entropy, or squared error for regression.
+        (batch,): cross-entropy, for words its mean over those that are asked, or squared error for regression.
     """
+    if logits.ndim == 3:
+        losses = functional.cross_entropy(
+            logits.float().transpose(1, 2), labels, reduction="none", ignore_index=IGNORED
+        )
+        return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1).clamp_min(1)
     if logits.shape[-1] == 1:
         return functional.mse_loss(logits.float().squeeze(-1), labels.float(), reduction="none")
     return functional.cross_entropy(logits.float(), labels, reduction="none")
 
 
 def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the loss against the labels: the mean of `row_losses`."""
+    """Return the loss against the labels: the mean of `row_losses`, or over all words that are asked."""
+    if logits.ndim == 3:
+        words = labels != IGNORED
+        logits, labels = logits[words], labels[words]  # (words, labels), (words,)
+        return row_losses(logits, labels).sum() / max(1, len(labels))
     return row_losses(logits, labels).mean()
 
 
@@ -138,6 +148,19 @@ def vectors_loss(vectors: Tensor, teacher_vectors: Tensor) -> Tensor:
         2020, arXiv 2004.09813, section 2, where vectors have length one).
     """
     return (1 - functional.cosine_similarity(vectors.float(), teacher_vectors.float(), dim=-1)).mean()
+
+
+def of_real_tokens(logits: Tensor, mask: Tensor) -> Tensor:
+    """Return answers without those of padding.
+
+    Args:
+        logits: (batch, classes), or (batch, tokens, labels).
+        mask: (batch, tokens), 1 for real tokens.
+
+    Returns:
+        Answers of texts as they are; of tokens (real tokens, labels).
+    """
+    return logits[mask.bool()] if logits.ndim == 3 else logits
 
 
 def exits_loss(

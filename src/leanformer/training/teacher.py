@@ -18,6 +18,7 @@ from leanformer.encoders.sentence import answer_width
 from leanformer.gpu import fastest_device
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
+from leanformer.tasks.words import STARTS
 from leanformer.training.processes import leader_first
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Teacher(Protocol):
             batch: The padded model inputs of these rows.
 
         Returns:
-            Logits (batch, classes), and per compared layer (batch, tokens, width).
+            Logits (batch, classes) or (batch, tokens, labels), and per compared layer (batch, tokens, width).
         """
         ...
 
@@ -66,8 +67,9 @@ class CachedTeacher:
     """Looks the teacher's outputs up in files written once by `remember`."""
 
     def __init__(self, folder: Path, layers: tuple[int, ...], width: int) -> None:
-        self.logits = torch.from_numpy(np.load(folder / "logits.npy"))
+        self.logits = torch.from_numpy(np.load(folder / "logits.npy"))  # one row a text, or one a token
         self.offsets: np.ndarray = np.load(folder / "offsets.npy")  # (rows + 1,)
+        self.answers_tokens = len(self.logits) == self.offsets[-1]
         shape = (len(layers), int(self.offsets[-1]), width)
         self.hidden = (
             np.memmap(folder / "hidden.f16", dtype=np.float16, mode="r", shape=shape) if layers else None
@@ -76,13 +78,19 @@ class CachedTeacher:
     def outputs(self, rows: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return the teacher's logits and hidden states; see `Teacher.outputs`."""
         positions = rows.cpu()
-        logits = self.logits[positions].to(rows.device)
+        real = batch["attention_mask"].bool().cpu()  # (batch, tokens)
+        spans = [slice(self.offsets[row], self.offsets[row + 1]) for row in positions.tolist()]
+        if self.answers_tokens:
+            logits = torch.zeros(*real.shape, self.logits.shape[-1])
+            logits[real] = torch.cat([self.logits[span] for span in spans])
+        else:
+            logits = self.logits[positions]
+        logits = logits.to(rows.device)
         if self.hidden is None:
             return logits, []
-        real = batch["attention_mask"].bool().cpu()  # (batch, tokens)
         states = torch.zeros(len(self.hidden), *real.shape, self.hidden.shape[-1], dtype=torch.float16)
-        spans = [self.hidden[:, self.offsets[row] : self.offsets[row + 1]] for row in positions.tolist()]
-        states[:, real] = torch.from_numpy(np.concatenate(spans, axis=1))
+        kept = [self.hidden[:, span] for span in spans]
+        states[:, real] = torch.from_numpy(np.concatenate(kept, axis=1))
         return logits, list(states.to(rows.device))
 
 
@@ -160,7 +168,7 @@ def remember(
     layers: tuple[int, ...],
     folder: Path,
 ) -> None:
-    """Write the teacher's logits and hidden states of all rows, float16, without padding.
+    """Write the teacher's logits, of all rows or their tokens, and hidden states (float16), without padding.
 
     Args:
         model: The dense model.
@@ -172,14 +180,20 @@ def remember(
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in train["input_ids"]])])
     shape = (len(layers), int(offsets[-1]), model.config.hidden_size)
     hidden = np.memmap(folder / "hidden.f16", dtype=np.float16, mode="w+", shape=shape) if layers else None
-    logits = np.zeros((len(train), answer_width(model.config) or 1), dtype=np.float32)
+    answers_tokens = STARTS in train.column_names
+    answers_kept = int(offsets[-1]) if answers_tokens else len(train)
+    logits = np.zeros((answers_kept, answer_width(model.config) or 1), dtype=np.float32)
     live, device = LiveTeacher(model, layers), fastest_device()
     plan = list(batches(train, tokenizer, batch_size=64))
     for rows, batch in track(plan, "Teacher: outputs on the training rows"):
         there = {name: tensor.to(device) for name, tensor in batch.items()}
         answers, states = live.outputs(torch.from_numpy(np.asarray(rows)).to(device), there)
-        logits[rows] = answers.float().cpu().numpy()
         real = batch["attention_mask"].bool()
+        if answers_tokens:
+            for row, answer, mask in zip(rows, answers.float().cpu(), real, strict=True):
+                logits[offsets[row] : offsets[row + 1]] = answer[mask].numpy()
+        else:
+            logits[rows] = answers.float().cpu().numpy()
         whole = [state.to(torch.float16).cpu() for state in states]
         for place, row in enumerate(rows):
             for index, state in enumerate(whole):

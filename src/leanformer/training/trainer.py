@@ -25,6 +25,7 @@ from leanformer.training.objective import (
     exits_loss,
     hidden_loss,
     logits_loss,
+    of_real_tokens,
     task_loss,
     vectors_loss,
 )
@@ -69,7 +70,7 @@ class CompressionTrainer(Trainer):
 
         Args:
             model: The student.
-            inputs: A padded batch with `labels` (batch,) and `position` (batch,).
+            inputs: A padded batch with `labels` (batch,) or (batch, tokens), and `position` (batch,).
             return_outputs: Whether to return the model's outputs too.
             num_items_in_batch: Not used; the loss is a mean per batch.
 
@@ -107,10 +108,11 @@ class CompressionTrainer(Trainer):
         loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
         logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
         if goal.logits and logits is not None:
+            given, wanted = (
+                of_real_tokens(one, inputs["attention_mask"]) for one in (outputs.logits, logits)
+            )
             distance = (
-                vectors_loss(outputs.logits, logits)
-                if goal.vectors
-                else logits_loss(outputs.logits, logits, goal.temperature)
+                vectors_loss(given, wanted) if goal.vectors else logits_loss(given, wanted, goal.temperature)
             )
             loss = loss + goal.logits * distance
         if goal.exits is not None:
@@ -153,11 +155,12 @@ class CompressionTrainer(Trainer):
         bare = self.accelerator.unwrap_model(model)
         set_kept_tokens(bare, [1.0] * len(sandwich.least))
         loss, outputs = self._loss(model, inputs, rows, labels)
-        answers = outputs.logits.detach()
+        mask = inputs["attention_mask"]
+        answers = of_real_tokens(outputs.logits.detach(), mask)
         for shares in sandwich.smaller(self.state.global_step):
             self.accelerator.backward(loss / sandwich.parts)
             set_kept_tokens(bare, shares)
-            loss = logits_loss(model(**inputs).logits, answers, temperature=1.0)
+            loss = logits_loss(of_real_tokens(model(**inputs).logits, mask), answers, temperature=1.0)
         return loss / sandwich.parts, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
