@@ -104,7 +104,7 @@ def _evaluate_exported(exported: tuple[Path, str, str], data: TaskData, reading:
 
     path, runtime, precision = exported
     config = load_config(path.parent)
-    if not bears_head(config, data.task.kind):
+    if config.architectures and not bears_head(config, data.task.kind):
         raise ModelError(f"{path} has no head for a {data.task.kind} task: choose another model")
     if mismatch := head_mismatch(config, data.task):
         raise ModelError(f"the head of {path} does not match the data: {mismatch}; choose another model")
