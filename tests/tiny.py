@@ -99,7 +99,7 @@ def build_embedder(family: str, pooling: Pooling = UNIT_MEAN, **sizes: int) -> P
 
 
 def similar_pairs(rows: int, seed: int) -> list[tuple[str, str, str]]:
-    """Return (text, text, score) rows: the score is half a point more than the words, of five, that both texts share."""
+    """Return (text, text, score) rows: the score is a half more than the words, of five, that both texts share."""
     chooser = random.Random(seed)
     table = []
     for number in range(rows):
