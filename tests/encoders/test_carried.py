@@ -14,6 +14,7 @@ from leanformer.encoders import (
     carried_encoder,
     carried_exits,
     carried_factors,
+    carried_merging,
     carried_tokens,
 )
 from leanformer.encoders.lean import config_for, lean_class_for
@@ -25,7 +26,14 @@ SHAPES = {
 }
 
 
-PARTS = (carried_attention, carried_encoder, carried_exits, carried_factors, carried_tokens)
+PARTS = (
+    carried_attention,
+    carried_encoder,
+    carried_exits,
+    carried_factors,
+    carried_merging,
+    carried_tokens,
+)
 
 
 @pytest.mark.parametrize("module", [carried, *PARTS])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from leanformer.encoders.saving import save_model
+from leanformer.errors import ModelError
 from leanformer.export.exporters import export_onnx, export_openvino
 from leanformer.export.runtimes import arrays, load_runner, predict_with
 from leanformer.structure.tokens import with_kept_tokens
@@ -38,9 +39,7 @@ def test_exported_is_the_model(family, name, form, tiny_model, tiny_tokenizer, e
 
 MERGING = [
     ("bert", "onnx"),
-    pytest.param("bert", "openvino", marks=pytest.mark.thorough),
     pytest.param("mpnet", "onnx", marks=pytest.mark.slow),
-    pytest.param("mpnet", "openvino", marks=pytest.mark.slow),
 ]
 
 
@@ -69,3 +68,11 @@ def test_exported_embeddings_of_short_texts(length, tiny_tokenizer, encoded_text
     with torch.no_grad():
         expected = lean(**batch).logits.numpy()
     np.testing.assert_allclose(runner(arrays(batch)), expected, atol=1e-5)
+
+
+def test_merging_is_not_exported_to_openvino(tiny_tokenizer, tmp_path):
+    lean = with_kept_tokens(build_embedder("bert"), (0.75, 0.4), merges=True)
+    save_model(lean, tiny_tokenizer, tmp_path / "model")
+    with pytest.raises(ModelError, match="merges tokens answers otherwise in OpenVINO"):
+        export_openvino(tmp_path / "model", tmp_path)
+    assert not (tmp_path / "openvino").exists()

@@ -50,7 +50,11 @@ def has_form(runtime: str, form: str) -> bool:
     return runtime != "torch" or "eager-attention" not in form
 
 
-class CompileError(ModelError):
+class VariantError(ModelError):
+    """A model has no such variant, or not here: a bench leaves it out, and says so."""
+
+
+class CompileError(VariantError):
     """torch.compile does not work here, or not for this model."""
 
 

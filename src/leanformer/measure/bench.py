@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
 from leanformer.export.cpu import cpu, usable_threads
-from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, CompileError, has_form
+from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, VariantError, has_form
 from leanformer.measure.clock import FEWEST_ROUNDS, Times, interleave
 from leanformer.measure.field import Entrant, Field
 from leanformer.measure.memory import peak_mb
@@ -139,8 +139,8 @@ def bench(
             `leanformer.export.runtimes.has_form`) and precision.
 
     Returns:
-        Rows in the order of batch sizes, models, forms, runtimes. A variant that torch.compile can not compile is
-        left out, and that is said.
+        Rows in the order of batch sizes, models, forms, runtimes. A variant that torch.compile can not compile, or
+        that a model does not have, is left out, and that is said.
 
     Raises:
         DataError: If there are fewer texts than a batch needs, or the batches or rounds are too few to be timed.
@@ -201,7 +201,7 @@ def _enter(field: Field, wanted: Sequence[Wanted]) -> list[Entrant]:
     for variant in track(wanted, "Preparing and scoring the runtimes"):
         try:
             entrants.append(field.enter(*variant))
-        except CompileError as error:
+        except VariantError as error:
             say(f"{' '.join(filter(None, variant))} is left out: {error}")
     return entrants
 

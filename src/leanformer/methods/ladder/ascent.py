@@ -182,9 +182,8 @@ class Ascent:
         (number, position), _ = self.goal.choose(self.rungs)
         built = self.built(number)
         problem = self.problem
-        facts = record(
-            self.goal, self.rungs, problem.task.metric, len(problem.held_out), self._state["dense_score"]
-        )
+        judged = len(problem.held_out) // problem.task.texts_each
+        facts = record(self.goal, self.rungs, problem.task.metric, judged, self._state["dense_score"])
         return Compressed(
             built.model,
             built.masks,
