@@ -18,7 +18,7 @@ from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import write_exports
 from leanformer.reading import encode_split, model_folder, ready_model, with_head
 from leanformer.run import Facts
-from leanformer.tasks.heads import AUTO_CLASSES, bears_head, head_mismatch, label_order
+from leanformer.tasks.head_labels import AUTO_CLASSES, bears_head, head_mismatch, label_order
 from leanformer.tasks.predict import Score, predict, score_logits
 
 if TYPE_CHECKING:

@@ -86,6 +86,9 @@ def _deadline(limits: Budget, factor: float, dense_ms: float) -> float:
         limits: The budget.
         factor: What the table says of the target, over what was timed on it.
         dense_ms: The dense model in PyTorch, in milliseconds of the table.
+
+    Returns:
+        Milliseconds of the whole model.
     """
     found = [] if limits.latency_ms is None else [factor * limits.latency_ms]
     return min([*found, *([] if limits.speedup is None else [dense_ms / limits.speedup])])

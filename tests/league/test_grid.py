@@ -17,7 +17,7 @@ DENSE = Path("/league/dense/teacher")
 
 
 def test_every_method_takes_part_but_those_without_a_place_beside_the_others():
-    assert set(registry.METHODS) - set(contestants()) == {"auto", "multitask"}
+    assert set(registry.METHODS) - set(contestants()) == {"auto", "multitask", "token-merge"}
 
 
 def test_a_method_that_comes_later_appears_by_itself(monkeypatch):

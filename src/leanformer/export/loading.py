@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.sentence import KEY, pooling_fields, pooling_of, read_pooling
 from leanformer.errors import ModelError, first_line
-from leanformer.tasks.heads import bears_head, load_model
+from leanformer.tasks.head_labels import bears_head
+from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DEFAULT_METRICS
 from leanformer.tasks.task import Kind, Task
 

@@ -157,7 +157,8 @@ def _kind(train: Table, spec: DataSpec, columns: Columns) -> Kind:
     """Settle the kind of task."""
     if spec.kind is not None and spec.kind not in DEFAULT_METRICS:
         raise DataError(
-            f"there is no kind of task '{spec.kind}': choose --kind {' or '.join(DEFAULT_METRICS)}"
+            f"there is no kind of task '{spec.kind}': choose "
+            f"{' or '.join(f'--kind {kind}' for kind in DEFAULT_METRICS)}"
         )
     if spec.kind == "embedding" and columns.text_pair is None:
         raise DataError(
