@@ -208,7 +208,7 @@ def _as_measured(ascent: Ascent, asked: Asked, price: Price) -> Price:
     """Return a price whose deadline is a share of the dense model's own time on the target, not of PyTorch's.
 
     How much faster the target is than PyTorch was measured on the rungs before, side by side; the table times each
-    runtime alone, with its weights still in the processor's cache (MiniLM, batch 1: 1.6 ms against 2.7).
+    runtime alone, with its weights still in the processor's cache, which tells at batch 1.
     """
     if asked.budget.speedup is None:
         return price
