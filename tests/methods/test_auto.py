@@ -21,6 +21,8 @@ from leanformer.structure.cost import macs_share, pruning_ratio
 from leanformer.structure.exits import exits_of
 from leanformer.structure.masks import TOKEN
 
+LEAVING = ["fewer tokens", "early exits"]
+
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
@@ -95,7 +97,7 @@ def test_the_ladder_is_climbed_to_its_end_where_nothing_does(problem, believed):
     believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 4.0), (2.2, 7.0), (1.6, 3.0), (1.6, 2.0))
     _, found = climbed(problem, Budget(speedup=2.0, max_drop_points=1.0))
     pruned = ["repair", "ae-bert", "trained longer", "layers", "ae-bert"]
-    assert told(found.ladder) == ["exact", *pruned, "fewer tokens", "early exits"]
+    assert told(found.ladder) == ["exact", *pruned, *LEAVING]
     assert all("nothing to go on from" in rung["note"] for rung in found.ladder["rungs"][-2:])
     assert found.ladder["why"] == "missed"
     assert found.ladder["chosen"][0] == 0  # the nearest that loses nothing
@@ -125,6 +127,23 @@ def test_texts_leave_early_where_that_is_the_last_way(problem, believed):
     assert found.exits["rows"] == len(given.held_out)
     assert found.removed_share == found.ladder["rungs"][-1]["pruning_ratio"] > 0
     assert found.macs_share <= macs_share(EncoderView(given.teacher), found.masks, given.mean_tokens)
+
+
+def test_what_no_search_reaches_is_searched_for_once(problem, believed, monkeypatch):
+    believed((1.1, 0.0))
+    asked = []
+
+    def out_of_reach(case):
+        asked.append(case.budget.speedup)
+        raise BudgetError("no candidate is so fast")
+
+    monkeypatch.setattr(pruning, "winner_of", out_of_reach)
+    _, found = climbed(problem, Budget(speedup=2.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers", "ae-bert", *LEAVING]
+    notes = [rung["note"] for rung in found.ladder["rungs"][1:5]]
+    assert notes == ["no candidate is so fast"] * 4
+    assert len(asked) == 2  # the whole way, and half of it
+    assert found.masks == {}
 
 
 def test_tokens_make_no_file_smaller(problem, believed):

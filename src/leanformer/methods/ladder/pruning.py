@@ -190,13 +190,20 @@ def inside(ascent: Ascent, home: Path) -> Problem:
 
 
 def _search(ascent: Ascent, asked: Asked) -> Found:
-    """Search under what is asked for; rungs that ask the same share one search."""
+    """Search under what is asked for; rungs that ask the same share one search, and its refusal."""
     if asked not in ascent.searches:
         ascent.searches.clear()  # one at a time: each holds the second moments of the whole encoder
         problem = replace(
             inside(ascent, _shared(ascent, asked)), budget=asked.budget, pace=pace_for(ascent, asked)
         )
-        ascent.searches[asked] = winner_of(problem)
+        refusal = problem.folder / "out-of-reach.txt"
+        if refusal.is_file():
+            raise BudgetError(refusal.read_text(encoding="utf-8"))
+        try:
+            ascent.searches[asked] = winner_of(problem)
+        except BudgetError as error:
+            refusal.write_text(str(error), encoding="utf-8")
+            raise
     return ascent.searches[asked]
 
 
