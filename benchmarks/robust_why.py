@@ -1,0 +1,110 @@
+"""Why is a robust ticket no more robust here? The parts of the method one by one, under the same attack.
+
+    python benchmarks/robust_why.py DENSE --data ../shared/data/glue/SST-2
+
+DENSE is a model that was fine-tuned on the task. Attacked are: the dense model; the same trained on under the
+adversary, without any pruning (what the adversary can give at most); the ticket as drawn; the ticket trained as the
+method has it; and the ticket trained under the adversary instead. Rows are held-out training rows, as in the method.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grid import RESULTS, TRAIN_ROWS, write_result
+from leanformer.audit.attack import attack
+from leanformer.budget import Budget
+from leanformer.methods.problem import Problem
+from leanformer.methods.robust_tickets import ATTACKED_ROWS, gates_of, recipe, ticket
+from leanformer.methods.steps import trained
+from leanformer.structure.masks import Masks, make_permanent
+from leanformer.tasks.encode import encode, model_max_tokens
+from leanformer.tasks.heads import load_model
+from leanformer.tasks.load import DataSpec, load_data
+from leanformer.tasks.split import few_rows, split_held_out
+from leanformer.training.adversary import Adversary
+from leanformer.training.objective import Objective
+
+TASK, RATIO, SEED = "sst-2", 0.3, 0
+
+
+def main() -> int:
+    """Train and attack, and write one JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a fine-tuned model folder")
+    parser.add_argument("--data", required=True, help="the task's folder")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        problem = problem_of(options.model, options.data, Path(scratch))
+        rows = few_rows(problem.held_out, problem.task, ATTACKED_ROWS, SEED)
+        attacked = {
+            name: asdict(attack(model, rows, problem.tokenizer, name)) for name, model in models(problem)
+        }
+    said = " ".join(["python", "benchmarks/robust_why.py", "DENSE", *sys.argv[2:]])
+    figures = {"task": TASK, "ratio": RATIO, "attacked": attacked}
+    write_result(RESULTS / "pruning" / "robust-why.json", figures, SEED, options.threads, said)
+    return 0
+
+
+def problem_of(model: str, data_dir: str, folder: Path) -> Problem:
+    """Return the method's problem: the dense model, and the rows that a run has."""
+    data = load_data(DataSpec(TASK, data_dir=data_dir, train_rows=TRAIN_ROWS[TASK]))
+    dense, tokenizer, _ = load_model(model, data.task, False)
+    longest = model_max_tokens(dense, tokenizer)
+    train, validation = (encode(rows, tokenizer, longest, True) for rows in (data.train, data.validation))
+    train, held_out = split_held_out(train, validation, data.task, SEED)
+    return Problem(
+        dense.eval(),
+        tokenizer,
+        data.task,
+        train,
+        held_out,
+        Budget(RATIO),
+        "weight",
+        SEED,
+        folder,
+        False,
+        judges_trained=True,
+    )
+
+
+def models(problem: Problem) -> Iterator[tuple[str, Any]]:
+    """Yield the models that are attacked, each with what was done to it."""
+    masks = ticket(problem, gates_of(problem))
+    drawn = copy.deepcopy(problem.teacher)
+    make_permanent(drawn, masks)
+    yield "dense", problem.teacher
+    yield "ticket, as drawn", drawn
+    yield "ticket, trained", further(problem, drawn, masks, Objective())
+    yield (
+        "ticket, trained under the adversary",
+        further(problem, drawn, masks, Objective(adversary=Adversary())),
+    )
+    yield (
+        "dense, trained on under the adversary",
+        further(problem, problem.teacher, {}, Objective(adversary=Adversary())),
+    )
+
+
+def further(problem: Problem, model: Any, masks: Masks, objective: Objective) -> Any:
+    """Train a copy of a model by the method's recipe."""
+    with tempfile.TemporaryDirectory(dir=problem.folder) as folder:
+        own = replace(problem, folder=Path(folder))
+        return trained(own, copy.deepcopy(model), masks, recipe(own), "Training", objective).model.eval()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
