@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from report_example import example_result
 from rich.console import Console
+from test_bias import figure, record
 
+from flow_example import made
+from leanformer.audit.flow_facts import flow_facts
 from leanformer.report.bias_table import bias_shown
 from leanformer.report.flow_words import finding_rows, flow_sentence, matrix_rows
 from leanformer.report.page import render
 from leanformer.report.pictures import svg
 from leanformer.report.pictures.flow import flow_file, flow_picture, flow_rows
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "audit"))
-from test_bias import figure, record
-from test_findings import made
-
-from leanformer.audit.flow_facts import flow_facts
 
 
 @pytest.fixture(scope="module")
