@@ -26,7 +26,7 @@ _LEGEND = (
     ("square", "bar-dense", "the model's own attention, mean of its heads"),
 )
 LAYERS_A_ROW = {svg.WIDE: 6, svg.NARROW: 2}
-TOP, ROW_HEIGHT, LEGEND_HEIGHT = 20.0, 210.0, 72.0
+TOP, ROW_HEIGHT, LEGEND_HEIGHT, EDGE = 20.0, 210.0, 64.0, 12
 Facts = dict[str, Any]
 
 
@@ -53,11 +53,11 @@ def flow_file(flow: Facts) -> str:
         An SVG.
     """
     drawn = _height(flow, svg.WIDE)
-    height = drawn + LEGEND_HEIGHT
+    width, height = svg.WIDE + 2 * EDGE, drawn + LEGEND_HEIGHT + 2 * EDGE
     parts = [
         svg.element("title", _title(flow)),
         svg.element("style", Markup(assets("report.css"))),
-        svg.element("rect", width=svg.WIDE, height=height, style="fill: var(--surface)"),
+        svg.element("rect", x=-EDGE, y=-EDGE, width=width, height=height, style="fill: var(--surface)"),
         *_drawn(flow, svg.WIDE),
     ]
     for number, (shape, class_, words) in enumerate(_LEGEND):
@@ -67,8 +67,8 @@ def flow_file(flow: Facts) -> str:
         "svg",
         *parts,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {svg.WIDE} {height:g}",
-        width=svg.WIDE,
+        viewBox=f"{-EDGE} {-EDGE} {width} {height:g}",
+        width=width,
         height=height,
         class_="picture",
     )
