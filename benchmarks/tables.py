@@ -11,14 +11,16 @@ import re
 import sys
 
 import ae_bert_tables
+import audit_tables
 import league_tables
 import pruning_tables
 import speed_tables
 from markdown_tables import ROOT
 
-PAGES = ("ae-bert.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
+PAGES = ("ae-bert.md", "audit.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
-TABLES = {**ae_bert_tables.TABLES, **league_tables.TABLES, **pruning_tables.TABLES, **speed_tables.TABLES}
+MODULES = (ae_bert_tables, audit_tables, league_tables, pruning_tables, speed_tables)
+TABLES = {name: make for module in MODULES for name, make in module.TABLES.items()}
 
 
 def filled(text: str) -> str:

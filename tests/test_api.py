@@ -6,7 +6,7 @@ import torch
 
 import leanformer
 from leanformer import Budget
-from leanformer.api import load
+from leanformer.api import audit, load
 from leanformer.errors import BudgetError, DataError, ModelError, RunError
 from leanformer.tasks.load import DataSpec
 
@@ -112,3 +112,19 @@ def test_public_names_are_there():
     assert all(hasattr(leanformer, name) for name in leanformer.__all__)
     with pytest.raises(AttributeError):
         leanformer.nothing  # noqa: B018
+
+
+def test_an_audit_is_what_the_command_writes(tiny_model_folder, tmp_path, monkeypatch):
+    from leanformer.audit.words import TESTS
+
+    monkeypatch.setattr("leanformer.auditing.TESTS", TESTS[2:])
+    (tmp_path / "scan.txt").write_text("She is a nurse. " * 6)
+    record = audit(tiny_model_folder, scan=tmp_path / "scan.txt", threads=1)
+    assert record["models"] == [str(tiny_model_folder)]
+    assert record["detector"][0]["used"] == 6
+    assert record["flow"] == [None]
+    assert {"WEAT, words alone", "SEAT, sentences"} <= {one["metric"] for one in record["figures"]}
+    with pytest.raises(DataError, match="add --data"):
+        audit(tiny_model_folder, group="sex")
+    with pytest.raises(TypeError, match="depth"):
+        audit(tiny_model_folder, depth=3)

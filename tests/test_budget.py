@@ -20,6 +20,9 @@ from leanformer.errors import BudgetError
         ({"size_mb": -1.0}, "--size-mb -1 is no budget"),
         ({"macs_share": 1.0}, r"share 1 of the multiply-accumulates lies outside \(0, 1\)"),
         ({"max_drop_points": -0.5}, "--max-drop -0.5 lies outside 0 to 100"),
+        ({"max_flips_percent": 100.5}, "--max-flips 100.5 lies outside 0 to 100"),
+        ({"max_bias_increase": -0.01}, "--max-bias-increase -0.01 is no limit"),
+        ({"max_bias_increase": float("nan")}, "--max-bias-increase nan is no limit"),
     ],
 )
 def test_what_can_not_be_a_constraint_is_refused(limits, sentence):
@@ -52,3 +55,12 @@ def test_in_words():
     assert Budget(speedup=3.0, max_drop_points=1.0).words() == "3 times faster and at most 1 points lost"
     assert Budget(macs_share=0.4).words() == "at most 0.4 of the multiply-accumulates"
     assert Target("onnxruntime", "int8", 8).words() == "onnxruntime int8, batch 8"
+
+
+def test_limits_on_what_may_change_say_not_how_far_to_go():
+    both = Budget(max_flips_percent=2.0, max_bias_increase=0.01)
+    assert both.is_open
+    assert both.is_silent
+    assert both.words() == "at most 2% of the answers changed and a swap gap at most 0.01 larger"
+    assert both.or_half() == Budget(0.5, max_flips_percent=2.0, max_bias_increase=0.01)
+    assert not Budget(max_drop_points=1.0).is_silent

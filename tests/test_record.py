@@ -72,7 +72,7 @@ def test_speed_is_that_of_the_compressed_model_in_pytorch():
 INT8 = Target("onnxruntime", "int8", 8)
 
 
-def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True, method="ae-bert"):
+def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True, method="ae-bert", limits=None):
     """The limits of a run that was timed in onnxruntime int8 at batch 8, and in PyTorch at batch 1."""
     keys = ("model", "runtime", "precision", "batch", "ratio", "ratio_low", "ratio_high", "latency_ms")
     rows = [
@@ -93,6 +93,7 @@ def limits_of(budget, target=INT8, ratio=0.498, score=0.78, accepted=True, metho
         "compressed": {"score": 0.79, "size_mb": 69.6},
         "drop_points": 1.0,
         "drop_interval": [-0.5, 2.5],
+        "limits": limits,
     }
     job = Job("bert", DataSpec("reviews"), budget, method, threads=1, target=target)
     target = job.target
@@ -152,3 +153,15 @@ def test_a_target_that_was_not_timed_or_whose_file_was_not_kept_is_missed():
         None,
         False,
     )
+
+
+def test_what_may_change_is_measured_on_held_out_rows():
+    asked = Budget(max_flips_percent=3.0, max_bias_increase=0.02)
+    measured = {
+        "max_flips_percent": {"value": 2.5, "low": 1.0, "high": 4.0, "n": 200, "unit": "texts"},
+        "max_bias_increase": {"value": 0.03, "low": -0.01, "high": 0.07, "n": 40, "unit": "pairs of texts"},
+    }
+    found = limits_of(asked, limits=measured)
+    assert found["max_flips_percent"] == (2.5, 1.0, 4.0, True)
+    assert found["max_bias_increase"] == (0.03, -0.01, 0.07, False)
+    assert limits_of(asked, limits={})["max_flips_percent"] == (None, None, None, False)

@@ -1,4 +1,4 @@
-"""The public face, for scripts and notebooks: compress a model, load what came of it."""
+"""The public face, for scripts and notebooks: compress a model, load what came of it, audit it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -131,6 +131,42 @@ def compress(
                 folder.rmdir()
     loaded = load(folder)
     return Result(loaded.model, loaded.tokenizer, _score_in(record), folder / "report.html", folder, record)
+
+
+def audit(
+    model: str | Path,
+    against: str | Path | None = None,
+    data: str | Path | DataSpec | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Measure gender bias of a model, alone or beside another one on the same items.
+
+    Args:
+        model: A model folder or a hub id; or a run, whose dense and compressed model are compared.
+        against: Another one.
+        data: Task data, for what is measured on answers; a run brings its own along.
+        **settings: Fields of `leanformer.auditing.Suite` (suite_data, most, scan, group, flow) and of
+            `leanformer.reading.Reading` (truncate, max_tokens, threads, trust_remote_code).
+
+    Returns:
+        What `leanformer audit` writes to audit.json: `models`; `figures`, each with n, interval and what the second
+        model differs by; `between`, of both models together; `unmeasured`, with the reasons; `detector` and `flow`,
+        one entry a model. docs/audit.md says how to read them.
+
+    Raises:
+        LeanformerError: If a model, the data or a file that is named can not be used.
+        TypeError: If there is no such setting.
+    """
+    from leanformer.auditing import Suite
+    from leanformer.auditing import audit as measured
+    from leanformer.reading import Reading
+
+    own = {item.name for item in fields(Suite)}
+    paths = {name: Path(settings[name]) for name in ("suite_data", "scan") if settings.get(name) is not None}
+    suite = Suite(**{name: value for name, value in {**settings, **paths}.items() if name in own})
+    named = DataSpec(str(data)) if isinstance(data, str | Path) else data
+    asked = Reading(named, **{name: value for name, value in settings.items() if name not in own})
+    return measured(str(model), None if against is None else str(against), asked, suite)
 
 
 def load(folder: str | Path) -> Loaded:

@@ -20,11 +20,15 @@ from leanformer.audit.answers import (
 )
 from leanformer.audit.associations import CEAT, ceat, seat, seat_of_sentences, weat
 from leanformer.audit.compare import Found, side_by_side
+from leanformer.audit.coreference import coreference_gap
 from leanformer.audit.detector import RELATION, degree_figure, detect
 from leanformer.audit.figure import Figure, Unmeasured
+from leanformer.audit.flow import FLOW, chosen_sightings, flow_figures, measure_flow
+from leanformer.audit.flow_facts import flow_facts
 from leanformer.audit.masked import require_mask
 from leanformer.audit.models import Asked, load_asked
 from leanformer.audit.preferences import crows_pairs, name_fills, occupations_bias, pronouns, stereo_set
+from leanformer.audit.professions import STEREOTYPES, stereotypes
 from leanformer.audit.read import SuiteData, read_suite
 from leanformer.audit.sightings import contexts, sentences
 from leanformer.audit.vectors import check_whole
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 
 MASKED = "CrowS-Pairs, AUL, StereoSet inside sentences, LPBS, DisCo, WinoBias"
 VECTORS = "WEAT, SEAT, CEAT, StereoSet between sentences"
-PUBLIC = "SEAT's own tests, StereoSet, CrowS-Pairs, AUL, WinoBias"
+PUBLIC = "SEAT's own tests, StereoSet, CrowS-Pairs, AUL, WinoBias, professions' stereotypes"
 Facts = dict[str, Any]
 
 
@@ -55,12 +59,14 @@ class Suite:
         most: Items a data set at most.
         scan: A large text, for the attention detector and for CEAT's contexts.
         group: Column of the data whose two groups' true-positive rates are compared; their gender words by default.
+        flow: Whether the detector looks at every position of the encoder, too: minutes.
     """
 
     suite_data: Path | None = None
     most: int | None = None
     scan: Path | None = None
     group: str | None = None
+    flow: bool = False
 
 
 def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Facts:
@@ -73,7 +79,9 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
         suite: What is audited.
 
     Returns:
-        What `leanformer.audit.compare.side_by_side` returns, and under "detector" one entry a model.
+        What `leanformer.audit.compare.side_by_side` returns, and under "detector" and "flow" one entry a model: a
+        `leanformer.audit.detector.Detected` as a dictionary, and what `leanformer.audit.flow_facts.flow_facts`
+        returns; None where it did not run.
 
     Raises:
         LeanformerError: If a model or a file that is named can not be used.
@@ -92,18 +100,21 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     seen = None if suite.scan is None else _contexts(suite.scan)
     found: list[Found] = []
     detected: list[Facts | None] = []
+    flows: list[Facts | None] = []
     answers: list[Any] = []
     for name, asked in models.items():
         say(f"audit of {name}")
         measured = [*_encoder(asked, data, seen), *_masked(asked, data)]
-        swaps, logits = _answers(asked.folder, task, groups, reading, suite.group)
+        swaps, logits = _answers(asked.folder, task, groups, reading, suite.group, data)
         answers.append(logits)
         scanned = _scanned(asked, suite.scan)
         detected.append(scanned[0])
-        found.append([*measured, *swaps, *scanned[1]])
+        flowed = _flowed(asked, suite)
+        flows.append(flowed[0])
+        found.append([*measured, *swaps, *scanned[1], *flowed[1]])
     both = [logits for logits in answers if logits is not None]
     between = changed_by_group(both[0], both[1], groups) if len(both) == 2 else []
-    return {**side_by_side(list(models), found, between), "detector": detected}
+    return {**side_by_side(list(models), found, between), "detector": detected, "flow": flows}
 
 
 def _named(model: str, against: str | None) -> dict[str, str]:
@@ -126,6 +137,8 @@ def _check(suite: Suite, reading: Reading) -> None:
         raise DataError(f"--group {suite.group} is a column of task data, but none are named: add --data")
     if suite.most is not None and suite.most < 1:
         raise DataError(f"--most {suite.most} leaves nothing to measure: give a positive number")
+    if suite.flow and suite.scan is None:
+        raise DataError("--flow follows gender words and occupations of a text: name one with --scan")
     if suite.scan is not None and not suite.scan.is_file():
         raise DataError(f"there is no text {suite.scan}: give --scan a file with English text")
 
@@ -169,6 +182,8 @@ def _encoder(asked: Asked, data: SuiteData | None, seen: Any) -> list[Figure | U
         reason = "they do not come with the project: name the folder that they lie in with --suite-data"
         return [*found, Unmeasured(PUBLIC, reason)]
     found += seat_of_sentences(asked, data.seat)
+    if data.professions:
+        found += stereotypes(asked, data.professions)
     if data.between:
         found += stereo_set(asked, data.between, inside=False)
     lacks = {
@@ -176,6 +191,7 @@ def _encoder(asked: Asked, data: SuiteData | None, seen: Any) -> list[Figure | U
         "CrowS-Pairs, AUL": data.crows,
         "StereoSet": data.inside,
         "WinoBias": data.winobias,
+        STEREOTYPES: data.professions,
     }
     missing = ", ".join(name for name, part in lacks.items() if not part)
     return [*found, Unmeasured(missing, "the folder of --suite-data has no such file")] if missing else found
@@ -213,7 +229,12 @@ def _groups(task: TaskData, reading: Reading, column: str | None) -> Any:
 
 
 def _answers(
-    folder: str, task: TaskData | None, groups: Any, reading: Reading, group: str | None
+    folder: str,
+    task: TaskData | None,
+    groups: Any,
+    reading: Reading,
+    group: str | None,
+    public: SuiteData | None,
 ) -> tuple[list[Figure | Unmeasured], Any]:
     """Measure what a task model answers; return its logits, too, None where it has none."""
     if task is None:
@@ -228,7 +249,12 @@ def _answers(
     logits = predict(model, rows, tokenizer, stage="Answers")
     swaps = swap_figures(model, tokenizer, make_twins(task.validation), task.task, reading.max_tokens)
     rates = rate_figures(logits, np.asarray(rows["label"][:]), groups, task.task, group)
-    return [*swaps, *rates], logits
+    gaps = [
+        one
+        for name, part in (public.winobias if public is not None else {}).items()
+        for one in coreference_gap(model, tokenizer, part, name, task.task, reading.max_tokens)
+    ]
+    return [*swaps, *rates, *dict.fromkeys(gaps)], logits
 
 
 def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:
@@ -240,3 +266,15 @@ def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure
     except LeanformerError as error:
         return None, [Unmeasured(RELATION, str(error))]
     return asdict(found), [degree_figure(found)]
+
+
+def _flowed(asked: Asked, suite: Suite) -> tuple[Facts | None, Found]:
+    """Run the detector at every position."""
+    if not suite.flow or suite.scan is None:
+        return None, []
+    try:
+        chosen = chosen_sightings(sentences(_lines(suite.scan, "Scan for the flow")))
+        flow = measure_flow(asked, chosen, stage="Flow")
+    except LeanformerError as error:
+        return None, [Unmeasured(FLOW, str(error))]
+    return flow_facts(flow), flow_figures(flow)

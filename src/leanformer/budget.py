@@ -10,6 +10,9 @@ from leanformer.errors import BudgetError
 HALF = 0.5
 """The pruning ratio of a method that was given no budget."""
 
+FLIPS, BIAS = "max_flips_percent", "max_bias_increase"
+"""The limits on what may change: fields of a budget that are measured on held-out rows."""
+
 SPARSE = ("weight", "block", "hybrid")
 """Granularities that leave zeros among the weights."""
 
@@ -27,6 +30,9 @@ class Budget:
         max_drop_points: Most points of score that may be lost on held-out rows; the report judges it on its own.
         macs_share: Most multiply-accumulates of the encoder's layers, as a share of the dense model's, in (0, 1).
             They are what papers count, and no measure of time.
+        max_flips_percent: Most percent of the held-out answers that may be others than the dense model's.
+        max_bias_increase: Most by which the mean change of an answer when genders are swapped may grow, on held-out
+            texts: of P of the last class, or of the task's own values.
 
     Raises:
         BudgetError: If one of them can not be a constraint.
@@ -38,6 +44,8 @@ class Budget:
     size_mb: float | None = None
     max_drop_points: float | None = None
     macs_share: float | None = None
+    max_flips_percent: float | None = None
+    max_bias_increase: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can not be a constraint."""
@@ -65,6 +73,15 @@ class Budget:
             raise BudgetError(
                 f"--max-drop {self.max_drop_points:g} lies outside 0 to 100: give points of score, for example 1.0"
             )
+        if self.max_flips_percent is not None and not 0.0 <= self.max_flips_percent <= 100.0:
+            raise BudgetError(
+                f"--max-flips {self.max_flips_percent:g} lies outside 0 to 100: give percent of the answers"
+            )
+        if self.max_bias_increase is not None and not 0.0 <= self.max_bias_increase < math.inf:
+            raise BudgetError(
+                f"--max-bias-increase {self.max_bias_increase:g} is no limit: give by how much the swap gap may "
+                "grow, for example 0.01"
+            )
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +93,11 @@ class Budget:
     def asks_for_time(self) -> bool:
         """Whether milliseconds are limited."""
         return self.speedup is not None or self.latency_ms is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing says how far to go: limits on what may change do not."""
+        return self.is_open and self.max_drop_points is None
 
     def or_half(self) -> Budget:
         """Return the budget, or one that takes half of the encoder where nothing is limited."""
@@ -90,6 +112,8 @@ class Budget:
             "size_mb": "at most {:g} MB",
             "max_drop_points": "at most {:g} points lost",
             "macs_share": "at most {:g} of the multiply-accumulates",
+            "max_flips_percent": "at most {:g}% of the answers changed",
+            "max_bias_increase": "a swap gap at most {:g} larger",
         }
         given = [(field.name, getattr(self, field.name)) for field in fields(self)]
         found = [forms[name].format(value) for name, value in given if value is not None]

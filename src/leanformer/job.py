@@ -23,6 +23,7 @@ RUNTIME_FOLDERS = ("onnx", "openvino")
 AUTO = "auto"  # the method that may choose runtime and budget itself
 _PATHS_OF_DATA = ("source", "data_dir", "validation", "test")
 _NO_FLAG = ("model", "data", "budget", "target", "exports", "timing", "granularity", "options")
+_FLAGS_OF_BUDGET = {"max_drop_points": "max_drop", "max_flips_percent": "max_flips"}  # without the unit
 _HEADER = f"# The job of a run of leanformer {__version__}. Repeat it: leanformer compress --job job.toml --out DIR\n"
 
 
@@ -143,7 +144,7 @@ class Job:
         for name, value in asdict(self.data).items():
             parts += _flag("data" if name == "source" else name, value)
         for name, value in asdict(self.budget).items():
-            parts += _flag("max_drop" if name == "max_drop_points" else name, value)
+            parts += _flag(_FLAGS_OF_BUDGET.get(name, name), value)
         usual = Target() if self.method == AUTO else Target().or_torch()
         for name, value in asdict(self.target).items():
             parts += [] if value == getattr(usual, name) else _flag(f"target_{name}", value)
@@ -174,8 +175,8 @@ def _budget_for(method: Method, budget: Budget) -> Budget:
             f"{method.name} counts weights while it trains, and can not aim at time or multiply-accumulates: give "
             "--pruning-ratio or --size-mb, or another method"
         )
-    if budget == Budget() and method.default_drop_points is not None:
-        return Budget(max_drop_points=method.default_drop_points)
+    if budget.is_silent and method.default_drop_points is not None:
+        return replace(budget, max_drop_points=method.default_drop_points)
     if method.goes_by_score and budget.max_drop_points is not None:
         return budget
     return budget.or_half()

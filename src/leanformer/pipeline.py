@@ -132,6 +132,7 @@ def fine_tune_dense(job: Job, out: Path, resume: bool = False) -> Facts:
 
 def _do(run: Run, material: Material) -> None:
     """Go through the stages; those that are done are skipped."""
+    from leanformer.limits import limit_facts
     from leanformer.proof import prove
 
     teaching = _fine_tune_teacher(run, material)
@@ -149,7 +150,8 @@ def _do(run: Run, material: Material) -> None:
     _clear_scratch(run)
     small = _saved(run.artefact("model"), material)
     proof = prove(run, dense, small, material.examples, material.test, compression.get("serve"))
-    facts = {**proof, "judged_on": material.judged_on}
+    limits = limit_facts(run, (dense, small), problem, compression.get("serve"))
+    facts = {**proof, "limits": limits, "judged_on": material.judged_on}
     run.stage(
         REPORT_STAGE, lambda _: write_record(run, result_of(run, problem.task, teaching, compression, facts))
     )
@@ -160,6 +162,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     from transformers import set_seed
 
     from leanformer.exports import Examples
+    from leanformer.measure.harm import watch_of
     from leanformer.methods.problem import Problem
     from leanformer.tasks.encode import encode
     from leanformer.tasks.heads import load_model
@@ -190,6 +193,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
             f"the model arrives trained, perhaps on these training rows: {judging} validation rows judge "
             f"what it loses, and the report is of the other {reported}; --finetune trains it here first"
         )
+    watch = watch_of(job.budget, held_out, tokenizer, data.task, longest)
     problem = Problem(
         teacher=model,
         tokenizer=tokenizer,
@@ -204,6 +208,8 @@ def _prepare(run: Run, engine: Engine) -> Material:
         resume=True,
         quick=job.quick,
         engine=engine,
+        judges_trained=watch is not None,
+        watch=watch,
     )
     noted = run.finished(PRICE_STAGE)
     known = {} if job.method == AUTO else noted  # auto measures when it needs to

@@ -133,7 +133,9 @@ def encode_split(
     return encode(getattr(data, split), tokenizer, longest, bool(reading.truncate))
 
 
-def ready_model(source: str, data: TaskData, reading: Reading, scratch: Path) -> tuple[Path, Examples]:
+def ready_model(
+    source: str, data: TaskData, reading: Reading, scratch: Path, seed: int = 0
+) -> tuple[Path, Examples]:
     """Copy a model with its head in the order of the data's labels, and encode the rows for it.
 
     Args:
@@ -141,6 +143,7 @@ def ready_model(source: str, data: TaskData, reading: Reading, scratch: Path) ->
         data: The data.
         reading: How texts are to be read.
         scratch: Where the copy goes.
+        seed: Of the held-out rows; a run's own seed gives the run's own.
 
     Returns:
         The copy's folder, and the rows.
@@ -153,5 +156,5 @@ def ready_model(source: str, data: TaskData, reading: Reading, scratch: Path) ->
     train, validation = (
         encode_split(data, split, model, tokenizer, reading) for split in ("train", "validation")
     )
-    _, held_out = split_held_out(train, validation, data.task, seed=0)
+    _, held_out = split_held_out(train, validation, data.task, seed)
     return scratch, Examples(data.task, tokenizer, validation, held_out)

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from leanformer.errors import RunError
 from leanformer.export.layout import artefact
 from leanformer.export.loading import load_classifier
 from leanformer.job import resolved_data
+from leanformer.limits import held_against, served_answer
 from leanformer.measure.bench import ROUNDS, Variant, bench, check_sizes
 from leanformer.measure.check import Measured, Term, compare
 from leanformer.measure.contract import Contract, Speed, read_contract
 from leanformer.measure.flips import flips
+from leanformer.measure.harm import watch_of
 from leanformer.measure.machine import machine
+from leanformer.pipeline import longest_input
 from leanformer.progress import say
 from leanformer.reading import Reading, ready_model
 from leanformer.report.page import read_result
@@ -29,6 +33,8 @@ from leanformer.tasks.split import split_validation
 from leanformer.tasks.task import DISCRETE
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from leanformer.exports import Examples
     from leanformer.tasks.load import TaskData
 
@@ -100,8 +106,10 @@ def _measure(
     with tempfile.TemporaryDirectory(prefix="leanformer-check-") as scratch:
         folders = {"dense": Path(scratch) / "dense", "compressed": Path(scratch) / "compressed"}
         ready_model(str(run.artefact("teacher")), data, reading, folders["dense"])
-        _, examples = ready_model(str(run.artefact("model")), data, reading, folders["compressed"])
-        examples = _reported(run, examples)
+        _, examples = ready_model(
+            str(run.artefact("model")), data, reading, folders["compressed"], run.job.seed
+        )
+        examples, held_out = _reported(run, examples)
         answers = {name: _answers(path, name, examples) for name, path in folders.items()}
         rows, task = examples.validation, data.task
         changed = flips(answers["dense"], answers["compressed"], rows, task)
@@ -111,15 +119,41 @@ def _measure(
             flips=len(changed) if task.kind in DISCRETE else None,
             size_mb=size_mb(run.artefact("model")),
             speeds=_speeds(run, contract, folders, examples, reading, rounds, limit_s),
+            limits=_limits(run, contract, folders, replace(examples, validation=held_out)),
         )
 
 
-def _reported(run: Run, examples: Examples) -> Examples:
-    """Leave out the validation rows that the run has judged its models on; its contract is of the others."""
+def _reported(run: Run, examples: Examples) -> tuple[Examples, Dataset]:
+    """Leave out the validation rows that the run has judged its models on; return the rows that it did judge on, too.
+
+    The contract's score is of the former, its limits on what may change are of the latter.
+    """
     if read_result(run.folder).get("judged_on") != "validation":
-        return examples
-    rows, _ = split_validation(examples.validation, examples.task, run.job.seed)
-    return replace(examples, validation=rows)
+        return examples, examples.calibration
+    rows, held_out = split_validation(examples.validation, examples.task, run.job.seed)
+    return replace(examples, validation=rows), held_out
+
+
+def _limits(run: Run, contract: Contract, folders: Mapping[str, Path], held: Examples) -> dict[str, float]:
+    """Measure again what the budget limits of changes, on the held-out rows and where the model is served."""
+    if not contract.limits:
+        return {}
+    (dense, _), (small, _) = (load_classifier(folders[name]) for name in ("dense", "compressed"))
+    longest = longest_input(small, held.tokenizer, run.job.max_tokens)
+    watch = watch_of(run.job.budget, held.validation, held.tokenizer, held.task, longest)
+    if watch is None:
+        raise RunError(
+            f"{run.folder}'s contract limits what may change, and its job does not: give the run's own contract"
+        )
+    target = read_result(run.folder)["budget"]
+    answer = served_answer(run, small, held.tokenizer, target)
+    if answer is None:
+        raise RunError(
+            f"{run.folder} no longer holds the file that it serves ({target['runtime']} {target['precision']}): run "
+            "leanformer export on it"
+        )
+    found = held_against(watch, held.validation, dense, answer, held.tokenizer)
+    return {name: one["value"] for name, one in found.items()}
 
 
 def _answers(folder: Path, name: str, examples: Examples) -> np.ndarray:

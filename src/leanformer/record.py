@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from leanformer import __version__
+from leanformer.budget import BIAS, FLIPS
 from leanformer.encoders.forms import PLAIN
 from leanformer.measure.contract import CONTRACT_FILE, contract_of
 from leanformer.report.card import model_card
@@ -183,6 +184,7 @@ def budget_facts(job: Job, compress: Facts, proof: Facts) -> Facts:
         "size_mb": (file_mb, None, None),
         "max_drop_points": _drop(served, own, proof),
         "macs_share": (compress.get("macs_share"), None, None),
+        **{name: _changed(name, proof) for name in (FLIPS, BIAS)},
     }
     limits = [
         _limit(name, asked, *measured[name])
@@ -209,6 +211,12 @@ def _drop(target: Facts, rows: list[Facts], proof: Facts) -> tuple[float | None,
     if math.isclose(score, proof["compressed"]["score"], abs_tol=SAME_SCORE):
         return in_torch
     return 100 * (proof["dense"]["score"] - score), None, None
+
+
+def _changed(name: str, proof: Facts) -> tuple[float | None, float | None, float | None]:
+    """Return what a limit on changes is about, measured on held-out rows where the model is served."""
+    one = (proof.get("limits") or {}).get(name) or {}
+    return one.get("value"), one.get("low"), one.get("high")
 
 
 def _limit(name: str, asked: float, value: float | None, low: float | None, high: float | None) -> Facts:

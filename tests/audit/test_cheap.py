@@ -5,7 +5,7 @@ import json
 import pytest
 from datasets import Dataset
 
-from leanformer.audit import cheap
+from leanformer.audit import answers
 from leanformer.audit.cheap import cheap_audit
 from leanformer.structure.exits import with_exits
 from leanformer.structure.tokens import with_kept_tokens
@@ -72,10 +72,10 @@ def test_texts_without_gender_words_are_not_measured(tiny_model, tiny_tokenizer,
 
 
 def test_of_many_texts_a_part_is_swapped(tiny_model, tiny_tokenizer, mood_task, monkeypatch):
-    monkeypatch.setattr(cheap, "MOST_TEXTS", 12)
+    monkeypatch.setattr(answers, "MOST_TEXTS", 12)
     record = measured(tiny_model, tiny_tokenizer, mood_task, ["he is good", "she is bad"] * 10)
     assert record["figures"][0]["values"][0]["n"] == 12
     assert record["between"][2]["n"] == 20  # flips are of all texts
-    monkeypatch.setattr(cheap, "MOST_LETTERS", 115)
+    monkeypatch.setattr(answers, "MOST_LETTERS", 115)
     record = measured(tiny_model, tiny_tokenizer, mood_task, ["he is good", "she is bad"] * 10)
     assert record["figures"][0]["values"][0]["n"] == 11  # of ten letters each, the male ones

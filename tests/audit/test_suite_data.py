@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from leanformer.audit.read import Pronoun, Triple, read_suite
+from leanformer.audit.read import Profession, Pronoun, Triple, read_suite
 from leanformer.errors import DataError
 from tiny import write_csv
 
@@ -74,7 +74,11 @@ def test_winobias_is_read_in_pairs_and_without_brackets(tmp_path):
     assert read_suite(tmp_path).winobias == {
         "type1.dev": [
             Pronoun(
-                "The developer argued with the designer because ", " did not like the design.", "he", "she"
+                "The developer argued with the designer because ",
+                " did not like the design.",
+                "he",
+                "she",
+                "The developer",
             )
         ]
     }  # the second lines differ in more than the pronoun
@@ -89,3 +93,22 @@ def test_what_can_not_be_read_is_said(folder, tmp_path):
     (folder / "seat" / "sent-weat2.jsonl").write_text('{"targ1": {}}')
     with pytest.raises(DataError, match=r"sent-weat2\.jsonl is not in the published format"):
         read_suite(folder)
+
+
+def test_professions_and_whom_a_pronoun_means(tmp_path):
+    ratings = [["accountant", 0.0, 0.4], ["actress", -1.0, 0.0], ["adjunct_professor", 0.0, 0.5]]
+    (tmp_path / "professions").mkdir()
+    (tmp_path / "professions" / "professions.json").write_text(json.dumps(ratings))
+    for side, pronoun in (("pro", "he"), ("anti", "she")):
+        line = f"1 [The developer] argued with the designer because [{pronoun}] did not like it."
+        (tmp_path / f"{side}_stereotyped_type1.txt.dev").write_text(line + "\n")
+    found = read_suite(tmp_path)
+    assert [one.name for one in found.professions] == ["accountant", "actress", "adjunct professor"]
+    assert found.professions[1] == Profession("actress", -1.0, 0.0)
+    (sentence,) = found.winobias["type1.dev"]
+    assert sentence.referent == "The developer"
+    assert (sentence.pro, sentence.anti) == ("he", "she")
+    assert sentence.before == "The developer argued with the designer because "
+    (tmp_path / "professions" / "professions.json").write_text("[[1, 2]]")
+    with pytest.raises(DataError, match=r"professions\.json is not in the published format"):
+        read_suite(tmp_path)

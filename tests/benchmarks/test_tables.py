@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import audit_tables
 import league_tables
 import pruning_tables
 import speed_tables
@@ -35,7 +36,9 @@ def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(league_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
-    made = [*speed_tables.TABLES.values(), *league_tables.TABLES.values(), *pruning_tables.TABLES.values()]
+    monkeypatch.setattr(audit_tables, "FOLDER", tmp_path)
+    modules = (speed_tables, league_tables, pruning_tables, audit_tables)
+    made = [make for module in modules for make in module.TABLES.values()]
     assert {make() for make in made} == {speed_tables.MISSING}
 
 

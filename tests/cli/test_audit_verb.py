@@ -72,6 +72,7 @@ def test_two_models_stand_side_by_side(call, tiny_model_folder, language_model, 
         tiny_model_folder,
         "--scan",
         "scan.txt",
+        "--flow",
         "--out",
         "a.json",
         *QUICK,
@@ -83,6 +84,15 @@ def test_two_models_stand_side_by_side(call, tiny_model_folder, language_model, 
     assert [found["used"] for found in record["detector"]] == [6, 6]
     figures = {(one["metric"], one["subject"]): one for one in record["figures"]}
     assert figures["relation degree in attention", "mean size of bias over heads"]["change"] is not None
+    assert figures["bias at the encoder's positions", "mean of all positions"]["change"] is not None
+    assert [flow["used"] for flow in record["flow"]] == [6, 6]
+    assert [one["claim"][:11] for one in record["flow"][0]["findings"]] == [
+        "W_q and W_k",
+        "bias change",
+        "queries, ke",
+        "the average",
+    ]
+    assert done.stdout.count("W_q and W_k introduce much more bias") == 2
     first, second = figures["DisCo", "first names"]["values"]
     assert first["n"] == 30
     assert second is None
@@ -112,6 +122,7 @@ def test_a_scan_that_finds_nothing_is_said(call, tiny_model_folder, tmp_path):
         (("--suite-data", "nowhere"), "there is no folder nowhere"),
         (("--scan", "nowhere.txt"), "there is no text nowhere.txt"),
         (("--most", "0"), "leaves nothing to measure"),
+        (("--flow",), "--flow follows gender words and occupations of a text: name one with --scan"),
         (("--group", "sex"), "add --data"),
         (("--out", "nowhere/audit.json"), "there is no folder nowhere"),
         (("--against", "./absent"), "no model folder absent"),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from leanformer.measure.check import Measured, compare
-from leanformer.measure.contract import Contract, Speed
+from leanformer.measure.contract import Contract, Limit, Speed
 
 SPEEDS = (Speed(1, "openvino", "int8", 3.0, 2.8, 3.2), Speed(1, "torch", "fp32", 2.0, 1.9, 2.1))
 CONTRACT = Contract("accuracy", 0.87, 400, 12, 20.5, SPEEDS, {"cpu": "a CPU"})
@@ -72,3 +72,18 @@ def test_a_speed_is_held_against_that_of_its_own_form():
 def test_what_was_not_measured_is_no_kept_bound():
     with pytest.raises(ValueError, match="torch fp32 at batch 1 was not measured"):
         compare(CONTRACT, replace(SAME, speeds=SPEEDS[:1]))
+
+
+def test_a_limit_on_changes_holds_what_was_asked_or_what_was_measured():
+    limits = (Limit("max_flips_percent", 2.0, 1.0), Limit("max_bias_increase", 0.01, 0.03))
+    contract = replace(CONTRACT, limits=limits)
+    now = {"max_flips_percent": 2.0, "max_bias_increase": 0.03}
+    terms = {term.name: term for term in compare(contract, replace(SAME, limits=now))}
+    assert (terms["max_flips_percent"].bound, terms["max_bias_increase"].bound) == (2.0, 0.03)
+    assert broken(replace(SAME, limits=now), contract) == []
+    assert broken(replace(SAME, limits=now | {"max_flips_percent": 2.1}), contract) == [
+        ("max_flips_percent", None)
+    ]
+    assert broken(replace(SAME, limits=now | {"max_bias_increase": 0.031}), contract) == [
+        ("max_bias_increase", None)
+    ]

@@ -156,3 +156,23 @@ def test_the_page_shows_every_limit_under_the_verdict() -> None:
     assert "OpenVINO int8 at batch 1" in block
     assert "5.30 to 5.70" in block
     assert 'id="budget"' not in render(example_result())
+
+
+def test_what_may_change_is_shown_as_measured_on_held_out_rows() -> None:
+    result = asked(
+        "torch",
+        "fp32",
+        max_flips_percent=(2.0, 3.125, 1.5, 5.0, False),
+        max_bias_increase=(0.01, 0.00412, -0.001, 0.0093, True),
+    )
+    shown = {view.where: (view.asked, view.measured, view.interval) for view in budget_views(result)}
+    assert shown == {
+        "held-out answers changed in PyTorch fp32": ("at most 2%", "3.1%", "1.5 to 5.0"),
+        "growth of the swap gap on held-out texts in PyTorch fp32": (
+            "at most 0.01",
+            "0.0041",
+            "−0.0010 to 0.0093",
+        ),
+    }
+    assert sentence(result).endswith("search with ae-bert or one-shot, or allow more with --max-flips")
+    assert "Budget missed by 1.1%" in sentence(result)

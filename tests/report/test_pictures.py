@@ -193,3 +193,29 @@ def test_a_layer_that_was_empty_before_is_drawn_empty(width: float) -> None:
     shapes[2] |= {"neurons": 0, "dense_neurons": 0, "neuron_kept_share": 0.0}
     kept = marks(units_in_layers(shapes, width), "neurons", "kept")
     assert [float(bar.attrib["width"]) for bar in kept][2] == 0.0
+
+
+LIMITS: dict[str, Any] = {
+    "asked": {"max_flips_percent": 2.0},
+    "judged": 14,
+    "kept": 5,
+    "chosen": {"id": 7, "score": 0.86, "harms": {"max_flips_percent": 1.5}},
+    "free": {"id": 3, "score": 0.875, "harms": {"max_flips_percent": 3.25}},
+}
+
+
+def test_search_words_say_what_the_limits_cost(result: dict[str, Any]) -> None:
+    words = search_words(result["search"] | {"limits": LIMITS}, "classification")
+    assert "2% of the answers changed: 5 of 14 candidates keep to it, as they were judged" in words
+    assert (
+        "cost 1.5 points of held-out score: without them number 3 would have won, which scores 87.5" in words
+    )
+    assert "3.25% of the answers changed; the chosen one 86.0, with 1.5% of the answers changed." in words
+    better = LIMITS | {"chosen": {**LIMITS["chosen"], "score": 0.88}}
+    assert "cost no held-out score" in search_words(result["search"] | {"limits": better}, "classification")
+    none = LIMITS | {"kept": 0}
+    assert "the one that comes nearest was taken" in search_words(
+        result["search"] | {"limits": none}, "classification"
+    )
+    same = LIMITS | {"free": LIMITS["chosen"]}
+    assert "The limits cost nothing" in search_words(result["search"] | {"limits": same}, "classification")

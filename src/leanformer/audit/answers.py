@@ -25,6 +25,9 @@ SWAP, FLIPS, RATES = "swap gap", "answers that a swap turns", "true-positive-rat
 CHANGED = "answers unlike the first model's"
 MALE, FEMALE = "male words", "female words"
 FEWEST = 10
+MOST_TEXTS, MOST_LETTERS = 500, 400_000
+"""Texts that are swapped, drawn with a fixed seed where there are more: a minute of MiniLM on two cores."""
+
 KINDS = ("classification", "regression")
 NO_ANSWER = "a task of {kind} has no one class or value a text, whose change by a swap could be measured"
 NO_WORDS = (
@@ -83,6 +86,23 @@ def make_twins(texts: Dataset) -> Twins:
     rows = [texts["row"][number] for number in chosen]
     made = (Dataset.from_dict({**side, "row": rows}) for side in (male, female))
     return Twins(next(made), next(made), np.array(chosen, dtype=np.int64), np.array(groups, dtype=str))
+
+
+def drawn(twins: Twins) -> Twins:
+    """Draw some twins with a fixed seed, where there are many or long ones.
+
+    Args:
+        twins: The twins.
+
+    Returns:
+        `MOST_TEXTS` at most, of `MOST_LETTERS` together; `FEWEST` at least.
+    """
+    columns = [twins.male[name][:] for name in ("text", "text_pair") if name in twins.male.column_names]
+    letters = np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)], dtype=np.int64)
+    order = np.random.default_rng(0).permutation(len(letters))[:MOST_TEXTS]
+    within = int((np.cumsum(letters[order]) <= MOST_LETTERS).sum())
+    chosen = np.sort(order[: max(within, FEWEST)])
+    return Twins(twins.male.select(chosen), twins.female.select(chosen), twins.rows[chosen], twins.groups)
 
 
 def _gender(texts: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from leanformer.audit.answers import FEWEST, Twins, changed_by_group, make_twins, swap_figures
+from leanformer.audit.answers import changed_by_group, drawn, make_twins, swap_figures
 from leanformer.audit.associations import SEAT, seat
 from leanformer.audit.compare import Found, side_by_side
 from leanformer.audit.figure import Figure, Unmeasured
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from leanformer.tasks.task import Task
-
-MOST_TEXTS, MOST_LETTERS = 500, 400_000
-"""Texts that are swapped, drawn with a fixed seed where there are more: a minute of MiniLM on two cores."""
 
 SAMPLES = 1000
 """Re-partitions for p."""
@@ -54,22 +51,13 @@ def cheap_audit(
         says so and nothing is measured.
     """
     names, twins = ("dense", "compressed"), make_twins(rows)
-    found: list[Found] = [swap_figures(model, tokenizer, _drawn(twins), task, max_tokens) for model in models]
+    found: list[Found] = [swap_figures(model, tokenizer, drawn(twins), task, max_tokens) for model in models]
     if not any(isinstance(one, Figure) for one in found[0]):
         return side_by_side(names, found)
     whole: list[Found] = [
         [*part, *_seat(model, tokenizer)] for part, model in zip(found, models, strict=True)
     ]
     return side_by_side(names, whole, changed_by_group(answers[0], answers[1], twins.groups))
-
-
-def _drawn(twins: Twins) -> Twins:
-    columns = [twins.male[name][:] for name in ("text", "text_pair") if name in twins.male.column_names]
-    letters = np.array([sum(map(len, texts)) for texts in zip(*columns, strict=True)], dtype=np.int64)
-    order = np.random.default_rng(0).permutation(len(letters))[:MOST_TEXTS]
-    within = int((np.cumsum(letters[order]) <= MOST_LETTERS).sum())
-    chosen = np.sort(order[: max(within, FEWEST)])
-    return Twins(twins.male.select(chosen), twins.female.select(chosen), twins.rows[chosen], twins.groups)
 
 
 def _seat(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Found:

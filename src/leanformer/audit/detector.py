@@ -223,31 +223,47 @@ def _attentive(asked: Asked) -> Iterator[tuple[Any, list[tuple[int, int]]]]:
     view = EncoderView(asked.model)
     check_whole(asked.model)
     places = [(layer, head) for layer in range(view.n_layers) for head in range(view.heads(layer))]
-    longest = model_max_tokens(asked.model, asked.tokenizer)
     model = sharing_copy(asked.model.base_model).eval()
     model.config._attn_implementation = "eager"
     with borrowed(model) as device, torch.inference_mode(), _recorded(model, view) as attentions:
 
         def ask(found: Sequence[Sighting]) -> Degrees:
-            versions = [version for one in found for version in one.versions]
-            inputs = asked.tokenizer(
-                [version.text for version in versions],
-                return_tensors="pt",
-                padding=True,
-                truncation=True,
-                max_length=longest,
-                return_offsets_mapping=True,
-            )
-            offsets = inputs.pop("offset_mapping").tolist()
-            words = [one.words for one in found for _ in one.versions]
-            weights = torch.tensor(_weights(versions, offsets, words), device=device)  # (texts, tokens, 3)
+            inputs, weights = tokens_and_weights(asked, found, device)
             attentions.clear()
-            model(**inputs.to(device), output_attentions=True)
+            model(**inputs, output_attentions=True)
             degrees = torch.cat([_related(one, weights) for _, one in sorted(attentions.items())], dim=2)
             both: Degrees = degrees.double().cpu().numpy()
             return both[0::2] + both[1::2]  # each gender word is male in one version and female in the other
 
         yield ask, places
+
+
+def tokens_and_weights(asked: Asked, found: Sequence[Sighting], device: Any) -> tuple[Any, Any]:
+    """Tokenise sightings, each with its twin behind it.
+
+    Args:
+        asked: The model, for its tokenizer and its longest input.
+        found: The sightings.
+        device: Where the tensors are to lie.
+
+    Returns:
+        The model's inputs of all texts, and which tokens count for how much: of the occupation, of its male words and
+        of its female ones, (texts, tokens, 3), each adding up to 1 where it was not cut off.
+    """
+    import torch
+
+    versions = [version for one in found for version in one.versions]
+    inputs = asked.tokenizer(
+        [version.text for version in versions],
+        return_tensors="pt",
+        padding=True,
+        truncation=True,
+        max_length=model_max_tokens(asked.model, asked.tokenizer),
+        return_offsets_mapping=True,
+    )
+    offsets = inputs.pop("offset_mapping").tolist()
+    words = [one.words for one in found for _ in one.versions]
+    return inputs.to(device), torch.tensor(_weights(versions, offsets, words), device=device)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The public data sets of bias, read from a folder: none of them comes with this project, licences differ.
 
 Known file names: `sent-weat*.jsonl` (SEAT), `crows_pairs*.csv` (CrowS-Pairs), `stereoset*.json` or `dev.json`
-(StereoSet), `pro_stereotyped_type*.txt.*` with its anti-stereotyped twin (WinoBias), in it or in folders below.
+(StereoSet), `pro_stereotyped_type*.txt.*` with its anti-stereotyped twin (WinoBias), `professions.json` (debiaswe),
+in it or in folders below.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,29 @@ class Pronoun:
         after: What stands after.
         pro: The pronoun that fits the stereotype.
         anti: The one that does not.
+        referent: Whom it means, in both, as it stands in the sentence: "The developer".
     """
 
     before: str
     after: str
     pro: str
     anti: str
+    referent: str = ""
+
+
+@dataclass(frozen=True)
+class Profession:
+    """A profession of debiaswe, as people rated it (Bolukbasi et al. 2016, arXiv 1607.06520).
+
+    Attributes:
+        name: The word, or words.
+        definition: How male the word is by definition, from -1 (female, as actress) to 1.
+        stereotype: How male people think its holders are, from -1 to 1.
+    """
+
+    name: str
+    definition: float
+    stereotype: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,7 @@ class SuiteData:
         inside: Items of StereoSet inside sentences.
         between: Items between sentences.
         winobias: Sentences of WinoBias by file.
+        professions: Those of debiaswe.
     """
 
     seat: dict[str, tuple[list[str], list[str], list[str], list[str]]]
@@ -88,6 +107,7 @@ class SuiteData:
     inside: list[Triple]
     between: list[Triple]
     winobias: dict[str, list[Pronoun]]
+    professions: list[Profession] = field(default_factory=list)
 
 
 def read_suite(folder: Path, most: int | None = None) -> SuiteData:
@@ -95,7 +115,8 @@ def read_suite(folder: Path, most: int | None = None) -> SuiteData:
 
     Args:
         folder: The folder.
-        most: Take so many items a data set at most, drawn with a fixed seed; SEAT's tests are taken whole.
+        most: Take so many items a data set at most, drawn with a fixed seed; SEAT's tests and the professions
+            are taken whole.
 
     Returns:
         The data; what the folder lacks is empty.
@@ -106,7 +127,7 @@ def read_suite(folder: Path, most: int | None = None) -> SuiteData:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}: give --suite-data the folder of the public data sets")
     stereo = _first(folder, "stereoset*.json") or _first(folder, "dev.json")
-    crows = _first(folder, "crows_pairs*.csv")
+    crows, professions = _first(folder, "crows_pairs*.csv"), _first(folder, "professions.json")
     inside, between = ([], []) if stereo is None else _read(_stereoset, stereo)
     found = SuiteData(
         {path.stem: _read(_seat, path) for path in _natural(folder.rglob("sent-weat*.jsonl"))},
@@ -119,10 +140,12 @@ def read_suite(folder: Path, most: int | None = None) -> SuiteData:
             )
             for path in sorted(folder.rglob("pro_stereotyped_type*.txt.*"))
         },
+        [] if professions is None else _read(_professions, professions),
     )
-    if not any((found.seat, found.crows, found.inside, found.between, found.winobias)):
+    parts = (found.seat, found.crows, found.inside, found.between, found.winobias, found.professions)
+    if not any(parts):
         raise DataError(
-            f"{folder} holds none of sent-weat*.jsonl, crows_pairs*.csv, stereoset*.json and "
+            f"{folder} holds none of sent-weat*.jsonl, crows_pairs*.csv, stereoset*.json, professions.json and "
             "pro_stereotyped_type*.txt.*: give --suite-data the folder of the public data sets"
         )
     return found
@@ -213,18 +236,26 @@ def _winobias(path: Path) -> list[Pronoun]:
 
 def _without_pronoun(pro: str, anti: str) -> Pronoun | None:
     cut = [_at_pronoun(line) for line in (pro, anti)]
-    if cut[0] is None or cut[1] is None or cut[0][::2] != cut[1][::2]:
+    if cut[0] is None or cut[1] is None or (cut[0][0], cut[0][2]) != (cut[1][0], cut[1][2]):
         return None
-    before, word, after = cut[0]
-    return Pronoun(before, after, word, cut[1][1])
+    before, word, after, referent = cut[0]
+    return Pronoun(before, after, word, cut[1][1], referent)
 
 
-def _at_pronoun(line: str) -> tuple[str, str, str] | None:
-    """Cut a line at the pronoun in brackets; its number and the other brackets go."""
+def _at_pronoun(line: str) -> tuple[str, str, str, str] | None:
+    """Cut a line at the pronoun in brackets; its number and the other brackets go. Return whom it means, too."""
     text = line.strip().partition(" ")[2]
     marks = [match for match in _BRACKETS.finditer(text) if match[1].lower() in _PRONOUNS]
     if not marks:
         return None
     mark = marks[-1]
     before, after = (re.sub(r"[\[\]]", "", part) for part in (text[: mark.start()], text[mark.end() :]))
-    return before, mark[1], after
+    meant = [match[1] for match in _BRACKETS.finditer(text) if match.start() != mark.start()]
+    return before, mark[1], after, meant[0] if meant else ""
+
+
+def _professions(path: Path) -> list[Profession]:
+    return [
+        Profession(str(name).replace("_", " "), float(definition), float(stereotype))
+        for name, definition, stereotype in json.loads(path.read_text(encoding="utf-8"))
+    ]

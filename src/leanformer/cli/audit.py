@@ -45,6 +45,9 @@ def audit(
         Path | None,
         typer.Option(help="A large English text, for attention and for contexts.", show_default="none"),
     ] = None,
+    flow: Annotated[
+        bool, typer.Option("--flow", help="With --scan: bias at every position of the encoder, minutes.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="The file to write.", show_default="audit.json, of a run in its folder"),
@@ -57,8 +60,9 @@ def audit(
     """Measure gender bias of MODEL, alone or --against another one, and write audit.json.
 
     Of any encoder: WEAT and SEAT. Of one with a head for masked words: LPBS and DisCo, too. --data adds what swapping
-    genders changes in a task model's answers, --suite-data the public data sets, --scan a detector on attention. What
-    can not be measured on this model is listed with the reason. Of a run the figures go into its report.
+    genders changes in a task model's answers, --suite-data the public data sets, --scan a detector on attention,
+    --flow the same at every position of the encoder. What can not be measured on this model is listed with the
+    reason. Of a run the figures go into its report.
 
     leanformer audit small
 
@@ -74,7 +78,7 @@ def audit(
     whole_run = Path(model) if against is None and is_run(Path(model)) else None
     path = out or (whole_run or Path()) / AUDIT_FILE
     _check_place(path)
-    record = measured(model, against, asked, Suite(suite_data, most, scan, group))
+    record = measured(model, against, asked, Suite(suite_data, most, scan, group, flow))
     write_whole(path, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     if whole_run is not None:
         _report(whole_run, record)

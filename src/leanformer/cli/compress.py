@@ -76,6 +76,12 @@ def compress(
         float | None,
         _budget("Most points of score that may be lost.", "1 with auto, yet what you ask for goes first"),
     ] = None,
+    max_flips: Annotated[
+        float | None, _budget("Most percent of the held-out answers that may be others than before.")
+    ] = None,
+    max_bias_increase: Annotated[
+        float | None, _budget("Most by which what a swap of genders changes in answers may grow.")
+    ] = None,
     target_runtime: Annotated[
         str | None,
         _budget(
@@ -172,6 +178,8 @@ def compress(
         "size_mb": size_mb,
         "max_drop_points": max_drop,
         "macs_share": macs_share,
+        "max_flips_percent": max_flips,
+        "max_bias_increase": max_bias_increase,
     }
     served = {"runtime": target_runtime, "precision": target_precision, "batch": target_batch}
     asked = _Asked(_given(settings), data, _given(limits), _given(served))

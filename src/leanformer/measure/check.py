@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from leanformer.measure.contract import Contract, Speed
 from leanformer.measure.statistics import POINTS
@@ -19,6 +20,7 @@ class Measured:
     flips: int | None
     size_mb: float
     speeds: tuple[Speed, ...]
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Term:
     """One bound of a contract.
 
     Attributes:
-        name: What is bounded: "score", "flips", "size_mb" or "speed".
+        name: What is bounded: "score", "flips", "size_mb", "speed", or the name of a limit of the budget on what may
+            change.
         contract: The contract's figure; for flips a share of the rows.
         bound: What the figure now may not pass.
         now: The figure now.
@@ -52,9 +55,10 @@ def compare(contract: Contract, now: Measured) -> list[Term]:
         now: The new measurement, with the contract's variants.
 
     Returns:
-        One term a bound: score, flips (classification only), size, speeds.
+        One term a bound: score, flips (classification only), limits, size, speeds.
 
     Raises:
+        KeyError: If a limit of the contract was not measured.
         ValueError: If a speed of the contract was not measured.
     """
     bounds = contract.bounds
@@ -64,6 +68,9 @@ def compare(contract: Contract, now: Measured) -> list[Term]:
         before, share = contract.flips / contract.n, now.flips / now.n
         most = before + bounds.flips_share
         terms.append(Term("flips", before, most, share, share <= most + SLACK))
+    for limit in contract.limits:
+        most, value = max(limit.asked, limit.measured), now.limits[limit.name]
+        terms.append(Term(limit.name, limit.measured, most, value, value <= most + SLACK))
     same_size = abs(now.size_mb - contract.size_mb) <= SLACK * contract.size_mb
     terms.append(Term("size_mb", contract.size_mb, contract.size_mb, now.size_mb, same_size))
     return terms + [_speed_term(speed, now, bounds.speed_share) for speed in contract.speeds]

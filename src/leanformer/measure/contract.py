@@ -61,6 +61,21 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A limit on what may change, as the budget had it.
+
+    Attributes:
+        name: `leanformer.budget.FLIPS` or `BIAS`.
+        asked: The most that there may be.
+        measured: What was measured on held-out rows; it may be more.
+    """
+
+    name: str
+    asked: float
+    measured: float
+
+
+@dataclass(frozen=True)
 class Contract:
     """What contract.json holds.
 
@@ -74,6 +89,8 @@ class Contract:
             budget of time was about.
         machine: The facts of the machine.
         bounds: What a later check has to keep.
+        limits: The budget's limits on what may change: a later check has to keep what was asked, or what was
+            measured where that was more.
     """
 
     metric: str
@@ -84,6 +101,7 @@ class Contract:
     speeds: tuple[Speed, ...]
     machine: dict[str, Any]
     bounds: Bounds = field(default_factory=Bounds)
+    limits: tuple[Limit, ...] = ()
 
     def to_json(self) -> str:
         """Return the text of contract.json."""
@@ -108,7 +126,15 @@ def contract_of(result: Mapping[str, Any]) -> Contract:
         size_mb=own["size_mb"],
         speeds=tuple(_speeds(result)),
         machine=dict(result["machine"]),
+        limits=tuple(_limits(result)),
     )
+
+
+def _limits(result: Mapping[str, Any]) -> list[Limit]:
+    """Pick the budget's limits that are measured on held-out rows."""
+    measured = result.get("limits") or {}
+    asked = (result.get("budget") or {}).get("limits", ())
+    return [Limit(one["name"], one["asked"], one["measured"]) for one in asked if one["name"] in measured]
 
 
 def _served(result: Mapping[str, Any]) -> dict[str, str]:
@@ -167,7 +193,9 @@ def read_contract(folder: Path) -> Contract:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         speeds = tuple(Speed(**one) for one in fields.pop("speeds"))
-        return Contract(**fields | {"speeds": speeds, "bounds": Bounds(**fields.pop("bounds"))})
+        limits = tuple(Limit(**one) for one in fields.pop("limits", ()))
+        bounds = Bounds(**fields.pop("bounds"))
+        return Contract(**fields | {"speeds": speeds, "bounds": bounds, "limits": limits})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path} is no contract that can be read ({error}): run the compression again"

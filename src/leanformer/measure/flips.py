@@ -51,6 +51,28 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
+def changed_answers(
+    dense_logits: np.ndarray, lean_logits: np.ndarray, labels: np.ndarray, task: Task
+) -> np.ndarray:
+    """Say which answers are others than before.
+
+    Args:
+        dense_logits: Answers of the original model, (n, num_labels); of words (n, words, num_labels).
+        lean_logits: Answers of the compressed model, of the same shape.
+        labels: Of words the true labels, (n, words), which tell where there is a word; else not read.
+        task: Of classes, or of spans.
+
+    Returns:
+        (n,), of sentences whether a span is another one.
+    """
+    if task.kind == "token-classification":
+        dense, lean = (normalised(answered(logits, labels)) for logits in (dense_logits, lean_logits))
+        changed: np.ndarray = (dense != lean).any(axis=1)
+        return changed
+    changed = dense_logits.argmax(axis=-1) != lean_logits.argmax(axis=-1)
+    return changed
+
+
 def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, task: Task) -> list[Flip]:
     """List the texts whose answer changed; for regression and embeddings, those whose value changed most.
 
@@ -86,7 +108,7 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
         ]
     dense, lean = probabilities(dense_logits), probabilities(lean_logits)
     change = np.abs(dense - lean).sum(axis=1)
-    changed = np.flatnonzero(dense.argmax(axis=1) != lean.argmax(axis=1))
+    changed = np.flatnonzero(changed_answers(dense_logits, lean_logits, np.empty(0), task))
     order = changed[np.argsort(-change[changed], kind="stable")]
     return [
         _flip(
@@ -130,7 +152,7 @@ def _sentences(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Datas
         np.where(there[..., None], probabilities(logits), 0.0) for logits in (dense_logits, lean_logits)
     )
     change = np.where(answers[0] != answers[1], np.abs(dense - lean).sum(axis=-1), -1.0)  # (n, words)
-    changed = np.flatnonzero((answers[0] != answers[1]).any(axis=1))
+    changed = np.flatnonzero(changed_answers(dense_logits, lean_logits, labels, task))
     order = changed[np.argsort(-change[changed].max(axis=1), kind="stable")]
     most = change.argmax(axis=1)  # (n,) the word whose answer changed most
     found = []

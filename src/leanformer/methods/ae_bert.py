@@ -131,7 +131,8 @@ def _searched(problem: Problem, evolved: bool) -> Searched:
     started = time.perf_counter()
     judge, seeds = prepare(problem)
     prepared_seconds = time.perf_counter() - started
-    search = Search(judge, judge.realiser.space, ladder(len(judge.held_out)), problem.seed, problem.engine)
+    steps = ladder(len(judge.held_out))
+    search = Search(judge, judge.realiser.space, steps, problem.seed, problem.engine, problem.watch)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
     outcome = search.evolve(seeds, count) if evolved else search.random(seeds, count)
     return Searched(judge, outcome, prepared_seconds)
@@ -186,7 +187,9 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
     training = short_training(problem)
     rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
     vectors = problem.task.kind == "embedding"
-    judge = Judge(realiser, problem.tokenizer, rows, calibration, journal, errors, training, vectors)
+    judge = Judge(
+        realiser, problem.tokenizer, rows, calibration, journal, errors, training, vectors, problem.watch
+    )
     return judge, seeds
 
 
@@ -259,4 +262,5 @@ def record(found: Searched, winner: Candidate, heats: Sequence[Heat] = ()) -> di
         "decides": "the geometric mean of both",
         "evaluation_rows": len(judge.held_out),
         "heats": [asdict(heat) for heat in heats],
+        "limits": found.outcome.limits(winner),
     }

@@ -90,6 +90,7 @@ def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compres
         "rungs": [rung.name for rung in ladder(found.judge)],
         "evaluation_rows": len(found.judge.held_out),
         "heats": [asdict(heat) for heat in heats],
+        "limits": outcome.limits(winner),
     }
     kept = {**masks, **realiser.masks(winner)}
     return replace(trained, model=realiser.build(winner, "none"), masks=kept, search=facts)
@@ -171,7 +172,7 @@ def judge_of(problem: Problem, space: Space, trained: PreTrainedModel) -> Judge:
     name = f"token-{space.pruning_ratio:g}-{problem.seed}"
     journal = shared_journal(problem.journal or problem.folder / "journal.log", name)
     realiser: Any = TokenRealiser(problem.teacher, trained, space)
-    return Judge(realiser, problem.tokenizer, rows, rows, journal)
+    return Judge(realiser, problem.tokenizer, rows, rows, journal, watch=problem.watch, watched=ZERO_SHOT)
 
 
 def ladder(judge: Judge) -> tuple[Rung]:
@@ -192,5 +193,5 @@ def searched(problem: Problem, judge: Judge) -> Outcome:
     space = judge.realiser.space
     falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
     seeds = [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
-    search = Search(judge, space, ladder(judge), problem.seed, problem.engine)
+    search = Search(judge, space, ladder(judge), problem.seed, problem.engine, problem.watch)
     return search.evolve(seeds, CANDIDATES // 4 if problem.quick else CANDIDATES)

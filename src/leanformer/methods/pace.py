@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from leanformer.budget import Budget
 from leanformer.errors import BudgetError
 from leanformer.measure.stopwatch import Timing
 from leanformer.progress import say
@@ -18,7 +19,6 @@ from leanformer.search.space import Candidate
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from leanformer.budget import Budget
     from leanformer.search.pricing import Price
 
 FINALISTS = 3
@@ -176,7 +176,7 @@ def missed(pace: Pace, heats: Sequence[Heat]) -> BudgetError:
     """
     timings = [timing for heat in heats for timing in heat.timings]
     nearest = min(timings, key=pace.shortfall)
-    asked = replace(pace.budget, pruning_ratio=None, size_mb=None, max_drop_points=None).words()
+    asked = Budget(speedup=pace.budget.speedup, latency_ms=pace.budget.latency_ms).words()
     return BudgetError(
         f"no candidate was {asked} on the target in {len(heats)} searches; the nearest took {nearest.latency_ms:.3g} "
         f"ms and was {nearest.ratio:.2f} times faster than the dense model in PyTorch: ask for no more than that"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from leanformer.measure.harm import Watch
     from leanformer.methods.pace import Pace
     from leanformer.tasks.task import Task
 
@@ -60,6 +61,7 @@ class Problem:
         journal: Where a search notes what it measured; `journal.log` in `folder` by default.
         options: The method's own settings, all of them.
         judges_trained: Whether trained models are judged on the held-out rows, so that no training may read them.
+        watch: Limits on what may change of the dense model's answers, or None.
     """
 
     teacher: PreTrainedModel
@@ -80,6 +82,7 @@ class Problem:
     journal: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     judges_trained: bool = False
+    watch: Watch | None = None
 
     @property
     def mean_tokens(self) -> float:

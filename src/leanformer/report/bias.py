@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leanformer.report import numbers
+from leanformer.report.flow_words import flow_view
 
 Facts = dict[str, Any]
 MOST_NAMED = 3
@@ -107,14 +108,17 @@ def bias_view(facts: Facts) -> Facts:
         facts: The "bias" of result.json, of the dense and the compressed model.
 
     Returns:
-        `sentence`, `rows`, `unmeasured`, and `attention`: by model, what the detector found, where it ran.
+        `sentence`, `rows`, `unmeasured`, `attention`: by model, what the detector found, where it ran; and `flows`:
+        by model, what it found at every position, with its picture.
     """
     found = zip(facts["models"], facts.get("detector") or [], strict=False)
+    flows = zip(facts["models"], facts.get("flow") or [], strict=False)
     return {
         "sentence": bias_sentence(facts),
         "rows": bias_rows(facts),
         "unmeasured": facts["unmeasured"],
         "attention": [(name, detector_sentence(one)) for name, one in found if one],
+        "flows": [(name, flow_view(one)) for name, one in flows if one],
     }
 
 

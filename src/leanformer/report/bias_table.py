@@ -11,6 +11,8 @@ from rich.text import Text
 
 from leanformer.report import numbers
 from leanformer.report.bias import BiasRow, bias_rows, bias_sentence, detector_sentence
+from leanformer.report.flow_table import findings_shown, flow_table
+from leanformer.report.flow_words import flow_sentence
 
 NAME_COLUMNS = 22
 
@@ -33,6 +35,13 @@ def bias_shown(record: dict[str, Any], path: str | None) -> Group:
     for name, found in zip(names, record["detector"], strict=True):
         if found is not None:
             parts.append(Text(f"\nAttention of {name}: {detector_sentence(found)}"))
+    for name, found in zip(names, record.get("flow") or [], strict=False):
+        if found is not None:
+            parts += [
+                Text(f"\nFlow of {name}: {flow_sentence(found)}"),
+                flow_table(found),
+                findings_shown(found),
+            ]
     if record["unmeasured"]:
         parts += [Text("\nnot measured"), _missing(record, len(names))]
     if path is not None:

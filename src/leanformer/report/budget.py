@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from leanformer.budget import BIAS, FLIPS
 from leanformer.report import numbers
 from leanformer.report.runtimes import kept_exports, kept_rows, lost_points, variant
 
@@ -53,7 +54,24 @@ _KINDS = {
     "macs_share": _Kind(
         "share of the multiply-accumulates", "--macs-share", False, "", lambda value: f"{value:.3f}"
     ),
+    FLIPS: _Kind(
+        "held-out answers changed",
+        "--max-flips",
+        False,
+        "%",
+        numbers.signed,
+        lambda low, high: f"{numbers.signed(low)} to {numbers.signed(high)}",
+    ),
+    BIAS: _Kind(
+        "growth of the swap gap on held-out texts",
+        "--max-bias-increase",
+        False,
+        "",
+        lambda value: numbers.signed(value, 4),
+        lambda low, high: f"{numbers.signed(low, 4)} to {numbers.signed(high, 4)}",
+    ),
 }
+_ON_HELD_OUT = (FLIPS, BIAS)
 
 
 @dataclass(frozen=True)
@@ -161,7 +179,7 @@ def _where(name: str, target: Facts) -> str:
     """Say where a limit is measured; a score does not depend on the batch, a PyTorch model's size on nothing."""
     if name in _ROW_KEYS:
         return f"{variant(target)} at batch {target['batch']}"
-    return variant(target) if name == "max_drop_points" else ""
+    return variant(target) if name in ("max_drop_points", *_ON_HELD_OUT) else ""
 
 
 def _asked(limit: Facts) -> str:
@@ -215,6 +233,8 @@ def _advice(limit: Facts, result: Facts) -> str:
         )
     if name == "max_drop_points":
         return "remove less, train on more rows, or allow more with --max-drop"
+    if name in _ON_HELD_OUT:
+        return f"remove less, search with ae-bert or one-shot, or allow more with {kind.flag}"
     nearer = "less" if kind.at_least else "more"
     advice = f"ask for {nearer} with {kind.flag}"
     return f"{advice}, or choose another target" if name in _ROW_KEYS else advice

@@ -144,7 +144,7 @@ def ladder_table(ladder: dict[str, Any]) -> Table:
     rows, has_budget = rung_rows(ladder), asks_for_more(ladder)
     table = Table(
         title=f"the ladder, batch {ladder['batch']}: each rung's fastest within {limit} lost (n = {n})",
-        caption=_caption(rows, limit),
+        caption=_caption(rows, limit, bool(ladder.get("limits"))),
         caption_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
@@ -179,7 +179,7 @@ def _budget(row: RungRow) -> Text:
     return Text("" if row.met is None else "met" if row.met else "missed")
 
 
-def _caption(rows: list[RungRow], limit: str) -> Text:
+def _caption(rows: list[RungRow], limit: str, is_limited: bool) -> Text:
     """Say what the rungs do, and why some were skipped or stopped."""
     before = ["", *(row.name for row in rows)]
     names = [f"{row.name} {row.pruned}".rstrip() for row in rows]
@@ -191,5 +191,6 @@ def _caption(rows: list[RungRow], limit: str) -> Text:
     if any(row.error for row in rows):
         lines.append(f"±: one standard error; with it no more than {limit} may be lost")
     if not all(row.is_sound for row in rows):
-        lines.append(f"▼ none of the rung's steps keeps to {limit}: this one loses least")
+        both = f"{limit}, and to the limits on what may change" if is_limited else limit
+        lines.append(f"▼ none of the rung's steps keeps to {both}: this one loses least")
     return Text("\n".join(lines), style="dim")

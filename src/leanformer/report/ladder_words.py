@@ -82,6 +82,20 @@ def why_words(ladder: dict[str, Any]) -> str:
     Returns:
         One sentence.
     """
+    return f"{_why(ladder)}{_left_out(ladder)}"
+
+
+def _left_out(ladder: dict[str, Any]) -> str:
+    """Say how many steps break the budget's limits on what may change."""
+    limits = ladder.get("limits")
+    if not limits:
+        return ""
+    steps = [step for rung in ladder["rungs"] for step in rung["steps"]]
+    over = sum(any(step["harms"][name] > limit for name, limit in limits.items()) for step in steps)
+    return f" {over} of {len(steps)} steps change more on held-out rows than the budget allows."
+
+
+def _why(ladder: dict[str, Any]) -> str:
     name, limit = f"“{rung_name(chosen_rung(ladder))}”", points_words(ladder["max_drop_points"])
     if ladder["why"] == "budget":
         return f"The budget was {_asked(ladder)}; the climb ended at {name}, the first rung that meets it."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from leanformer.budget import BIAS, FLIPS
 from leanformer.report import numbers
 from leanformer.report.pictures.search import SEEDS, rungs_used, score_at
 
@@ -39,7 +41,39 @@ def search_words(search: dict[str, Any], kind: str) -> str:
         words += f" and read {rows} held-out rows"
     if search.get("decides"):
         words += f". What decides is {search['decides']}"
-    return f"{words}. {_chosen_words(candidates, rungs, kind)}".strip()
+    limits = search.get("limits")
+    limited = f" {_limit_words(limits)}" if limits else ""
+    return f"{words}. {_chosen_words(candidates, rungs, kind)}{limited}".strip()
+
+
+def _limit_words(limits: dict[str, Any]) -> str:
+    """Say what limits on changes did to the choice, and what the one would have scored that they shut out."""
+    kept, judged, chosen, free = (limits[key] for key in ("kept", "judged", "chosen", "free"))
+    asked = " and ".join(_HARMS[name](value) for name, value in limits["asked"].items())
+    words = (
+        f"Limited on held-out rows to {asked}: {kept} of {judged} candidates keep to it, as they were judged"
+    )
+    if not kept:
+        words += ", so that the one that comes nearest was taken"
+    if chosen["id"] == free["id"]:
+        return f"{words}. The limits cost nothing: without them the same one would have won."
+    lost = 100 * (free["score"] - chosen["score"])
+    cost = f"{numbers.signed(lost)} points of held-out score" if lost > 0 else "no held-out score"
+    return (
+        f"{words}. The limits cost {cost}: without them number {free['id']} would have won, which scores "
+        f"{numbers.points(free['score'])} there, with {_harm_words(free)}; the chosen one "
+        f"{numbers.points(chosen['score'])}, with {_harm_words(chosen)}."
+    )
+
+
+_HARMS: dict[str, Callable[[float], str]] = {
+    FLIPS: lambda percent: f"{percent:.3g}% of the answers changed",
+    BIAS: lambda growth: f"a swap gap {numbers.signed(growth, 4)} larger",
+}
+
+
+def _harm_words(one: dict[str, Any]) -> str:
+    return " and ".join(_HARMS[name](value) for name, value in one["harms"].items())
 
 
 def _chosen_words(candidates: list[dict[str, Any]], rungs: list[str], kind: str) -> str:

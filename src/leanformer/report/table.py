@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from leanformer.budget import BIAS, FLIPS
 from leanformer.report import numbers
 from leanformer.report.budget import LimitView, budget_views, missed_sentences
 from leanformer.report.pictures.layers import drops_tokens
@@ -26,12 +27,16 @@ _TERM_NAMES = {
     "flips": "answers unlike the dense model's",
     "size_mb": "size",
     "speed": "speed",
+    FLIPS: "held-out answers changed",
+    BIAS: "growth of the swap gap, held-out",
 }
 _TERMS: dict[str, tuple[Callable[[float], str], str]] = {
     "score": (numbers.points, "≥"),
     "flips": (lambda share: f"{100 * share:.1f}%", "≤"),
     "size_mb": (numbers.megabytes, "="),
     "speed": (lambda ratio: f"{numbers.times_exact(ratio)}×", "≥"),
+    FLIPS: (lambda percent: f"{percent:.1f}%", "≤"),
+    BIAS: (lambda growth: numbers.signed(growth, 4), "≤"),
 }
 
 

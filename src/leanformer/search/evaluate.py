@@ -5,6 +5,8 @@ AE-BERT's abstract does not say what its "efficient evaluation" is. These are th
 (our reconstruction): zero-shot; LayerNorm statistics and biases recalibrated; a short training. Later ones stand
 beside them: zero-shot after a closed-form repair, in one pass or in sequence. All of these are scored by the
 divergence from the dense model. The cheapest builds no model: the sum of the sub-layers' own reconstruction errors.
+
+Where the user limits what may change, the model of one fidelity is also asked for that, and for its score.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leanformer.budget import BIAS, FLIPS
 from leanformer.gpu import fastest_device
+from leanformer.measure.harm import Seen, Watch
 from leanformer.search.journal import Journal, Key, Unwritten
 from leanformer.search.realise import START, Realiser, Repair
 from leanformer.search.space import Candidate
 from leanformer.structure.recalibrate import recalibrate_norms
 from leanformer.tasks.encode import batches
-from leanformer.tasks.metrics import divergence
+from leanformer.tasks.metrics import divergence, score
 from leanformer.tasks.predict import predict
 from leanformer.training.teacher import autocast
 
@@ -41,6 +45,9 @@ REPAIRS: dict[str, Repair] = {
 }
 RECONSTRUCTION = "reconstruction"
 FIDELITIES = (RECONSTRUCTION, *REPAIRS)
+SCORE = "score"
+HARMS = (FLIPS, BIAS, SCORE)
+"""What is measured of a candidate under a watch; the score, in [-1, 1], tells what the limits cost."""
 
 RECALIBRATION_ROWS = 64
 
@@ -60,6 +67,8 @@ class Judge:
         level_errors: Per group, (levels + 1,): what the sub-layer loses at each level kept, the rest re-fitted.
         short_training: Trains a model for a few steps, for the dearest fidelity.
         vectors: Whether models answer with sentence embeddings.
+        watch: Limits on what may change, or None.
+        watched: The fidelity whose models are held against them.
     """
 
     realiser: Realiser
@@ -70,18 +79,23 @@ class Judge:
     level_errors: Sequence[np.ndarray] | None = None
     short_training: Training | None = None
     vectors: bool = False
+    watch: Watch | None = None
+    watched: str = REPAIRED_IN_SEQUENCE
     _dense_logits: np.ndarray | None = field(default=None, repr=False)
+    _dense_swaps: np.ndarray | None = field(default=None, repr=False)
+    _harms: dict[Key, dict[str, float]] = field(default_factory=dict, repr=False)
 
     def measure(self, candidate: Candidate, fidelity: str, rows: int) -> float:
         """Return the divergence of a candidate from the dense model.
 
         Args:
             candidate: Levels kept, one a group.
-            fidelity: One of `FIDELITIES`.
+            fidelity: One of `FIDELITIES`; or under a watch one of `HARMS`.
             rows: How many held-out rows to read; at most all.
 
         Returns:
-            The divergence, or for `RECONSTRUCTION` a sum of errors; less is better.
+            The divergence, or for `RECONSTRUCTION` a sum of errors; less is better. Of `HARMS` see
+            `leanformer.measure.harm.Watch.harms`, and the score.
 
         Raises:
             ValueError: If the fidelity is unknown, or needs what was not given.
@@ -103,8 +117,27 @@ class Judge:
 
     def evaluate(self, candidate: Candidate, fidelity: str, rows: int) -> float:
         """Measure a candidate, whatever the journal knows, and write nothing; see `measure`."""
+        if fidelity in HARMS and self.watch is not None:
+            watched = self.key(candidate, self.watched, rows)
+            if watched not in self._harms:  # measured by another process, or before a kill
+                self.evaluate(*watched)
+            return self._harms[watched][fidelity]
         model = self._prepared(candidate, fidelity)
-        return divergence(self.dense_logits()[:rows], self._answers(model, rows), self.vectors)
+        logits = self._answers(model, rows)
+        if self.watch is not None and fidelity == self.watched:
+            self._harms[candidate, fidelity, rows] = self._harm(self.watch, model, logits)
+        return divergence(self.dense_logits()[:rows], logits, self.vectors)
+
+    def _harm(self, watch: Watch, model: PreTrainedModel, logits: np.ndarray) -> dict[str, float]:
+        """Hold a candidate's answers, and those to the twins, against the dense model's."""
+        if self._dense_swaps is None:
+            self._dense_swaps = watch.swaps(lambda part: self._asked(self.realiser.dense, part))
+        rows = len(logits)
+        labels = np.asarray(self.held_out["label"][:rows])
+        dense = Seen(self.dense_logits()[:rows], self._dense_swaps)
+        seen = Seen(logits, watch.swaps(lambda part: self._asked(model, part)))
+        found = {name: figure.value for name, figure in watch.harms(dense, seen, labels).items()}
+        return {**found, SCORE: score(watch.task.metric, logits, labels)}
 
     @staticmethod
     def travels(fidelity: str) -> bool:
@@ -120,6 +153,8 @@ class Judge:
             _own_rows(self.calibration),
             Unwritten(),
             vectors=self.vectors,
+            watch=None if self.watch is None else self.watch.parcel(),
+            watched=self.watched,
             _dense_logits=self.dense_logits(),
         )
 
@@ -149,8 +184,11 @@ class Judge:
         return model
 
     def _answers(self, model: PreTrainedModel, rows: int) -> np.ndarray:
+        return self._asked(model, self.held_out.select(range(rows)))
+
+    def _asked(self, model: PreTrainedModel, rows: Dataset) -> np.ndarray:
         with autocast(fastest_device().type):
-            return predict(model, self.held_out.select(range(rows)), self.tokenizer, batch_size=64)
+            return predict(model, rows, self.tokenizer, batch_size=64)
 
 
 def _own_rows(part: Dataset) -> Dataset:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
 
+from leanformer.measure.harm import Watch
 from leanformer.progress import bar, track
 from leanformer.search.engines import Engine, InProcess
-from leanformer.search.evaluate import Judge
+from leanformer.search.evaluate import SCORE, Judge
 from leanformer.search.space import Candidate, Space
 
 SURVIVORS = 2
@@ -71,12 +72,43 @@ class Outcome:
         proposals: All candidates, in the order in which they were proposed.
         scores: Per candidate, rung name -> divergence.
         ranked: The candidates that reached the last rung, the winner first.
+        harms: Under a watch, per candidate of `ranked`: what is limited, by name, and the score.
+        watch: The limits, or None.
     """
 
     winner: Proposal
     proposals: tuple[Proposal, ...]
     scores: dict[Candidate, dict[str, float]]
     ranked: tuple[Candidate, ...]
+    harms: dict[Candidate, dict[str, float]] = field(default_factory=dict)
+    watch: Watch | None = field(default=None, compare=False)
+
+    def limits(self, winner: Candidate) -> dict[str, Any] | None:
+        """Return what the limits on changes have cost, as it stands in result.json.
+
+        Args:
+            winner: The candidate that was taken.
+
+        Returns:
+            `asked` (limits by name), `judged` (candidates that were held against them), `kept` (those that keep all),
+            and of the "chosen" one and of the one that the search would have taken without limits ("free") its `id`
+            among the candidates, its `score` and what it changes (`harms`), as the search saw them. None without
+            limits.
+        """
+        if self.watch is None:
+            return None
+        free = min(self.ranked, key=lambda candidate: overall(self.scores[candidate]))
+        kept = [one for one in self.ranked if not self.watch.excess(self.harms[one])]
+        numbers = {proposal.candidate: number for number, proposal in enumerate(self.proposals)}
+        facts: dict[str, Any] = {
+            "asked": dict(self.watch.limits),
+            "judged": len(self.ranked),
+            "kept": len(kept),
+        }
+        for name, candidate in (("chosen", winner), ("free", free)):
+            harms = dict(self.harms[candidate])
+            facts[name] = {"id": numbers[candidate], "score": harms.pop(SCORE), "harms": harms}
+        return facts
 
     def facts(self, space: Space, winner: Candidate) -> list[dict[str, Any]]:
         """Return all candidates as they stand in result.json.
@@ -115,18 +147,35 @@ def overall(measures: Mapping[str, float]) -> float:
 
 
 class Search:
-    """One search: proposals, measured on a ladder of rungs."""
+    """One search: proposals, measured on a ladder of rungs.
+
+    Args:
+        judge: Who measures.
+        space: Of candidates.
+        ladder: The rungs.
+        seed: Of the proposals.
+        engine: Who shares the measuring; this process by default.
+        watch: Limits on what may change: whoever keeps them goes before whoever does not.
+    """
 
     def __init__(
-        self, judge: Judge, space: Space, ladder: Sequence[Rung], seed: int, engine: Engine | None = None
+        self,
+        judge: Judge,
+        space: Space,
+        ladder: Sequence[Rung],
+        seed: int,
+        engine: Engine | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.judge = judge
+        self.watch = watch
         self.engine = engine or InProcess()
         self.space = space
         self.ladder = tuple(ladder)
         self.generator = np.random.default_rng(seed)
         self.proposals: dict[Candidate, Proposal] = {}
         self.scores: dict[Candidate, dict[str, float]] = {}
+        self.harms: dict[Candidate, dict[str, float]] = {}
 
     def random(self, seeds: Iterable[Proposal], count: int) -> Outcome:
         """AE-BERT as the paper has it: random candidates under the constraint, the best of them wins.
@@ -228,17 +277,35 @@ class Search:
             seeds = [candidate for candidate in ranked[keep:] if self.proposals[candidate].is_seed]
             candidates = ranked[:keep] + seeds
             list(self._measured(candidates, rung))
+        self._hold_against_limits(candidates)
+
+    def _hold_against_limits(self, candidates: Sequence[Candidate]) -> None:
+        """Measure what is limited of those that reached the last rung."""
+        if self.watch is None:
+            return
+        for name in (*self.watch.limits, SCORE):
+            values = self.engine.measure(self.judge, candidates, name, self.ladder[-1].rows)
+            for candidate, value in zip(candidates, values, strict=True):
+                self.harms.setdefault(candidate, {})[name] = value
+
+    def _excess(self, candidate: Candidate) -> float:
+        return 0.0 if self.watch is None else self.watch.excess(self.harms[candidate])
 
     def _elite(self) -> list[Candidate]:
-        """Return the candidates that reached the last rung, best first.
+        """Return the candidates that reached the last rung, best first; who breaks a limit comes last.
 
-        The rungs err in different ways: together they foretold a fine-tuned model better than the last one alone
-        (docs/ae-bert.md, "Does the cheap evaluation foretell the score?").
+        Under limits a search needs parents that keep them, or come near: feasible ones by their measures, the others
+        by how far they are from it (the rules of Deb 2000, "An efficient constraint handling method for genetic
+        algorithms"). The rungs err in different ways: together they foretold a fine-tuned model better than the last
+        one alone (docs/ae-bert.md, "Does the cheap evaluation foretell the score?").
         """
         last = self.ladder[-1].name
         reached = [candidate for candidate, scores in self.scores.items() if last in scores]
-        return sorted(reached, key=lambda candidate: overall(self.scores[candidate]))
+        return sorted(
+            reached, key=lambda candidate: (self._excess(candidate), overall(self.scores[candidate]))
+        )
 
     def _outcome(self) -> Outcome:
         ranked = tuple(self._elite())
-        return Outcome(self.proposals[ranked[0]], tuple(self.proposals.values()), self.scores, ranked)
+        proposals = tuple(self.proposals.values())
+        return Outcome(self.proposals[ranked[0]], proposals, self.scores, ranked, self.harms, self.watch)

@@ -150,3 +150,35 @@ def test_the_record_comes_back_from_json():
     assert facts["why"] == "budget"
     assert facts["asked"] == "2 times faster"
     assert facts["rungs"][0]["steps"][0] == asdict(rungs[0].steps[0])
+
+
+def test_a_step_that_changes_more_than_asked_is_not_sound():
+    wanted = goal(speedup=2.0, max_flips_percent=2.0, max_bias_increase=0.01)
+    kind = {"max_flips_percent": 2.0, "max_bias_increase": -0.1}
+    kept, flips, biased = (
+        replace(step(ratio), harms=kind | more)
+        for ratio, more in ((2.5, {}), (4.0, {"max_flips_percent": 2.1}), (5.0, {"max_bias_increase": 0.011}))
+    )
+    assert [wanted.judged(one, 0.0).sound for one in (kept, flips, biased)] == [True, False, False]
+    rungs = climbed(wanted, (0.0, [flips, biased, kept]))
+    assert wanted.choose(rungs) == ((0, 2), "budget")
+    rungs = climbed(wanted, (0.0, [replace(kept, ratio=1.5)]), (0.5, [flips, biased]))
+    assert wanted.choose(rungs) == ((0, 0), "missed")
+    facts = json.loads(json.dumps(record(wanted, rungs, "accuracy", 100, 0.9)))
+    assert facts["limits"] == {"max_flips_percent": 2.0, "max_bias_increase": 0.01}
+    assert rung_from(facts["rungs"][1]) == rungs[1]
+
+
+def test_the_knee_is_one_of_the_steps_that_change_no_more_than_asked():
+    def front(**limits):
+        harms = [dict.fromkeys(limits, ratio) for ratio in (1.0, 1.9, 3.0, 9.0)]
+        steps = [
+            replace(step(ratio, drop=drop), harms=one)
+            for ratio, drop, one in zip((1.0, 1.9, 3.0, 9.0), (0.0, 0.1, 0.2, 5.0), harms, strict=True)
+        ]
+        return climbed(goal(**limits), (0.0, steps))
+
+    assert goal().choose(front()) == ((0, 2), "knee")
+    two, none = {"max_flips_percent": 2.0}, {"max_flips_percent": 0.5}
+    assert goal(**two).choose(front(**two)) == ((0, 1), "knee")
+    assert goal(**none).choose(front(**none)) == ((0, 2), "knee")  # nothing keeps it: the report says so

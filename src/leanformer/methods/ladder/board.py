@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ from leanformer.encoders.saving import save_model
 from leanformer.export.layout import artefact
 from leanformer.export.loading import load_classifier
 from leanformer.export.quantise import quantise_onnx, quantise_openvino
-from leanformer.export.runtimes import load_runner
+from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.export.sensitivity import HeldOut, Quantiser, quantise_within
 from leanformer.export.variants import ensure_artefact
 from leanformer.measure.bench import BenchRow, Variant, bench
 from leanformer.measure.clock import interleave
+from leanformer.measure.harm import Seen
 from leanformer.measure.samples import sample_batches
 from leanformer.measure.statistics import median_interval
 from leanformer.methods.ladder.rungs import STANDARD_ERRORS, Goal, Step
@@ -50,6 +51,7 @@ class Board:
     threads: int
     dense: Path
     _answers: dict[Path, np.ndarray] = field(default_factory=dict, repr=False)
+    _dense_seen: list[Seen] = field(default_factory=list, repr=False)
 
     def times_by_threads(self, home: Path, variant: Variant) -> dict[int, float]:
         """Time one variant with one thread, two, four ... up to all of them, side by side.
@@ -113,8 +115,28 @@ class Board:
         )
         baseline = rows[0]
         found = {(row.runtime, row.precision, row.form): row for row in rows if row.model == own}
-        steps = [_step(found[variant], baseline) for variant in variants if variant in found]
+        steps = [
+            replace(_step(found[variant], baseline), harms=self._harms(home, variant))
+            for variant in variants
+            if variant in found
+        ]
         return [self.goal.judged(step, pruning_ratio) for step in steps], baseline.score, baseline.latency_ms
+
+    def _harms(self, home: Path, variant: Variant) -> dict[str, float]:
+        """Hold a variant of a model against the budget's limits on what may change; empty without any."""
+        problem, (runtime, precision, form) = self.problem, variant
+        watch = problem.watch
+        if watch is None:
+            return {}
+        if not self._dense_seen:
+            plain, _ = load_classifier(self.dense / "model")
+            asked = watch.see(lambda rows: predict(plain, rows, problem.tokenizer), problem.held_out)
+            self._dense_seen.append(asked)
+        source = home / "model" if runtime == "torch" else artefact(home, runtime, precision, form)
+        runner = load_runner(source, runtime, precision, self.threads, form)
+        seen = watch.see(lambda rows: predict_with(runner, rows, problem.tokenizer), problem.held_out)
+        found = watch.harms(self._dense_seen[0], seen, np.asarray(problem.held_out["label"][:]))
+        return {name: figure.value for name, figure in found.items()}
 
     def quantise(self, home: Path, runtime: str, form: str) -> str:
         """Write a model's int8 file.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from leanformer.budget import Budget, Target
@@ -35,10 +35,11 @@ class Step:
         score: The task's metric, in [-1, 1].
         drop_points: How far that is below the dense model, in points.
         size_mb: Weights on disk in this runtime and precision.
-        sound: Whether no more is lost than may be, a standard error added, in a runtime and precision that the user
-            wants.
+        sound: Whether no more is lost than may be, a standard error added, and no more changed, in a runtime and
+            precision that the user wants.
         met: Whether all limits hold.
         drop_error: Standard error of `drop_points`, rows paired.
+        harms: What the budget limits of changes, by name of the limit, on held-out rows; empty without such limits.
     """
 
     runtime: str
@@ -54,6 +55,7 @@ class Step:
     sound: bool = False
     met: bool = False
     drop_error: float = 0.0
+    harms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def most_lost(self) -> float:
@@ -114,6 +116,10 @@ class Goal:
     def _is_wanted(self, step: Step) -> bool:
         return self.admits(step.runtime, step.precision)
 
+    def _is_harmless(self, step: Step) -> bool:
+        """Whether a step keeps the budget's limits on what may change."""
+        return all(value <= getattr(self.budget, name) for name, value in step.harms.items())
+
     def judged(self, step: Step, pruning_ratio: float) -> Step:
         """Return a step with `sound` and `met` filled in.
 
@@ -124,7 +130,7 @@ class Goal:
         Returns:
             The step; without limits of size or time none is met.
         """
-        sound = step.most_lost <= self.max_drop_points and self._is_wanted(step)
+        sound = step.most_lost <= self.max_drop_points and self._is_wanted(step) and self._is_harmless(step)
         return replace(step, sound=sound, met=sound and self.is_within(step, pruning_ratio))
 
     def is_within(self, step: Step, pruning_ratio: float) -> bool:
@@ -178,14 +184,17 @@ class Goal:
                 return max(first, key=lambda place: every[place].ratio), "budget"
             missing = {place: self._shortfall(every[place], rungs[place[0]].pruning_ratio) for place in every}
             lossy = [
-                place for place, step in every.items() if missing[place] <= 1.0 and self._is_wanted(step)
+                place
+                for place, step in every.items()
+                if missing[place] <= 1.0 and self._is_wanted(step) and self._is_harmless(step)
             ]
             if lossy and self.budget.max_drop_points is None:
                 return min(lossy, key=lambda place: (every[place].drop_points, -every[place].ratio)), "lossy"
             return min(sound, key=missing.__getitem__), "missed"
         if self.budget.max_drop_points is not None:
             return max(sound, key=lambda place: sound[place].ratio), "fastest"
-        return knee({place: every[place] for place in pareto(rungs)}), "knee"
+        front = pareto(rungs, self._is_harmless) or pareto(rungs)
+        return knee({place: every[place] for place in front}), "knee"
 
 
 TOLERATED_RATIO = 0.005
@@ -206,16 +215,18 @@ def places(rungs: Sequence[Rung]) -> Iterator[tuple[Place, Step]]:
             yield (number, position), step
 
 
-def pareto(rungs: Sequence[Rung]) -> list[Place]:
+def pareto(rungs: Sequence[Rung], admits: Callable[[Step], bool] = lambda step: True) -> list[Place]:
     """Return the steps that no other one beats in speed and score together, the slowest first.
 
     Args:
         rungs: The rungs.
+        admits: Says which steps take part.
 
     Returns:
         Places; of equals the first is taken.
     """
-    ordered = sorted(places(rungs), key=lambda found: (-found[1].ratio, found[1].drop_points, found[0]))
+    admitted = [found for found in places(rungs) if admits(found[1])]
+    ordered = sorted(admitted, key=lambda found: (-found[1].ratio, found[1].drop_points, found[0]))
     front: list[Place] = []
     least = math.inf
     for place, step in ordered:
@@ -272,6 +283,7 @@ def record(goal: Goal, rungs: Sequence[Rung], metric: str, rows: int, dense_scor
         "max_drop_points": goal.max_drop_points,
         "asked": goal.budget.words(),
         "dense_score": dense_score,
+        "limits": {name: asdict(goal.budget)[name] for name in next(places(rungs))[1].harms},
         "rungs": [asdict(rung) for rung in rungs],
         "chosen": list(chosen),
         "pareto": [list(place) for place in pareto(rungs)],
