@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.audit.answers import (
+    KINDS,
     RATES,
     SWAP,
     changed_by_group,
@@ -228,7 +229,7 @@ def _answers(
     logits = predict(model, rows, tokenizer, stage="Answers")
     swaps = swap_figures(model, tokenizer, make_twins(task.validation), task.task, reading.max_tokens)
     rates = rate_figures(logits, np.asarray(rows["label"][:]), groups, task.task, group)
-    return [*swaps, *rates], logits
+    return [*swaps, *rates], logits if task.task.kind in KINDS else None
 
 
 def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:

@@ -161,6 +161,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     from leanformer.methods.problem import Problem
     from leanformer.tasks.encode import encode
     from leanformer.tasks.heads import load_model
+    from leanformer.tasks.judged import examples_in
     from leanformer.tasks.load import load_data
     from leanformer.tasks.split import split_held_out, split_validation
 
@@ -183,7 +184,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     judged_on = "validation" if is_ready and job.method == AUTO else "train"
     if judged_on == "validation":
         validation, held_out = split_validation(validation, data.task, job.seed)
-        judging, reported = (len(rows) // data.task.texts_each for rows in (held_out, validation))
+        judging, reported = (examples_in(rows, data.task) for rows in (held_out, validation))
         say(
             f"the model arrives trained, perhaps on these training rows: {judging} validation rows judge "
             f"what it loses, and the report is of the other {reported}; --finetune trains it here first"

@@ -148,7 +148,7 @@ def judge_of(problem: Problem, space: Space, trained: PreTrainedModel) -> Judge:
     name = f"token-{space.pruning_ratio:g}-{problem.seed}"
     journal = shared_journal(problem.journal or problem.folder / "journal.log", name)
     realiser: Any = TokenRealiser(problem.teacher, trained, space)
-    return Judge(realiser, problem.tokenizer, rows, rows, journal)
+    return Judge(realiser, problem.tokenizer, rows, rows, journal, kind=problem.task.kind)
 
 
 def ladder(judge: Judge) -> tuple[Rung]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from leanformer.tasks.task import Kind
+
 ZERO_SHOT, RECALIBRATED, SHORT_TRAINING = "zero-shot", "recalibrated", "short-training"
 REPAIRED, REPAIRED_IN_SEQUENCE = "repaired", "repaired-in-sequence"
 REPAIRS: dict[str, Repair] = {
@@ -59,7 +61,7 @@ class Judge:
         journal: Where measurements are kept.
         level_errors: Per group, (levels + 1,): what the sub-layer loses at each level kept, the rest re-fitted.
         short_training: Trains a model for a few steps, for the dearest fidelity.
-        vectors: Whether models answer with sentence embeddings.
+        kind: The kind of task.
     """
 
     realiser: Realiser
@@ -69,7 +71,7 @@ class Judge:
     journal: Journal
     level_errors: Sequence[np.ndarray] | None = None
     short_training: Training | None = None
-    vectors: bool = False
+    kind: Kind = "classification"
     _dense_logits: np.ndarray | None = field(default=None, repr=False)
 
     def measure(self, candidate: Candidate, fidelity: str, rows: int) -> float:
@@ -104,7 +106,7 @@ class Judge:
     def evaluate(self, candidate: Candidate, fidelity: str, rows: int) -> float:
         """Measure a candidate, whatever the journal knows, and write nothing; see `measure`."""
         model = self._prepared(candidate, fidelity)
-        return divergence(self.dense_logits()[:rows], self._answers(model, rows), self.vectors)
+        return divergence(self.dense_logits()[:rows], self._answers(model, rows), self.kind)
 
     @staticmethod
     def travels(fidelity: str) -> bool:
@@ -119,7 +121,7 @@ class Judge:
             _own_rows(self.held_out),
             _own_rows(self.calibration),
             Unwritten(),
-            vectors=self.vectors,
+            kind=self.kind,
             _dense_logits=self.dense_logits(),
         )
 
