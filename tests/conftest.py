@@ -137,6 +137,12 @@ def squad(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def squad_rows(squad: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """The encoded training questions of `squad`, in strides of 24 tokens."""
+    return encode(load_data(DataSpec(str(squad))).train, tiny_tokenizer, 24, truncate=False)
+
+
+@pytest.fixture
 def tiny_model_folder(tmp_path: Path) -> Path:
     """A saved tiny bert base model (no task head) with its tokenizer."""
     folder = tmp_path / "tiny_bert"

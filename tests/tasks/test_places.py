@@ -131,7 +131,9 @@ def test_divergence_is_of_both_ends_and_hears_no_padding():
             p, q = (log_softmax(some[row, :length, end]) for some in (dense, lean))
             by_hand += (np.exp(p) * (p - q)).sum() / 3
     assert divergence(dense, lean, "question-answering") == pytest.approx(by_hand)
-    assert divergence(dense, dense + [3.0, -2.0], "question-answering") == pytest.approx(0.0, abs=1e-12)
+    assert divergence(dense, dense + np.array([3.0, -2.0]), "question-answering") == pytest.approx(
+        0.0, abs=1e-12
+    )
     lean[0, 2, 1] = np.nan
     assert np.isnan(divergence(dense, lean, "question-answering"))
 

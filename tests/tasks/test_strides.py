@@ -1,5 +1,6 @@
 """Long texts in strides: nothing is lost between them, and places map back to the exact characters."""
 
+import itertools
 import random
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_strides_cover_every_token_and_share_half_of_what_they_hold(longest, tin
     assert sorted(set().union(*held)) == every
     room = longest - 3 - 3  # [CLS], two [SEP]; the film .
     assert all(len(tokens) == room for tokens in held[:-1])
-    for before, after in zip(held, held[1:], strict=False):
+    for before, after in itertools.pairwise(held):
         assert before[-(room // 2) :] == after[: room // 2]  # fewer than 128
     assert all(len(row["input_ids"]) <= longest for row in rows)
     assert rows["row"] == [1] * len(rows)
