@@ -27,12 +27,13 @@ TOKENS_STEP = 8
 """Lengths are measured in such steps, so that jobs on like texts share a table."""
 
 
-def price_facts(job: Job, problem: Problem) -> Facts:
+def price_facts(job: Job, problem: Problem, shorter: bool = False) -> Facts:
     """Measure what the sub-layers of a job's model cost on its target, as far as the latency table does not know.
 
     Args:
         job: Budget, target and threads.
         problem: The model, and the held-out texts, whose lengths are typical.
+        shorter: Whether shorter texts are measured, too; they are where the job removes tokens.
 
     Returns:
         JSON-ready facts for `price_from`; empty where the budget does not ask for time.
@@ -60,13 +61,13 @@ def price_facts(job: Job, problem: Problem) -> Facts:
     say(f"milliseconds of {job.target.words()}, {tokens} tokens, are looked up or measured")
     # Of the baseline only the whole dense model is asked for.
     measure_table(job.model, Wanted([batch], [tokens], [BASELINE], job.threads, plan="dense"))
-    lengths = shorter_lengths(tokens) if job.granularity == TOKEN else []
+    lengths = shorter_lengths(tokens) if shorter or job.granularity == TOKEN else []
     wanted = Wanted([batch], [tokens, *lengths], [target], job.threads, plan="brief")
     table, _ = measure_table(job.model, wanted)
     view = EncoderView(problem.teacher)
     shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
     dense_ms = costs_of(table, Setting(*BASELINE, batch, tokens, job.threads)).predict_ms(shapes)
-    costs, *shorter = (
+    costs, *others = (
         costs_of(table, Setting(*target, batch, some, job.threads)) for some in (tokens, *lengths)
     )
     target_ms, limits = costs.predict_ms(shapes), job.budget
@@ -75,7 +76,7 @@ def price_facts(job: Job, problem: Problem) -> Facts:
         say("by the table the dense model is as fast as that: it is timed for real")
         timing = _stopwatch(job, problem, problem.teacher)({"dense": problem.teacher})["dense"]
         deadline_ms = _deadline(limits, target_ms / timing.latency_ms, target_ms * timing.ratio)
-    facts = {"costs": asdict(costs), "shorter": [asdict(one) for one in shorter]}
+    facts = {"costs": asdict(costs), "shorter": [asdict(one) for one in others]}
     return {**facts, "deadline_ms": deadline_ms, "dense_torch_ms": dense_ms}
 
 
@@ -170,10 +171,10 @@ def serving_of(job: Job, problem: Problem, dense: PreTrainedModel) -> Serving:
     """
     from leanformer.methods.problem import Serving
 
-    def pace(budget: Budget, target: Target, noted: Path) -> Pace:
+    def pace(budget: Budget, target: Target, noted: Path, shorter: bool = False) -> Pace:
         asked = replace(job, budget=budget, target=target)
         if not noted.is_file():  # a resumed run reckons with what it reckoned with before
-            facts = json.dumps(price_facts(asked, replace(problem, teacher=dense)))
+            facts = json.dumps(price_facts(asked, replace(problem, teacher=dense), shorter))
             partial = noted.with_suffix(".partial")
             partial.write_text(facts, encoding="utf-8")
             os.replace(partial, noted)

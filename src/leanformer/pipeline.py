@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two int8; two training checkpoints
 TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
 
+LANES = "LEANFORMER_LANES"  # of the environment: how many runs go on side by side
 SERVED_KEYS = ("runtime", "precision", "form")
 
 DATA_STAGE = "data"
@@ -230,9 +232,10 @@ def _note_embedder(job: Job, task: Task) -> None:
 
 
 def _use_threads(threads: int) -> None:
+    """Use so many threads, or this process's share of them where other runs go on beside it."""
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, threads // int(os.environ.get(LANES, "1"))))
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:

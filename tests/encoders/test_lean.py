@@ -8,9 +8,10 @@ import torch
 import transformers
 
 from leanformer.encoders.carried import FAMILIES, TASKS, LeanModel
-from leanformer.encoders.lean import lean_class_for, stock_class_for
+from leanformer.encoders.lean import afresh, lean_class_for, stock_class_for
 from leanformer.errors import ModelError
 from leanformer.structure.surgery import slice_units
+from leanformer.structure.tokens import with_kept_tokens
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -51,3 +52,21 @@ def test_models_made_in_two_threads_leave_the_initialisers_as_they_were(tiny_mod
         list(pool.map(build, [tiny_model("bert"), tiny_model("roberta")]))
     after = (torch.nn.init.normal_, torch.nn.init.zeros_, transformers.PreTrainedModel.init_weights)
     assert after == before
+
+
+@pytest.mark.parametrize("lean", [False, True])
+def test_a_model_made_afresh_has_no_hooks_and_the_same_weights(tiny_model, lean):
+    model = (
+        slice_units(tiny_model("bert"), {}) if not lean else with_kept_tokens(tiny_model("bert"), [0.5, 0.5])
+    )
+    model.eval()
+    words = {"input_ids": torch.tensor([[2, 9, 11, 3]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    with torch.no_grad():
+        expected = model(**words, output_hidden_states=True).logits
+    assert any(module._forward_hooks for module in model.modules())
+    made = afresh(model)
+    assert not any(module._forward_hooks for module in made.modules())
+    assert type(made) is type(model)
+    assert [one.data_ptr() for one in made.parameters()] == [one.data_ptr() for one in model.parameters()]
+    with torch.no_grad():
+        assert torch.equal(made(**words).logits, expected)

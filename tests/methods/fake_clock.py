@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
 from leanformer.measure.latency.costs import SublayerCosts
@@ -29,14 +31,27 @@ class FakeClock:
         self.calls += 1
         timings = {}
         for name, model in models.items():
-            view = EncoderView(model)
-            shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
-            took = self.factor * COSTS.predict_ms(shapes)
+            view, read = EncoderView(model), 1.0
+            took = COSTS.predict_ms([(0, 0)] * view.n_layers)
+            for layer in range(view.n_layers):
+                took += read * COSTS.attention_ms(view.heads(layer))
+                read = view.kept_tokens(layer)
+                took += read * COSTS.ffn_ms(view.width(layer))
+            took *= self.factor
             timings[name] = Timing(took, 9.0 / took, 8.9 / took, 9.1 / took)
         return timings
 
 
-def pace(clock: FakeClock, **limits: float) -> Pace:
+SHORTER = replace(
+    COSTS,
+    setting=replace(COSTS.setting, tokens=8),
+    attention=((0, 0.0), (4, 0.5)),
+    ffn=((0, 0.0), (48, 0.5)),
+)
+"""What a quarter of a text costs."""
+
+
+def pace(clock: FakeClock, shorter: bool = False, **limits: float) -> Pace:
     budget = Budget(**limits)
     deadline = limits.get("latency_ms") or 9.0 / limits["speedup"]
-    return Pace(budget, Price(COSTS, deadline), clock)
+    return Pace(budget, Price(COSTS, deadline, (SHORTER,) if shorter else ()), clock)

@@ -17,7 +17,11 @@ from leanformer.methods.ladder.ascent import Ascent
 from leanformer.methods.ladder.board import Board
 from leanformer.methods.problem import Serving
 from leanformer.methods.registry import METHODS
-from leanformer.structure.cost import pruning_ratio
+from leanformer.structure.cost import macs_share, pruning_ratio
+from leanformer.structure.exits import exits_of
+from leanformer.structure.masks import TOKEN
+
+LEAVING = ["fewer tokens", "early exits"]
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +31,10 @@ def hurried(monkeypatch):
 
 def serving(target=None):
     """A tiny model served by PyTorch; what pruning costs is made up."""
-    made = lambda budget, target, noted: pace(FakeClock(1.0), speedup=budget.speedup)  # noqa: E731
+
+    def made(budget, target, noted, shorter):
+        return pace(FakeClock(1.0), shorter, speedup=budget.speedup)
+
     return Serving(target or Target("torch", "fp32", 2), 1, made)
 
 
@@ -87,16 +94,66 @@ def test_pruning_is_repaired_before_it_is_trained(problem, believed):
 
 
 def test_the_ladder_is_climbed_to_its_end_where_nothing_does(problem, believed):
-    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 4.0), (2.2, 7.0))
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 4.0), (2.2, 7.0), (1.6, 3.0), (1.6, 2.0))
     _, found = climbed(problem, Budget(speedup=2.0, max_drop_points=1.0))
-    assert told(found.ladder) == ["exact", "repair", "ae-bert", "trained longer", "layers"]
+    pruned = ["repair", "ae-bert", "trained longer", "layers", "ae-bert"]
+    assert told(found.ladder) == ["exact", *pruned, *LEAVING]
+    assert all("nothing to go on from" in rung["note"] for rung in found.ladder["rungs"][-2:])
     assert found.ladder["why"] == "missed"
     assert found.ladder["chosen"][0] == 0  # the nearest that loses nothing
     assert found.masks == {}
 
 
+def test_tokens_leave_a_model_that_is_pruned_half_of_the_way(problem, believed):
+    believed((1.1, 0.0), (1.3, 9.0), (1.3, 5.0), (1.3, 7.0), (1.2, 0.3), (1.4, 0.5))
+    given, found = climbed(problem, Budget(speedup=1.4))
+    assert told(found.ladder)[-2:] == ["ae-bert", "fewer tokens"]
+    assert found.ladder["why"] == "budget"
+    half, last = found.ladder["rungs"][-2:]
+    dense, small = EncoderView(given.teacher), EncoderView(found.model)
+    assert last["pruning_ratio"] == half["pruning_ratio"] == pytest.approx(pruning_ratio(dense, found.masks))
+    assert small.kept_tokens(small.n_layers - 1) < 1
+    assert small.encoder_parameters() < dense.encoder_parameters()
+    assert {kind for _, kind in found.masks} > {TOKEN}
+    assert macs_share(dense, found.masks, 8.0) < 1 - last["pruning_ratio"]
+
+
+def test_texts_leave_early_where_that_is_the_last_way(problem, believed):
+    believed((1.1, 0.0), (1.3, 9.0), (1.3, 5.0), (1.3, 7.0), (1.2, 0.3), (1.4, 5.0), (1.4, 0.5))
+    given, found = climbed(problem, Budget(speedup=1.4))
+    assert told(found.ladder)[-3:] == ["ae-bert", "fewer tokens", "early exits"]
+    assert found.ladder["why"] == "budget"
+    assert exits_of(found.model)
+    assert found.exits["rows"] == len(given.held_out)
+    assert found.removed_share == found.ladder["rungs"][-1]["pruning_ratio"] > 0
+    assert found.macs_share <= macs_share(EncoderView(given.teacher), found.masks, given.mean_tokens)
+
+
+def test_what_no_search_reaches_is_searched_for_once(problem, believed, monkeypatch):
+    believed((1.1, 0.0))
+    asked = []
+
+    def out_of_reach(case):
+        asked.append(case.budget.speedup)
+        raise BudgetError("no candidate is so fast")
+
+    monkeypatch.setattr(pruning, "winner_of", out_of_reach)
+    _, found = climbed(problem, Budget(speedup=2.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers", "ae-bert", *LEAVING]
+    notes = [rung["note"] for rung in found.ladder["rungs"][1:5]]
+    assert notes == ["no candidate is so fast"] * 4
+    assert len(asked) == 2  # the whole way, and half of it
+    assert found.masks == {}
+
+
+def test_tokens_make_no_file_smaller(problem, believed):
+    believed((1.0, 0.0), (1.0, 9.0), (1.0, 9.0), (1.0, 9.0), (1.0, 9.0))
+    _, found = climbed(problem, Budget(pruning_ratio=0.5, max_drop_points=1.0))
+    assert told(found.ladder) == ["exact", "repair", "ae-bert", "trained longer", "layers"]
+
+
 def test_a_speed_that_was_asked_for_goes_before_a_bound_that_was_not(problem, believed):
-    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 6.0), (2.2, 7.0))
+    believed((1.1, 0.0), (2.2, 9.0), (2.2, 5.0), (2.2, 6.0), (2.2, 7.0), (1.6, 9.0), (1.6, 9.0))
     _, found = climbed(problem, Budget(speedup=2.0))
     assert (found.ladder["why"], found.ladder["chosen"][0]) == ("lossy", 2)  # the least that is lost
     assert found.masks
@@ -114,9 +171,9 @@ def test_a_pruned_model_that_loses_too_much_is_trained_on(problem, believed):
 
 def test_more_training_is_no_way_to_speed(problem, believed):
     for lost in (0.0, 5.0):
-        believed((1.1, 0.0), (1.5, lost), (1.6, lost), (1.7, lost))
+        believed((1.1, 0.0), (1.5, lost), (1.6, lost), (1.7, lost), (1.3, 5.0), (1.3, 5.0), (1.3, 5.0))
         _, found = climbed(problem, Budget(speedup=2.0))
-        assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers"]
+        assert told(found.ladder)[:5] == ["exact", "repair", "ae-bert", "layers", "ae-bert"]
 
 
 def test_training_reads_no_row_that_judges(problem, believed, monkeypatch):
@@ -219,4 +276,4 @@ def test_pruning_asks_for_a_share_of_what_the_dense_model_takes_on_the_target(pr
     dense_ms = COSTS.predict_ms([(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)])
     asked = pruning.faster(ascent, 1.5)
     assert asked.budget.speedup == 4.5  # over PyTorch
-    assert pruning._pace(ascent, asked).price.deadline_ms == pytest.approx(dense_ms / 1.5)
+    assert pruning.pace_for(ascent, asked).price.deadline_ms == pytest.approx(dense_ms / 1.5)

@@ -12,7 +12,7 @@ from rich.console import Console
 from leanformer.report.page import render
 from leanformer.report.pictures import svg
 from leanformer.report.pictures.exits import dial, exits_words
-from leanformer.report.pictures.layers import tokens_in_layers, tokens_kept
+from leanformer.report.pictures.layers import layers_picture, tokens_in_layers, tokens_kept
 from leanformer.report.table import summary_table
 
 SHARES = (0.8, 0.5, 0.5, 0.25)
@@ -35,6 +35,14 @@ EXITS: dict[str, Any] = {
 def with_tokens() -> dict[str, Any]:
     result = example_result(layers=4)
     result["granularity"], result["pruning_ratio_reached"] = "token", 0.4
+    result["compressed"]["encoder_parameters"] = result["dense"]["encoder_parameters"]
+    for layer, share in zip(result["layers"], SHARES, strict=True):
+        layer |= {"tokens": share, "heads": layer["dense_heads"], "neurons": layer["dense_neurons"]}
+    return result
+
+
+def pruned_with_tokens() -> dict[str, Any]:
+    result = {**example_result(layers=4), "macs_share": 0.31}
     for layer, share in zip(result["layers"], SHARES, strict=True):
         layer["tokens"] = share
     return result
@@ -66,6 +74,14 @@ def test_the_dial_has_a_mark_a_setting_and_one_line(width: float) -> None:
     assert "from 80.0 to 60.0" in tips[0]
 
 
+def test_a_pruned_model_whose_tokens_leave_shows_both() -> None:
+    for result, pictures in ((with_tokens(), 1), (pruned_with_tokens(), 2)):
+        picture, page = layers_picture(result["layers"]), render(result)
+        assert picture.count("tokens of a text that its FFN") == 2 * 1  # in both widths
+        assert picture.count(">FFN neurons<") == 2 * (pictures - 1)
+        assert ("neurons stay." in page) == (pictures == 2)
+
+
 def test_words_say_where_texts_leave_and_what_is_left() -> None:
     words = exits_words(EXITS)
     assert "50 after layer 1, 50 after layer 4" in words
@@ -77,6 +93,7 @@ def test_words_say_where_texts_leave_and_what_is_left() -> None:
     ("result", "sentence"),
     [
         (with_tokens(), "tokens leave on the way, which saves 40% of the encoder"),
+        (pruned_with_tokens(), "tokens leave on the way: 31% of the multiply-accumulates are left"),
         (with_exits(), "texts leave early: 38% of the layers do not run"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -17,11 +16,11 @@ from leanformer.search import ray_engine
 from leanformer.search.engines import Pooled, open_engine
 from leanformer.search.evaluate import ZERO_SHOT
 from leanformer.search.realise import Realiser
+from ray_cluster import PATIENCE_S, ray_cluster
 
 ray = pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow
-PATIENCE_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -49,37 +48,8 @@ def watched(judge, folder: Path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    from ray.cluster_utils import Cluster
-
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    patch = pytest.MonkeyPatch()
-    patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the nodes find what this process finds
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 10**8})
-    session = made.head_node.get_session_dir_path()
-    try:
+    with ray_cluster(sys.modules[__name__]) as made:
         yield made
-    finally:
-        made.shutdown()
-        patch.undo()
-        ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-    deadline = time.monotonic() + PATIENCE_S
-    while (left := processes_of(session)) and time.monotonic() < deadline:
-        time.sleep(1)
-    assert not left
-
-
-def processes_of(session: str) -> list[str]:
-    """Return the command lines of what is left of a cluster."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if session in words:
-            found.append(words)
-    return found
 
 
 def traces(folder: Path) -> list[tuple[str, str]]:

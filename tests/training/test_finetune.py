@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from leanformer.errors import ModelError
 from leanformer.progress import console, track
 from leanformer.tasks.predict import predict
 from leanformer.tasks.task import Task
@@ -215,3 +216,11 @@ def test_a_model_that_is_trained_twice_goes_on_learning(fresh, train):
     assert math.isfinite(result.curve[-1][1])
     with pytest.raises(AssertionError):
         assert_close(model, before)
+
+
+def test_weights_that_are_no_numbers_are_refused(fresh, train):
+    model = fresh()
+    with torch.no_grad():
+        model.classifier.weight[0, 0] = float("nan")
+    with pytest.raises(ModelError, match="no numbers"):
+        train(model)

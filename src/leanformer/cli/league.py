@@ -87,8 +87,8 @@ def league(
     fp32 in every installed runtime and in int8 in ONNX Runtime; speed is counted from the dense model's best runtime.
     All of them are in memory at that time: about four copies of the dense model for every method.
 
-    With --lanes, minutes hold what the cells took from each other, and compare no more than roughly; everything else
-    is the same. Timing always has the machine for itself.
+    With --lanes, each takes its share of the threads; minutes hold what the cells took from each other, and compare
+    no more than roughly; everything else is the same. Timing always has the machine for itself.
 
     A method that loses more and is slower than a simpler one is named in one sentence. One that can not meet the
     budget is a row with its reason. It takes as long as all the methods together: hours for a small model on two

@@ -132,6 +132,20 @@ def without_pooling(model: Any) -> Any:
     return _of_class(model, bare_class(model))
 
 
+def afresh(model: Any) -> Any:
+    """Return a model without what calls have left on it; weights are shared.
+
+    A call that asks transformers for hidden states leaves hooks for good, which can not travel to another machine.
+
+    Args:
+        model: Stock or lean.
+
+    Returns:
+        One of the same class.
+    """
+    return rebuild(model, type(model), model.config, model.state_dict())
+
+
 def _of_class(model: Any, made: Any, **changes: Any) -> Any:
     """Return a model as one of another class of the same shapes; weights are shared with it."""
     shapes = model.config.to_dict().get("per_layer_config")

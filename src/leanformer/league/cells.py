@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from leanformer.errors import LeanformerError
 from leanformer.league.grid import Cell
-from leanformer.pipeline import run_job
+from leanformer.pipeline import LANES, run_job
 from leanformer.progress import bar, say
 from leanformer.run import Facts
 
@@ -46,7 +46,8 @@ def play_cells(
         cells: The cells.
         folder: Where their run directories lie.
         engine: Who measures the searches' candidates; the cell's own process by default.
-        lanes: How many cells run side by side, each in a process of its own where there are several.
+        lanes: How many cells run side by side, each in a process of its own with its share of the threads where
+            there are several.
 
     Returns:
         What came of each, in the same order. A refusal ends its cell only; with `--resume` it is tried again, since
@@ -77,7 +78,7 @@ def _played(cell: Cell, folder: Path, engine: Engine | None) -> Played:
 def _in_lanes(cells: Sequence[Cell], folder: Path, lanes: int) -> list[Played]:
     """Run cells side by side; the bar is the only thing that is shown of them."""
     fresh = multiprocessing.get_context("spawn")  # a GPU's driver does not survive a fork
-    with bar() as progress, ProcessPoolExecutor(lanes, fresh, initializer=_be_quiet) as pool:
+    with bar() as progress, ProcessPoolExecutor(lanes, fresh, _begin_lane, (lanes,)) as pool:
         shown = progress.add_task(f"League, {lanes} lanes", total=len(cells))
         running = {pool.submit(_played, cell, folder / cell.name, None): cell for cell in cells}
         try:
@@ -93,6 +94,6 @@ def _in_lanes(cells: Sequence[Cell], folder: Path, lanes: int) -> list[Played]:
     return [found[cell.name] for cell in cells]
 
 
-def _be_quiet() -> None:
-    """Say nothing from here on: bars of several processes would run into each other."""
-    os.environ["LEANFORMER_QUIET"] = "1"
+def _begin_lane(lanes: int) -> None:
+    """Take a share of the threads, and say nothing: bars of several processes would run into each other."""
+    os.environ |= {LANES: str(lanes), "LEANFORMER_QUIET": "1"}

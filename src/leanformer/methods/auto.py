@@ -8,7 +8,9 @@ No paper: the order is that of cost to the user, and the rungs are the project's
 4. repair: the search of AE-BERT and a closed-form repair of what is left, no training;
 5. ae-bert: the same, distilled from the dense model;
 6. trained longer: that model distilled on, where it lost too much and a budget says how fast it has to be;
-7. layers: the last layers go as a whole, distilled; the last resort.
+7. layers: the last layers go as a whole, distilled;
+8. fewer tokens: pruned half of the way, and the unimportant tokens of a text leave it for the rest;
+9. early exits: that pruned model, left by the texts that an exit is sure of; the last resort.
 
 Speed is asked for in milliseconds of the runtime and precision in which the dense model is fastest and sound. The
 climb stops at the first rung with a step that meets the budget. Without a budget of size or time, pruning asks for
@@ -33,6 +35,7 @@ from leanformer.export.runtimes import VARIANTS, has_form
 from leanformer.measure.bench import BASELINE, Variant
 from leanformer.measure.sorting import padding
 from leanformer.methods.ladder.ascent import Ascent, Built
+from leanformer.methods.ladder.leaving import earlier, shorter
 from leanformer.methods.ladder.pruning import (
     asked_of,
     distilled,
@@ -137,7 +140,7 @@ def pruned(ascent: Ascent) -> None:
         _pruned_further_and_further(ascent)
         return
     asked = asked_of(ascent)
-    for climb in (repaired, distilled, trained_longer, layers):
+    for climb in (repaired, distilled, trained_longer, layers, shorter, earlier):
         climb(ascent, asked)
         if ascent.is_met:
             return

@@ -30,6 +30,7 @@ from leanformer.search.falling import TokenRealiser
 from leanformer.search.process_engine import shared_journal
 from leanformer.search.space import Candidate, Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
+from leanformer.structure.masks import Masks
 from leanformer.structure.tokens import check_tokens, with_kept_tokens
 from leanformer.tasks.split import few_rows
 from leanformer.training.lengths import Sandwich
@@ -57,13 +58,31 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
         ModelError: If the family's layers can not drop tokens.
     """
-    view = EncoderView(problem.teacher)
+    return shortened(problem, problem.teacher, {})
+
+
+def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compressed:
+    """Train a model for all lengths, distilled from the dense one, then search those that the budget allows.
+
+    Args:
+        problem: The dense model, and what is asked for; granularity "token".
+        start: The model that tokens are to leave: the dense one, or a pruned one.
+        masks: What was kept in it.
+
+    Returns:
+        The model with the lengths that were found; its masks hold both.
+
+    Raises:
+        BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
+        ModelError: If the family's layers can not drop tokens.
+    """
+    view = EncoderView(start)
     check_tokens(view)
     space: Any = build_space(view, problem)
     sandwich = Sandwich(smallest(space, view.n_layers), seed=problem.seed)
-    model = with_kept_tokens(problem.teacher, sandwich.least)
-    trained = recovered(problem, model, {}, damaged=problem.teacher, sandwich=sandwich)
-    found, winner, heats = winner_of(problem, trained.model)
+    model = with_kept_tokens(start, sandwich.least)
+    trained = recovered(problem, model, masks, damaged=start, sandwich=sandwich)
+    found, winner, heats = winner_of(problem, view, trained.model)
     realiser, outcome = found.judge.realiser, found.outcome
     facts: dict[str, Any] = {
         "candidates": outcome.facts(realiser.space, winner),
@@ -72,7 +91,8 @@ def run(problem: Problem) -> Compressed:
         "evaluation_rows": len(found.judge.held_out),
         "heats": [asdict(heat) for heat in heats],
     }
-    return replace(trained, model=realiser.build(winner, "none"), masks=realiser.masks(winner), search=facts)
+    kept = {**masks, **realiser.masks(winner)}
+    return replace(trained, model=realiser.build(winner, "none"), masks=kept, search=facts)
 
 
 @dataclass(frozen=True)
@@ -88,11 +108,14 @@ class Searched:
     outcome: Outcome
 
 
-def winner_of(problem: Problem, trained: PreTrainedModel) -> tuple[Searched, Candidate, list[Heat]]:
+def winner_of(
+    problem: Problem, view: EncoderView, trained: PreTrainedModel
+) -> tuple[Searched, Candidate, list[Heat]]:
     """Return the best lengths under the budget; under a budget of time that has a clock, the best that it passes.
 
     Args:
         problem: Budget, rows and seed.
+        view: The model that was trained, before any token left.
         trained: The model that knows all lengths.
 
     Returns:
@@ -103,7 +126,7 @@ def winner_of(problem: Problem, trained: PreTrainedModel) -> tuple[Searched, Can
     """
 
     def search(problem: Problem) -> Searched:
-        judge = judge_of(problem, build_space(EncoderView(problem.teacher), problem), trained)
+        judge = judge_of(problem, build_space(view, problem), trained)
         return Searched(judge, searched(problem, judge))
 
     if problem.pace is None or problem.pace.clock is None:

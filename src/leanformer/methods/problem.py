@@ -27,12 +27,12 @@ class Serving:
         target: Batch size, and where the user fixed them, runtime and precision.
         threads: Processor threads of every runtime.
         pace: Returns what a budget of time means on a target: the latency table is looked up, or measured and noted
-            in the given file.
+            in the given file; where tokens are to leave, for shorter texts, too.
     """
 
     target: Target
     threads: int
-    pace: Callable[[Budget, Target, Path], Pace]
+    pace: Callable[[Budget, Target, Path, bool], Pace]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,13 @@ from leanformer.report.pictures.curve import curve_picture
 from leanformer.report.pictures.exits import exits_picture, exits_words
 from leanformer.report.pictures.heads import heads_picture, heads_words, ladder_of_heads
 from leanformer.report.pictures.ladder import ladder_picture
-from leanformer.report.pictures.layers import drops_tokens, layers_picture, tokens_kept, units_kept
+from leanformer.report.pictures.layers import (
+    drops_tokens,
+    lacks_units,
+    layers_picture,
+    tokens_kept,
+    units_kept,
+)
 from leanformer.report.pictures.search import search_picture
 from leanformer.report.pictures.speed import speed_picture
 from leanformer.report.runtimes import FALLEN_POINTS, lost_points, variant
@@ -126,9 +132,10 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
 
 def _layers_words(result: dict[str, Any]) -> str:
     """Say what stays of the layers, where the picture does not say it by itself."""
-    if drops_tokens(result.get("layers")):
-        return tokens_kept(result["layers"])
-    return units_kept(result["layers"]) if result["granularity"] == "unit" else ""
+    layers = result.get("layers") or []
+    if drops_tokens(layers):
+        return " ".join([tokens_kept(layers), *([units_kept(layers)] if lacks_units(layers) else [])])
+    return units_kept(layers) if layers and result["granularity"] == "unit" else ""
 
 
 def _heads(result: dict[str, Any]) -> dict[str, Any] | None:

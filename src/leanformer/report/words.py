@@ -115,17 +115,26 @@ def removed_share(result: dict[str, Any]) -> float:
 
 def gone_words(result: dict[str, Any]) -> str:
     """Say how much was removed: "Half of the encoder is gone"."""
+    weights = _weights_words(result)
     if drops_tokens(result.get("layers")):
-        saved = numbers.percent(float(result["pruning_ratio_reached"]))
-        return (
-            f"All weights are there, but tokens leave on the way, which saves {saved} of the encoder's work"
-        )
+        if weights is None:
+            saved = numbers.percent(float(result["pruning_ratio_reached"]))
+            return f"All weights are there, but tokens leave on the way, which saves {saved} of the encoder's work"
+        left = numbers.percent(float(result["macs_share"]))
+        return f"{weights}, and tokens leave on the way: {left} of the multiply-accumulates are left"
     if exits := result.get("exits"):
-        saved = numbers.percent(exits["saved"])
-        return f"All weights are there, but texts leave early: {saved} of the layers do not run, on average"
+        said = f"{numbers.percent(exits['saved'])} of the layers do not run, on average"
+        return (
+            f"{weights or 'All weights are there'}, {'and' if weights else 'but'} texts leave early: {said}"
+        )
+    return weights or "Nothing was removed from the encoder"
+
+
+def _weights_words(result: dict[str, Any]) -> str | None:
+    """Say how much of the weights was removed; None where nothing was."""
     share = removed_share(result)
     if share < 0.005:
-        return "Nothing was removed from the encoder"
+        return None
     nearest = min(_FRACTIONS, key=lambda fraction: abs(fraction - share))
     amount = _FRACTIONS[nearest] if abs(nearest - share) <= 0.01 else numbers.percent(share)
     if has_zeros(result.get("layers")):

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from leanformer.encoders.carried_tokens import PARTS
+from leanformer.encoders.lean import afresh
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.measure.latency.costs import SublayerCosts, rising
@@ -157,8 +158,8 @@ class TokenRealiser:
     space: Space
 
     def parcel(self) -> TokenRealiser:
-        """Return what travels to another machine: all of it."""
-        return self
+        """Return a copy that can travel to another machine."""
+        return replace(self, dense=afresh(self.dense), trained=afresh(self.trained))
 
     def masks(self, candidate: Candidate) -> Masks:
         """Return the candidate's 0/1 masks, of kind "token"."""

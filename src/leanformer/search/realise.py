@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from leanformer.encoders.lean import afresh
 from leanformer.encoders.view import EncoderView
 from leanformer.search.space import Candidate, Group, Space
 from leanformer.structure.activations import Moments
@@ -141,7 +142,7 @@ class Realiser:
 
     def parcel(self) -> Realiser:
         """Return a copy that can travel to another machine: without the fits that it remembers."""
-        return replace(self, _fits=Fits())
+        return replace(self, dense=afresh(self.dense), _fits=Fits())
 
     def masks(self, candidate: Candidate) -> Masks:
         """Return the candidate's 0/1 masks."""

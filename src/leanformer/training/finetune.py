@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from transformers import PrinterCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
+from leanformer.errors import ModelError
 from leanformer.tasks.heads import silence
 from leanformer.tasks.task import DISCRETE, Task
 from leanformer.training import processes
@@ -85,6 +87,9 @@ def fine_tune(
 
     Returns:
         Cost and loss curve.
+
+    Raises:
+        ModelError: If the training ends in weights that are no numbers.
     """
     started = time.perf_counter()
     processes.join()
@@ -117,6 +122,11 @@ def fine_tune(
     finally:
         bar.progress.stop()  # a bar that an error left on the screen would hide all later ones
     _in_full_precision(model)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+        raise ModelError(
+            f"{stage}: the training ended in weights that are no numbers, and nothing of it is kept. Look for values "
+            "that are none in the model and in the data; an OMP_THREAD_LIMIT below --threads does it, too"
+        )
     model.requires_grad_(True).eval().to(home)  # transformers has left it on the GPU, where there is one
     curve = tuple(
         (int(entry["step"]), float(entry["loss"])) for entry in trainer.state.log_history if "loss" in entry

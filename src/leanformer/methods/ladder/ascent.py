@@ -46,7 +46,7 @@ class Built:
         model: The model.
         masks: What was kept of the dense one; empty where that is all.
         pruning_ratio: Share of the encoder's weights that is gone.
-        facts: The "search" and "training" facts of result.json.
+        facts: The "search", "training" and "exits" facts of result.json; "macs_share" where masks do not tell.
     """
 
     model: PreTrainedModel
@@ -192,6 +192,9 @@ class Ascent:
             built.facts.get("training", {}),
             facts,
             self.rungs[number].steps[position].variant,
+            removed_share=built.pruning_ratio if "macs_share" in built.facts else None,
+            macs_share=built.facts.get("macs_share"),
+            exits=built.facts.get("exits"),
         )
 
     def _climbed(self, name: str, words: str, work: Callable[[], Measured], spent_s: float = 0.0) -> Rung:

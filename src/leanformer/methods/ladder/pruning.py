@@ -55,6 +55,11 @@ def faster(ascent: Ascent, factor: float) -> Asked:
     return Asked(Budget(speedup=round(factor * best, 2)), _target(ascent), words)
 
 
+def speed_asked(ascent: Ascent, asked: Asked) -> float:
+    """Return the factor of `faster` that asks for the same speed; 1 where none is asked for."""
+    return (asked.budget.speedup or 0.0) / _plain_ratio(ascent) or 1.0
+
+
 def asked_of(ascent: Ascent) -> Asked:
     """Translate the user's limits to what pruning understands: speed in the plain form, megabytes of float32."""
     budget, sound = ascent.goal.budget, ascent.sound()
@@ -88,7 +93,7 @@ def distilled(ascent: Ascent, asked: Asked) -> Rung:
     def build(home: Path) -> Built:
         found, winner, _ = searched = _search(ascent, asked)
         realiser = found.judge.realiser
-        small = recovered(_in(ascent, home), realiser.build(winner, START), realiser.masks(winner))
+        small = recovered(inside(ascent, home), realiser.build(winner, START), realiser.masks(winner))
         return _built(ascent, searched, small)
 
     rung = _guarded(ascent, DISTILLED, words, asked, build)
@@ -108,7 +113,7 @@ def trained_longer(ascent: Ascent, asked: Asked) -> None:
 
     def build(home: Path) -> Built:
         built = ascent.built(before)
-        small = recovered(_in(ascent, home), built.model, built.masks, longer=LONGER)
+        small = recovered(inside(ascent, home), built.model, built.masks, longer=LONGER)
         return replace(built, model=small.model, facts={**built.facts, "training": small.training})
 
     ascent.model_rung(
@@ -125,7 +130,7 @@ def layers(ascent: Ascent, asked: Asked) -> Rung:
         space, count = realiser.space, EncoderView(ascent.problem.teacher).n_layers
         kept = round(count * (1.0 - space.pruning_ratio))
         candidate = space.project(np.array([float(group.layer < kept) for group in space.groups]))
-        small = recovered(_in(ascent, home), realiser.build(candidate, START), realiser.masks(candidate))
+        small = recovered(inside(ascent, home), realiser.build(candidate, START), realiser.masks(candidate))
         ratio = pruning_ratio(EncoderView(ascent.problem.teacher), small.masks)
         return Built(small.model, small.masks, ratio, {"training": small.training})
 
@@ -137,7 +142,7 @@ def distilled_for_int8(ascent: Ascent, built: Built, variants: Sequence[Variant]
     bits = 7 if cpu().saturates_int8 else 8
 
     def build(home: Path) -> Built:
-        small = quantisation_aware(_in(ascent, home), built.model, built.masks, bits)
+        small = quantisation_aware(inside(ascent, home), built.model, built.masks, bits)
         facts = {**built.facts, "training": small.training}
         return replace(built, model=small.model, facts=facts)
 
@@ -152,7 +157,7 @@ def _guarded(ascent: Ascent, name: str, words: str, asked: Asked, build: Callabl
     """
     started = time.perf_counter()
     try:
-        _pace(ascent, asked)
+        pace_for(ascent, asked)
         seconds = time.perf_counter() - started
         said = (
             f"the latency table took {seconds:.0f} s before, once on this machine" if seconds > SAID_S else ""
@@ -168,8 +173,16 @@ def is_sound(rung: Rung) -> bool:
     return any(step.sound for step in rung.steps)
 
 
-def _in(ascent: Ascent, home: Path) -> Problem:
-    """Return the problem with a folder of its own for checkpoints; what all rungs share stays where it is."""
+def inside(ascent: Ascent, home: Path) -> Problem:
+    """Return the problem with a folder of its own for checkpoints; what all rungs share stays where it is.
+
+    Args:
+        ascent: The climb.
+        home: The folder of a rung.
+
+    Returns:
+        The problem.
+    """
     home.mkdir(parents=True, exist_ok=True)
     folder = ascent.problem.folder
     cache = ascent.problem.cache or folder / "teacher-outputs"
@@ -177,11 +190,20 @@ def _in(ascent: Ascent, home: Path) -> Problem:
 
 
 def _search(ascent: Ascent, asked: Asked) -> Found:
-    """Search under what is asked for; rungs that ask the same share one search."""
+    """Search under what is asked for; rungs that ask the same share one search, and its refusal."""
     if asked not in ascent.searches:
         ascent.searches.clear()  # one at a time: each holds the second moments of the whole encoder
-        problem = replace(_in(ascent, _shared(ascent, asked)), budget=asked.budget, pace=_pace(ascent, asked))
-        ascent.searches[asked] = winner_of(problem)
+        problem = replace(
+            inside(ascent, _shared(ascent, asked)), budget=asked.budget, pace=pace_for(ascent, asked)
+        )
+        refusal = problem.folder / "out-of-reach.txt"
+        if refusal.is_file():
+            raise BudgetError(refusal.read_text(encoding="utf-8"))
+        try:
+            ascent.searches[asked] = winner_of(problem)
+        except BudgetError as error:
+            refusal.write_text(str(error), encoding="utf-8")
+            raise
     return ascent.searches[asked]
 
 
@@ -190,16 +212,25 @@ def _shared(ascent: Ascent, asked: Asked) -> Path:
     return ascent.problem.folder / f"search-{zlib.crc32(repr(asked).encode()):08x}"
 
 
-def _pace(ascent: Ascent, asked: Asked) -> Pace | None:
+def pace_for(ascent: Ascent, asked: Asked, shorter: bool = False) -> Pace | None:
     """Return what the time that is asked for means; where it does not know the machine yet, it measures first.
 
     A speed that the user did not ask for needs no clock in the search: the rung times its model anyway.
+
+    Args:
+        ascent: The climb, whose rungs tell how fast the dense model is on the target.
+        asked: The limits.
+        shorter: Whether the price of shorter texts is needed, too.
+
+    Returns:
+        The pace; None where no time is limited.
     """
     if not asked.budget.asks_for_time:
         return None
     home = _shared(ascent, asked)
     home.mkdir(parents=True, exist_ok=True)
-    pace = ascent.serving.pace(asked.budget, asked.target, home / "price.json")
+    noted = home / ("price-of-shorter.json" if shorter else "price.json")
+    pace = ascent.serving.pace(asked.budget, asked.target, noted, shorter)
     pace = replace(pace, price=_as_measured(ascent, asked, pace.price))
     return replace(pace, clock=None) if ascent.goal.budget.is_open else pace
 

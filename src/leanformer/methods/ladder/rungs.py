@@ -71,7 +71,8 @@ class Rung:
     """One way to a faster model, and what was measured of it.
 
     Attributes:
-        name: "exact", "fewer bits", "trained for int8", "repair", "ae-bert", "trained longer" or "layers".
+        name: "exact", "fewer bits", "trained for int8", "repair", "ae-bert", "trained longer", "layers",
+            "fewer tokens" or "early exits".
         words: What it does, for people.
         seconds: What it cost.
         pruning_ratio: Share of the encoder's weights that is gone.

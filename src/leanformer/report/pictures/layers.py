@@ -29,9 +29,13 @@ def layers_picture(layers: list[dict[str, Any]]) -> Markup:
     Returns:
         The picture.
     """
-    draw = matrices_in_layers if has_zeros(layers) else units_in_layers
-    draw = tokens_in_layers if drops_tokens(layers) else draw
-    return svg.both_widths(draw(layers, svg.WIDE), draw(layers, svg.NARROW))
+    draws = [tokens_in_layers] if drops_tokens(layers) else []
+    if has_zeros(layers):
+        draws.append(matrices_in_layers)
+    elif not draws or lacks_units(layers):
+        draws.append(units_in_layers)
+    pictures = [svg.both_widths(draw(layers, svg.WIDE), draw(layers, svg.NARROW)) for draw in draws]
+    return Markup("\n").join(pictures)
 
 
 def has_zeros(layers: list[dict[str, Any]] | None) -> bool:
@@ -42,6 +46,11 @@ def has_zeros(layers: list[dict[str, Any]] | None) -> bool:
 def drops_tokens(layers: list[dict[str, Any]] | None) -> bool:
     """Whether tokens leave between the layers."""
     return any(layer.get("tokens", 1) < 1 for layer in layers or ())
+
+
+def lacks_units(layers: list[dict[str, Any]]) -> bool:
+    """Whether a head or a neuron was removed."""
+    return any(layer[key] < layer[f"dense_{key}"] for layer in layers for key in ("heads", "neurons"))
 
 
 def tokens_in_layers(layers: list[dict[str, Any]], width: float) -> Markup:
