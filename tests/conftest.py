@@ -28,10 +28,12 @@ from tiny import (
     build_model,
     build_rows,
     build_sentences,
+    build_squad,
     build_tokenizer,
     encode_rows,
     write_conll,
     write_csv,
+    write_squad,
 )
 
 torch.set_num_threads(1)
@@ -122,6 +124,22 @@ def tagged(tmp_path: Path) -> Path:
 def tagged_rows(tagged: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The encoded training rows of `tagged`."""
     return encode(load_data(DataSpec(str(tagged))).train, tiny_tokenizer, MAX_TOKENS, truncate=False)
+
+
+@pytest.fixture
+def squad(tmp_path: Path) -> Path:
+    """A folder with train.json (20 articles, 120 questions) and validation.json (40): learnable from the words."""
+    folder = tmp_path / "squad"
+    folder.mkdir()
+    write_squad(folder / "train.json", build_squad(20, seed=1))
+    write_squad(folder / "validation.json", build_squad(4, seed=2, paragraphs=5))
+    return folder
+
+
+@pytest.fixture
+def squad_rows(squad: Path, tiny_tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """The encoded training questions of `squad`, in strides of 24 tokens."""
+    return encode(load_data(DataSpec(str(squad))).train, tiny_tokenizer, 24, truncate=False)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from datasets import Dataset
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     BertTokenizerFast,
@@ -150,6 +152,38 @@ def write_conll(path: Path, sentences: list[list[tuple[str, str]]], between: str
 def build_tagger(family: str, num_labels: int = 5, **sizes: int) -> PreTrainedModel:
     """Return a seeded random token classifier in eval mode; weights so large that every unit matters."""
     return build_model(family, AutoModelForTokenClassification, num_labels=num_labels, **sizes)
+
+
+def build_squad(articles: int, seed: int, paragraphs: int = 3) -> dict[str, Any]:
+    """Return content of SQuAD's layout; each text has a good and a bad word, and two questions ask for them."""
+    chooser = random.Random(seed)
+    data = []
+    for number in range(articles):
+        made = []
+        for _ in range(paragraphs):
+            answers = (chooser.choice(GOOD_WORDS), chooser.choice(BAD_WORDS))
+            words = [*chooser.sample(PLAIN_WORDS[:-1], chooser.randint(4, 12)), *answers]
+            chooser.shuffle(words)
+            context = " ".join(words).capitalize() + "."
+            qas = []
+            for question, answer in zip(("what was good?", "what was bad?"), answers, strict=True):
+                begin = context.lower().index(answer)
+                given = [{"text": context[begin : begin + len(answer)], "answer_start": begin}]
+                qas.append({"id": f"{number}-{len(qas)}", "question": question, "answers": given})
+            made.append({"context": context, "qas": qas})
+        data.append({"title": f"article {number}", "paragraphs": made})
+    return {"version": "1.1", "data": data}
+
+
+def write_squad(path: Path, content: dict[str, Any]) -> Path:
+    """Write content of SQuAD's layout and return the path."""
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def build_reader(family: str, **sizes: int) -> PreTrainedModel:
+    """Return a seeded random model that answers questions, in eval mode; weights so large that every unit matters."""
+    return build_model(family, AutoModelForQuestionAnswering, **sizes)
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Path:

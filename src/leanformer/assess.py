@@ -19,6 +19,7 @@ from leanformer.exports import write_exports
 from leanformer.reading import encode_split, model_folder, ready_model, with_head
 from leanformer.run import Facts
 from leanformer.tasks.head_labels import AUTO_CLASSES, bears_head, head_mismatch, label_order
+from leanformer.tasks.judged import labels_of
 from leanformer.tasks.predict import Score, predict, score_logits
 
 if TYPE_CHECKING:
@@ -132,4 +133,4 @@ def _tokenizer_beside(path: Path) -> PreTrainedTokenizerBase:
 
 
 def _score(logits: np.ndarray, encoded: Dataset, task: Task) -> Score:
-    return score_logits(logits, np.asarray(encoded["label"][:]), task)
+    return score_logits(logits, labels_of(encoded), task)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.audit.answers import (
+    KINDS,
     RATES,
     SWAP,
     changed_by_group,
@@ -254,7 +255,7 @@ def _answers(
         for name, part in (public.winobias if public is not None else {}).items()
         for one in coreference_gap(model, tokenizer, part, name, task.task, reading.max_tokens)
     ]
-    return [*swaps, *rates, *dict.fromkeys(gaps)], logits
+    return [*swaps, *rates, *dict.fromkeys(gaps)], logits if task.task.kind in KINDS else None
 
 
 def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:

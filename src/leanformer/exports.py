@@ -22,6 +22,7 @@ from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.export.sensitivity import HeldOut, Quantiser, quantise_within
 from leanformer.progress import say
 from leanformer.report.runtimes import FALLEN_POINTS
+from leanformer.tasks.judged import labels_of
 from leanformer.tasks.metrics import score as score_of
 from leanformer.tasks.predict import predict
 
@@ -138,7 +139,7 @@ def _int8(
         note += f", {len(made.float_sublayers)} of {len(within.ranking)} sub-layers stayed in float"
     if not kept:
         lost = (
-            f"is {within.loss.divergence:.2g} {'in 1 - cosine' if held_out.vectors else 'nats'} from fp32"
+            f"is {within.loss.divergence:.2g} {'in 1 - cosine' if held_out.kind == 'embedding' else 'nats'} from fp32"
             if held_out.few
             else f"scores {within.loss.drop_points:.1f} points below fp32"
         )
@@ -164,4 +165,4 @@ def _quantiser(out: Path, folder: str, examples: Examples, form: str) -> Quantis
 
 
 def _score(logits: np.ndarray, rows: Dataset, examples: Examples) -> float:
-    return score_of(examples.task.metric, logits, np.asarray(rows["label"][:]))
+    return score_of(examples.task.metric, logits, labels_of(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from leanformer.report.page import read_result
 from leanformer.run import Facts, Run
 from leanformer.search.engines import Engine, default_engine
 from leanformer.training import processes
+from leanformer.training.threads import use_threads
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 COPIES_ON_DISK = 14  # teacher and model, each as torch, ONNX, OpenVINO and two int8; two training checkpoints
 TEACHER_STATES = 4  # hidden states kept for distillation, two bytes a value
 
-LANES = "LEANFORMER_LANES"  # of the environment: how many runs go on side by side
 SERVED_KEYS = ("runtime", "precision", "form")
 
 DATA_STAGE = "data"
@@ -146,7 +145,7 @@ def _do(run: Run, material: Material) -> None:
     )
     compression = run.stage(COMPRESS_STAGE, lambda target: _compress(run.job, problem, target), "model")
     processes.end_followers()
-    _use_threads(run.job.threads)
+    use_threads(run.job.threads)
     _clear_scratch(run)
     small = _saved(run.artefact("model"), material)
     proof = prove(run, dense, small, material.examples, material.test, compression.get("serve"))
@@ -166,11 +165,12 @@ def _prepare(run: Run, engine: Engine) -> Material:
     from leanformer.methods.problem import Problem
     from leanformer.tasks.encode import encode
     from leanformer.tasks.heads import load_model
+    from leanformer.tasks.judged import examples_in
     from leanformer.tasks.load import load_data
     from leanformer.tasks.split import split_held_out, split_validation
 
     job = run.job
-    _use_threads(max(1, job.threads // processes.local_count()))
+    use_threads(max(1, job.threads // processes.local_count()))
     set_seed(job.seed)
     data = load_data(job.data)
     say(data.description)
@@ -188,7 +188,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     judged_on = "validation" if is_ready and job.method == AUTO else "train"
     if judged_on == "validation":
         validation, held_out = split_validation(validation, data.task, job.seed)
-        judging, reported = (len(rows) // data.task.texts_each for rows in (held_out, validation))
+        judging, reported = (examples_in(rows, data.task) for rows in (held_out, validation))
         say(
             f"the model arrives trained, perhaps on these training rows: {judging} validation rows judge "
             f"what it loses, and the report is of the other {reported}; --finetune trains it here first"
@@ -234,13 +234,6 @@ def _note_embedder(job: Job, task: Task) -> None:
             f"{job.model} is a model of sentence embeddings, and is taken as the encoder of a model that reads both "
             "texts at once: --kind embedding compresses its embeddings"
         )
-
-
-def _use_threads(threads: int) -> None:
-    """Use so many threads, or this process's share of them where other runs go on beside it."""
-    import torch
-
-    torch.set_num_threads(max(1, threads // int(os.environ.get(LANES, "1"))))
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:

@@ -27,6 +27,7 @@ from leanformer.record import model_facts, speed_facts
 from leanformer.report.runtimes import FALLEN_POINTS, kept_rows
 from leanformer.run import Facts, Run
 from leanformer.structure.cost import size_mb
+from leanformer.tasks.judged import examples_in, labels_of
 from leanformer.tasks.predict import predict, score_logits
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ def _scores(
     task, rows = examples.task, examples.validation
     before = predict(dense, rows, examples.tokenizer, stage="Score of the dense model")
     after = predict(small, rows, examples.tokenizer, stage="Score of the compressed model")
-    labels = np.asarray(rows["label"][:])
+    labels = labels_of(rows)
     found = flips(before, after, rows, task)
     drop, low, high = paired_drop(task.metric, before, after, labels, seed=run.job.seed)
     moved = {"cosine_change": cosine_changes(before, after)} if task.kind == "embedding" else {}
     return {
-        "n": len(rows) // task.texts_each,
+        "n": examples_in(rows, task),
         "dense": _model(dense, before, labels, task, run.artefact("teacher")),
         "compressed": _model(small, after, labels, task, run.artefact("model")),
         "drop_points": drop,
@@ -107,13 +108,13 @@ def _model(model: PreTrainedModel, logits: np.ndarray, labels: np.ndarray, task:
 def _on_test(
     run: Run, dense: PreTrainedModel, small: PreTrainedModel, examples: Examples, test: Dataset
 ) -> Facts:
-    metric, labels = examples.task.metric, np.asarray(test["label"][:])
+    metric, labels = examples.task.metric, labels_of(test)
     before = predict(dense, test, examples.tokenizer, stage="Test score of the dense model")
     after = predict(small, test, examples.tokenizer, stage="Test score of the compressed model")
     _, low, high = paired_drop(metric, before, after, labels, seed=run.job.seed)
     scores = [score_logits(logits, labels, examples.task).value for logits in (before, after)]
-    examples_there = len(test) // examples.task.texts_each
-    return {"n": examples_there, "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
+    there = examples_in(test, examples.task)
+    return {"n": there, "dense": scores[0], "compressed": scores[1], "drop_interval": [low, high]}
 
 
 def _is_kept(serve: Facts, exports: Sequence[Facts]) -> bool:
@@ -125,7 +126,7 @@ def _served_on_test(
     run: Run, dense: PreTrainedModel, examples: Examples, test: Dataset, serve: Facts
 ) -> Facts:
     """Score the file that is served on the test rows: int8 answers otherwise than PyTorch."""
-    metric, labels = examples.task.metric, np.asarray(test["label"][:])
+    metric, labels = examples.task.metric, labels_of(test)
     say("the test rows are answered by what is served")
     before = predict(dense, test, examples.tokenizer)
     runner = load_runner(

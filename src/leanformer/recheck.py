@@ -28,6 +28,7 @@ from leanformer.reading import Reading, ready_model
 from leanformer.report.page import read_result
 from leanformer.run import Run
 from leanformer.structure.cost import size_mb
+from leanformer.tasks.judged import examples_in, labels_of
 from leanformer.tasks.predict import predict, score_logits
 from leanformer.tasks.split import split_validation
 from leanformer.tasks.task import DISCRETE
@@ -114,8 +115,8 @@ def _measure(
         rows, task = examples.validation, data.task
         changed = flips(answers["dense"], answers["compressed"], rows, task)
         return Measured(
-            score=score_logits(answers["compressed"], np.asarray(rows["label"][:]), task).value,
-            n=len(rows) // task.texts_each,
+            score=score_logits(answers["compressed"], labels_of(rows), task).value,
+            n=examples_in(rows, task),
             flips=len(changed) if task.kind in DISCRETE else None,
             size_mb=size_mb(run.artefact("model")),
             speeds=_speeds(run, contract, folders, examples, reading, rounds, limit_s),

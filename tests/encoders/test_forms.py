@@ -8,7 +8,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.export.loading import load_config
 from leanformer.structure.surgery import slice_units
-from tiny import build_tagger
+from tiny import build_reader, build_tagger
 
 TOKENS = torch.arange(5, 23).view(2, 9)
 
@@ -63,11 +63,12 @@ def test_what_is_no_form_of_a_model(tiny_model):
         in_form(model, "eager-attention")
 
 
-def test_a_model_that_answers_for_words_has_no_first_token_form(tiny_tokenizer, tmp_path):
-    save_model(build_tagger("bert"), tiny_tokenizer, tmp_path)
+@pytest.mark.parametrize("build", [build_tagger, build_reader])
+def test_a_model_that_answers_for_tokens_has_no_first_token_form(build, tiny_tokenizer, tmp_path):
+    save_model(build("bert"), tiny_tokenizer, tmp_path)
     config = load_config(tmp_path)
     assert forms_for(config) == (PLAIN, "eager-attention")
     with pytest.raises(ModelError, match="answers for every token"):
         check_form(config, "first-token")
     with pytest.raises(ModelError, match="reads every token"):
-        in_form(build_tagger("bert"), "first-token")  # its configuration does not know its head yet
+        in_form(build("bert"), "first-token")  # its configuration does not know its head yet

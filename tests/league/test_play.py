@@ -5,9 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-import torch
 
-from leanformer import pipeline
 from leanformer.budget import Budget
 from leanformer.errors import ModelError, RunError
 from leanformer.job import Job
@@ -152,16 +150,6 @@ def test_scores_alone_in_lanes_are_those_of_one_lane(league, tmp_path):
     assert "--no-timing" in side["command"]
     assert "Nothing was timed" in (tmp_path / "side" / "league.html").read_text()
     assert all(row["beaten_by"] is None for row in side["rows"])
-
-
-@pytest.mark.parametrize(("threads", "lanes", "each"), [(2, 2, 1), (16, 4, 4), (2, 8, 1)])
-def test_lanes_share_the_threads(threads, lanes, each, monkeypatch):
-    used = []
-    monkeypatch.setattr(pipeline.os, "environ", {})
-    monkeypatch.setattr(torch, "set_num_threads", used.append)
-    cells._begin_lane(lanes)
-    pipeline._use_threads(threads)
-    assert used == [each]
 
 
 def test_a_model_that_can_not_be_exported_is_timed_in_what_is_left(league, tmp_path, monkeypatch):

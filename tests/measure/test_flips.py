@@ -92,3 +92,35 @@ def test_a_tagged_sentence_is_one_answer():
         logits(dense)[:1], logits([[0, 0, 0, 0]]), Dataset.from_dict(columns).select([0]), task
     )
     assert nothing.lean_answer == "none"
+
+
+def test_a_question_flips_where_its_answer_has_other_words():
+    task = Task("squad", "question-answering", True, ("start", "end"), "answer-f1")
+    context = "The cold dog saw a film"
+    offsets = [0, 0, 0, 3, 4, 8, 9, 12, 13, 16, 17, 18, 19, 23]  # a first token, then the words
+    answers = [["cold dog", "dog", "dog"], ["film"], ["a film"], ["saw"]]
+    columns = {
+        "text": ["who?", "what?", "what?", "did?"],
+        "text_pair": [context] * 4,
+        "answers": answers,
+        "offsets": [offsets] * 4,
+        "row": [4, 5, 6, 9],
+    }
+    logits = np.zeros((2, 4, 7, 2))
+    for model, places in enumerate((((3, 3), (6, 6), (5, 6), (1, 1)), ((1, 1), (5, 6), (6, 6), (4, 4)))):
+        for question, (start, end) in enumerate(places):
+            logits[model, question, start, 0] = logits[model, question, end, 1] = 3.0
+    found = flips(*logits, Dataset.from_dict(columns), task)
+    assert [flip.row for flip in found] == [4, 9]
+    lost, won = found
+    assert (lost.text, lost.text_pair, lost.label) == ("who?", context, "cold dog / dog")
+    assert (lost.dense_answer, lost.lean_answer, lost.dense_right, lost.lean_right) == (
+        "dog",
+        "The",
+        1.0,
+        0.0,
+    )
+    assert (won.dense_answer, won.lean_answer, won.dense_right, won.lean_right) == ("The", "saw", 0.0, 1.0)
+    sure = np.exp(3) / (np.exp(3) + 6)
+    assert (lost.dense_probability, lost.lean_probability) == pytest.approx((sure**2, sure**2))
+    json.dumps([asdict(flip) for flip in found])

@@ -73,5 +73,5 @@ def test_methods_that_need_one_answer_a_text_say_so(name, error, message, taggin
 
 
 def test_tagging_is_no_further_task_of_several(problem, tagged):
-    with pytest.raises(DataError, match="tagged asks for words"):
+    with pytest.raises(DataError, match="tagged asks for parts of them"):
         member_of(problem(), DataSpec(str(tagged)))

@@ -76,3 +76,12 @@ def test_a_tagger_is_filed_and_loaded_as_one(result: dict[str, Any]) -> None:
     assert {(one.task_type, one.metric_type) for one in data.eval_results} == {("token-classification", "f1")}
     assert 'pipeline("token-classification", ' in card
     assert 'aggregation_strategy="first"' in card
+
+
+def test_a_model_that_answers_questions_is_filed_as_one(result: dict[str, Any]) -> None:
+    asking = {**result["task"], "kind": "question-answering", "labels": ["start", "end"], "pair": True}
+    card = model_card(result | {"task": asking, "metric": "answer-f1"})
+    data = ModelCard(card).data
+    assert data.pipeline_tag == "question-answering"
+    assert {(one.task_type, one.metric_type) for one in data.eval_results} == {("question-answering", "f1")}
+    assert "AutoModelForQuestionAnswering.from_pretrained" in card

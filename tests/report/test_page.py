@@ -177,6 +177,22 @@ def test_flips_of_a_regression_compare_distances() -> None:
     assert view.surest == 2.5
 
 
+def test_flips_of_questions_compare_how_right_they_are() -> None:
+    base = {
+        "row": 1,
+        "text": "who?",
+        "text_pair": "Ann met Bo",
+        "label": "Ann / Bo",
+        "dense_probability": 0.5,
+    }
+    base |= {"dense_answer": "met", "lean_answer": "Ann met", "lean_probability": 0.25}
+    pairs = [(0.0, 0.5), (1.0, 0.5), (0.0, 0.0), (0.5, 0.5)]
+    flips = [base | {"dense_right": dense, "lean_right": lean} for dense, lean in pairs]
+    views = flip_views(flips, {"kind": "question-answering", "labels": ["start", "end"]})
+    assert [view.change for view in views] == ["better", "worse", "wrong", "moved"]
+    assert (views[0].before, views[0].after, views[0].before_sure) == ("met", "Ann met", "50%")
+
+
 def test_the_doors_follow_what_was_saved(result: dict[str, Any]) -> None:
     lean, plain = doors(result | {"door": "lean"}, "model"), doors(result | {"door": "plain"}, "model")
     assert ["leanformer" in door.code for door in lean] == [True, False]
@@ -184,8 +200,22 @@ def test_the_doors_follow_what_was_saved(result: dict[str, Any]) -> None:
     assert [door.name for door in plain] == ["plain transformers"]
 
 
+def questions_of(result: dict[str, Any]) -> dict[str, Any]:
+    task = {**result["task"], "kind": "question-answering", "labels": ["start", "end"], "pair": True}
+    return result | {"task": task, "metric": "answer-f1", "door": "lean"}
+
+
+def test_a_model_that_answers_questions_is_loaded_by_its_two_outputs(result: dict[str, Any]) -> None:
+    codes = [door.code for door in doors(questions_of(result), "m") + export_doors(questions_of(result), "r")]
+    assert all("AutoModelForQuestionAnswering" in code for code in codes[:2])
+    assert ["trust_remote_code=True" in code for code in codes[:2]] == [False, True]
+    assert all("start_logits, end_logits = " in code for code in codes[2:])
+    page = render(questions_of(result))
+    assert "Questions whose answer changed" in page
+
+
 def test_the_code_to_load_compiles(result: dict[str, Any]) -> None:
-    for run in (result, example_result(kind="regression", pair=True)):
+    for run in (result, example_result(kind="regression", pair=True), questions_of(result)):
         made = doors(run, "runs/x/model") + export_doors(run, "runs/x")
         assert len(made) == 4
         for door in made:

@@ -6,12 +6,13 @@ from transformers import AutoModelForSequenceClassification
 
 from leanformer.encoders.carried_tokens import Tokens, count_of, significance
 from leanformer.encoders.families import FAMILIES
+from leanformer.encoders.outputs import logits_of
 from leanformer.encoders.saving import save_model
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.structure.surgery import slice_units
 from leanformer.structure.tokens import set_kept_tokens, tokens_drawn, with_kept_tokens
-from tiny import TINY_FAMILIES, build_tagger, padded_texts
+from tiny import TINY_FAMILIES, build_reader, build_tagger, padded_texts
 
 REDUCING = [name for name in TINY_FAMILIES if not FAMILIES[name].pre_norm]
 TOLERANCE = 1e-5
@@ -25,7 +26,7 @@ def model(request, tiny_model):
 
 def logits(model, batch):
     with torch.no_grad():
-        return model(**batch).logits
+        return logits_of(model(**batch))
 
 
 def test_all_tokens_is_the_model_itself(model):
@@ -36,9 +37,10 @@ def test_all_tokens_is_the_model_itself(model):
     assert (less - logits(model, batch)).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("build", [build_tagger, build_reader])
 @pytest.mark.parametrize("family", REDUCING)
-def test_a_words_answer_does_not_depend_on_neighbours_or_padding(family):
-    small = with_kept_tokens(build_tagger(family), SHARES)
+def test_a_tokens_answer_does_not_depend_on_neighbours_or_padding(family, build):
+    small = with_kept_tokens(build(family), SHARES)
     batch = padded_texts([14, 11, 7, 4])
     together = logits(small, batch)
     for row, length in enumerate(batch["attention_mask"].sum(dim=1).tolist()):

@@ -131,8 +131,8 @@ def test_whole_pairs_are_drawn():
 def test_divergence_of_vectors_is_one_minus_cosine():
     dense = np.array([[2.0, 0.0], [0.0, 1.0]])
     lean = np.array([[1.0, 1.0], [0.0, 5.0]])
-    assert divergence(dense, lean, vectors=True) == pytest.approx((1 - 0.5**0.5) / 2)
-    assert divergence(dense, 3 * dense, vectors=True) == pytest.approx(0)
+    assert divergence(dense, lean, "embedding") == pytest.approx((1 - 0.5**0.5) / 2)
+    assert divergence(dense, 3 * dense, "embedding") == pytest.approx(0)
 
 
 def test_the_pairs_that_moved_most_are_shown(pairs):

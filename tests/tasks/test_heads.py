@@ -12,11 +12,12 @@ from leanformer.encoders.families import supported
 from leanformer.errors import ModelError
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.task import Task
-from tiny import TINY_FAMILIES, build_tagger
+from tiny import TINY_FAMILIES, build_reader, build_tagger
 
 TWO = Task("two", "classification", False, ("no", "yes"), "accuracy")
 THREE = Task("three", "classification", False, ("low", "middle", "high"), "accuracy")
 SPANS = Task("spans", "token-classification", False, ("O", "B-a", "I-a", "B-b", "I-b"), "span-f1")
+QUESTIONS = Task("squad", "question-answering", True, ("start", "end"), "answer-f1")
 VALUE = Task("value", "regression", True, (), "spearman", ("pearson",))
 
 
@@ -280,3 +281,23 @@ def test_words_are_cut_as_within_a_sentence(tmp_path):
     _, loaded, _ = load_model(str(tmp_path), SPANS, finetune=False)
     words = loaded(["a", "a"], is_split_into_words=True)["input_ids"]
     assert loaded.convert_ids_to_tokens(words) == ["<s>", "\u0120a", "\u0120a", "</s>"]
+
+
+@pytest.mark.parametrize("family", TINY_FAMILIES)
+def test_a_head_for_questions_is_used_as_it_is(family, save):
+    dense = build_reader(family)
+    model, _, has_head = load_model(str(save(dense)), QUESTIONS, finetune=False)
+    assert has_head
+    assert type(model) is type(dense)
+    assert model.config.id2label == {0: "start", 1: "end"}
+    ids = torch.arange(5, 16)[None]
+    torch.testing.assert_close(model(input_ids=ids).end_logits, dense(input_ids=ids).end_logits)
+
+
+def test_a_head_of_texts_is_none_for_questions(tiny_model, save):
+    folder = str(save(tiny_model("bert")))
+    model, _, has_head = load_model(folder, QUESTIONS, finetune=False)
+    assert not has_head
+    assert type(model).__name__ == "BertForQuestionAnswering"
+    _, _, has_head = load_model(str(save(build_reader("bert"))), TWO, finetune=False)
+    assert not has_head

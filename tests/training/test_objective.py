@@ -12,7 +12,7 @@ from leanformer.training.objective import (
     Objective,
     hidden_loss,
     logits_loss,
-    of_real_tokens,
+    one_a_row,
     row_losses,
     task_loss,
     vectors_loss,
@@ -114,8 +114,43 @@ def test_words_that_are_not_asked_cost_nothing():
 def test_answers_of_padding_are_not_compared():
     student, teacher = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
-    kept = [of_real_tokens(one, mask) for one in (student, teacher)]
+    labels = torch.zeros(2, 3)
+    kept = [one_a_row(one, mask, labels) for one in (student, teacher)]
     assert kept[0].shape == (4, 4)
     rows = torch.cat([student[0], student[1, :1]]), torch.cat([teacher[0], teacher[1, :1]])
     assert logits_loss(*kept, 2.0).item() == pytest.approx(logits_loss(*rows, 2.0).item())
-    assert torch.equal(of_real_tokens(student[:, 0], mask), student[:, 0])  # texts are as they were
+    assert torch.equal(one_a_row(student[:, 0], mask, labels[:, 0]), student[:, 0])  # texts are as they were
+
+
+def test_an_answers_ends_are_chosen_among_the_tokens_of_its_text():
+    logits = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[[0, 0], [1, 0], [0, 1], [0, 0]], [[1, 1], [0, 0], [IGNORED] * 2, [IGNORED] * 2]])
+    first = [logits[0, :, kind].log_softmax(dim=0)[kind + 1] for kind in (0, 1)]
+    second = [logits[1, :2, kind].log_softmax(dim=0)[0] for kind in (0, 1)]
+    by_hand = [-sum(pair).item() / 2 for pair in (first, second)]
+    assert row_losses(logits, labels).tolist() == pytest.approx(by_hand)
+    assert task_loss(logits, labels).item() == pytest.approx(sum(by_hand) / 2)
+    logits[1, 2:] = 50.0  # what padding says
+    assert row_losses(logits, labels).tolist() == pytest.approx(by_hand)
+    logits[1, 2:] = torch.nan  # as `predict` pads
+    assert row_losses(logits, labels).tolist() == pytest.approx(by_hand)
+
+
+def test_a_teacher_of_places_is_followed_at_both_ends():
+    student, teacher = torch.randn(2, 2, 4, 2, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    labels = torch.zeros(2, 4, 2)
+
+    def distance():
+        return logits_loss(*(one_a_row(one, mask, labels) for one in (student, teacher)), 2.0).item()
+
+    by_hand = 0.0
+    for row, length in enumerate((4, 2)):
+        for kind in (0, 1):
+            p, q = ((one[row, :length, kind] / 2).log_softmax(dim=0) for one in (teacher, student))
+            by_hand += 4 * (p.exp() * (p - q)).sum().item() / 4
+    assert distance() == pytest.approx(by_hand)
+    student[1, 2:], teacher[1, 3] = 70.0, -70.0  # padding
+    assert distance() == pytest.approx(by_hand)
+    student[1, 1, 1] += 3.0
+    assert distance() != pytest.approx(by_hand)

@@ -10,7 +10,7 @@ from leanformer.tasks.encode import batches
 from leanformer.training import teacher as teachers
 from leanformer.training.batching import Collator, training_columns
 from leanformer.training.teacher import CachedTeacher, LiveTeacher, teacher_for
-from tiny import build_tagger
+from tiny import build_reader, build_tagger
 
 LAYERS = (1, 2)
 
@@ -138,15 +138,18 @@ def test_large_states_survive_float16(tiny_model, tiny_tokenizer, rows, tmp_path
 
 
 @pytest.mark.parametrize("layers", [LAYERS, ()])
-def test_answers_for_tokens_are_kept_token_by_token(layers, tagged_rows, tiny_tokenizer, tmp_path):
-    model = build_tagger("bert")
-    cached = teacher_for(model, tiny_tokenizer, tagged_rows, layers, tmp_path / "outputs")
+@pytest.mark.parametrize(("kind", "build"), [("words", build_tagger), ("questions", build_reader)])
+def test_answers_for_tokens_are_kept_token_by_token(kind, build, layers, request, tiny_tokenizer, tmp_path):
+    rows = request.getfixturevalue("tagged_rows" if kind == "words" else "squad_rows")
+    model = build("bert")
+    cached = teacher_for(model, tiny_tokenizer, rows, layers, tmp_path / "outputs")
     assert isinstance(cached, CachedTeacher)
-    columns = training_columns(tagged_rows)
+    columns = training_columns(rows)
     collate = Collator(tiny_tokenizer, regression=False)
     for chosen in ([0, 1, 2, 3], [39, 5, 17], [7]):
         batch = collate([columns[index] for index in chosen])
-        assert batch["labels"].shape == batch["input_ids"].shape
+        assert batch["labels"].shape[:2] == batch["input_ids"].shape
+        assert batch["labels"].ndim == (2 if kind == "words" else 3)
         positions = batch.pop("position")
         del batch["labels"]
         real = batch["attention_mask"].bool()

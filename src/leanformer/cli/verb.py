@@ -79,7 +79,9 @@ MaxTokens = Annotated[int | None, _about_data("Longest input in tokens.", defaul
 _DATA_OPTIONS: dict[str, Any] = {
     "data": (
         str,
-        _about_data("A folder or file (csv, tsv, jsonl, parquet, conll), a GLUE task by name, or a hub id."),
+        _about_data(
+            "A folder or file (csv, tsv, jsonl, parquet, conll, SQuAD's json), a GLUE task by name, or a hub id."
+        ),
     ),
     "data_dir": (str, _about_data("Folder with a GLUE task's official TSV files.")),
     "config": (str, _about_data("Configuration of a hub data set.")),
@@ -89,15 +91,15 @@ _DATA_OPTIONS: dict[str, Any] = {
     "metric": (
         str,
         _about_data(
-            "accuracy, f1, matthews, pearson, spearman, span-f1, spearman_cosine ...",
+            "accuracy, f1, matthews, pearson, spearman, span-f1, answer-f1, spearman_cosine ...",
             default="the task's own",
         ),
     ),
     "kind": (
         str,
         _about_data(
-            "classification, regression, token-classification, or embedding (sentence embeddings, judged on pairs "
-            "with a score).",
+            "classification, regression, token-classification, question-answering, or embedding (sentence "
+            "embeddings, judged on pairs with a score).",
             default="guessed",
         ),
     ),

@@ -21,6 +21,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 
 READS_FIRST = "AutoModelForSequenceClassification"
+READS_EVERY = (TASKS["AutoModelForTokenClassification"], TASKS["AutoModelForQuestionAnswering"])
 EXACT_POOLING = "cls"
 ATTENTIONS = ("eager", "sdpa")
 SPLIT_WEIGHTS = ("query_weight", "key_value_weight")  # buffers that stand for a fused projection
@@ -116,7 +117,7 @@ def reason_against(config: Any) -> str | None:
     family = family_of(config)
     if pooling_of(config):
         return "Sentence embeddings are pooled behind the last layer: leave the form first-token out."
-    if any(name.endswith(TASKS["AutoModelForTokenClassification"]) for name in config.architectures or ()):
+    if any(name.endswith(READS_EVERY) for name in config.architectures or ()):
         return (
             "This model answers for every token, so its last layer is needed for all of them: leave the form "
             "first-token out."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.forms import PLAIN, in_form
 from leanformer.encoders.merging import merges_tokens
+from leanformer.encoders.outputs import PLACES, answers_questions
 from leanformer.encoders.sentence import is_embedder
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import LeanformerError, ModelError, first_line
@@ -36,6 +37,8 @@ POSITIONS_BEFORE = 2
 
 OUTPUTS = ("logits", "states", "wrong")
 """Of a graph, in order; most have the first alone."""
+
+BY_TOKEN = ("states", *PLACES)
 
 EMBEDDING_OUTPUTS = ("sentence_embedding",)
 
@@ -219,6 +222,8 @@ def _shapes(inputs: dict[str, Tensor]) -> dict[str, dict[int, Any]]:
 
 def _outputs(model: Any) -> tuple[str, ...]:
     """Name what a graph gives, in order."""
+    if answers_questions(model):
+        return PLACES
     return EMBEDDING_OUTPUTS if is_embedder(model) else OUTPUTS
 
 
@@ -233,7 +238,7 @@ def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> N
     for name, port in zip(_outputs(model), program.graph.outputs, strict=False):
         port.name = name
         port.shape = onnx_ir.Shape(
-            ["batch", "tokens", *port.shape[2:]] if name == "states" else ["batch", *port.shape[1:]]
+            ["batch", "tokens", *port.shape[2:]] if name in BY_TOKEN else ["batch", *port.shape[1:]]
         )
     for node in program.graph.all_nodes():  # the traces of Python's stack are larger than a small graph
         node.metadata_props.clear()

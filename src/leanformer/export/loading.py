@@ -10,6 +10,7 @@ from leanformer.errors import ModelError, first_line
 from leanformer.tasks.head_labels import bears_head
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DEFAULT_METRICS
+from leanformer.tasks.questions import PLACES
 from leanformer.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def task_of_head(config: Any) -> Task:
     """
     if pooling_of(config):
         return Task("model", "embedding", True, (), DEFAULT_METRICS["embedding"][0])
+    if bears_head(config, "question-answering"):
+        return Task("model", "question-answering", True, PLACES, DEFAULT_METRICS["question-answering"][0])
     tagging = bears_head(config, "token-classification")
     regression = not tagging and (config.problem_type == "regression" or config.num_labels == 1)
     names = tuple(str(name) for _, name in sorted(config.id2label.items()))

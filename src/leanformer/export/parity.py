@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leanformer.encoders.outputs import logits_of
 from leanformer.errors import ModelError
 from leanformer.export.runtimes import Runner, arrays
 from leanformer.tasks.encode import batches, encode, model_max_tokens
@@ -153,7 +154,7 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        logits: np.ndarray = model(**inputs).logits.numpy()
+        logits: np.ndarray = logits_of(model(**inputs)).numpy()
     return logits
 
 

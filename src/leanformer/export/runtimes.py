@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from leanformer.encoders.outputs import PLACES, logits_of
 from leanformer.errors import ModelError, first_line
 from leanformer.export.cpu import usable_threads
 from leanformer.export.extras import require
@@ -70,7 +71,7 @@ class Runner(Protocol):
     precision: str
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Map token ids, (batch, tokens) each and int64, to float32 logits: (batch, num_labels), or one a token."""
+        """Map token ids, (batch, tokens) each and int64, to float32 logits, (batch, num_labels), or one a token."""
         ...
 
 
@@ -111,11 +112,21 @@ class TorchRunner:
         tensors = {name: torch.from_numpy(ids) for name, ids in batch.items() if name in self.inputs}
         try:
             with torch.inference_mode():
-                return self.forward(**tensors).logits.float().numpy()
+                return logits_of(self.forward(**tensors)).float().numpy()
         except Exception as error:
             if self.precision != COMPILED:
                 raise
             raise CompileError(f"torch.compile fails here: {first_line(error)}") from error
+
+
+def answers_given(names: Sequence[str]) -> int:
+    """Return how many of a graph's first outputs are its answer: logits, a sentence embedding, or start and end."""
+    return len(PLACES) if tuple(names[: len(PLACES)]) == PLACES else 1
+
+
+def together(answers: Sequence[np.ndarray]) -> np.ndarray:
+    """Return an answer that a graph gives in parts, (batch, tokens) each, as (batch, tokens, parts)."""
+    return answers[0] if len(answers) == 1 else np.stack(answers, axis=-1)
 
 
 class OnnxRunner:
@@ -139,11 +150,12 @@ class OnnxRunner:
         self.precision = precision
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.inputs = [port.name for port in self.session.get_inputs()]
-        self.answer = self.session.get_outputs()[0].name  # logits, or sentence_embedding
+        names = [port.name for port in self.session.get_outputs()]
+        self.answers = names[: answers_given(names)]
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer a batch."""
-        return self.session.run([self.answer], {name: batch[name] for name in self.inputs})[0]
+        return together(self.session.run(self.answers, {name: batch[name] for name in self.inputs}))
 
 
 class OpenVinoRunner:
@@ -168,12 +180,14 @@ class OpenVinoRunner:
         self.precision = precision
         compiled = openvino.Core().compile_model(str(path), "CPU", properties)
         self.inputs = [port.get_any_name() for port in compiled.inputs]
+        self.answers = range(answers_given([port.get_any_name() for port in compiled.outputs]))
         self.request = compiled.create_infer_request()
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer a batch."""
         self.request.infer({name: batch[name] for name in self.inputs}, share_inputs=True)
-        return self.request.get_output_tensor(0).data.copy()  # the next call uses its memory again
+        given = [self.request.get_output_tensor(number).data for number in self.answers]
+        return together(given).copy()  # the next call uses its memory again
 
 
 class ChainRunner:
@@ -265,7 +279,8 @@ def predict_with(
         batch_size: Rows a batch.
 
     Returns:
-        Logits in the data set's order, float32, (n, num_labels); of words (n, words, num_labels).
+        Logits in the data set's order, float32, (n, num_labels); of words (n, words, num_labels), and of questions
+        (n, tokens, 2).
 
     Raises:
         ModelError: If the data set is empty.

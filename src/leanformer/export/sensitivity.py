@@ -22,11 +22,14 @@ from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.export.sublayers import Sublayer, sublayers
 from leanformer.measure.statistics import drop_error
 from leanformer.progress import track
+from leanformer.tasks.judged import labels_of
 from leanformer.tasks.metrics import METRICS, divergence, score
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
+
+    from leanformer.tasks.task import Kind
 
 RANKING_ROWS = 128
 MAX_DIVERGENCE = 0.01
@@ -87,9 +90,9 @@ class HeldOut:
     standard_errors: float = 0.0
 
     @property
-    def vectors(self) -> bool:
-        """Whether answers are sentence embeddings."""
-        return METRICS[self.metric].needs == "embedding"
+    def kind(self) -> Kind:
+        """The kind of task."""
+        return METRICS[self.metric].needs
 
     @property
     def few(self) -> bool:
@@ -117,11 +120,11 @@ class HeldOut:
         Returns:
             Its loss.
         """
-        labels = np.asarray(self.rows["label"][:])
+        labels = labels_of(self.rows)
         value, reference = (score(self.metric, found, labels) for found in (logits, self.logits))
         error = drop_error(self.metric, self.logits, logits, labels)
         drop = 100 * (reference - value)
-        return Loss(float_sublayers, value, drop, divergence(self.logits, logits, self.vectors), error)
+        return Loss(float_sublayers, value, drop, divergence(self.logits, logits, self.kind), error)
 
     def keeps(self, loss: Loss) -> bool:
         """Whether the score keeps to the bound, with the standard errors added."""
@@ -172,7 +175,7 @@ def sensitivities(
     rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     form: str = PLAIN,
-    vectors: bool = False,
+    kind: Kind = "classification",
 ) -> dict[Sublayer, float]:
     """Measure what quantising each sub-layer alone costs, with all other ones in float.
 
@@ -183,7 +186,7 @@ def sensitivities(
         rows: Encoded held-out training rows; the first 128 are read.
         tokenizer: The model's tokenizer.
         form: Of the model; the quantiser has to be of the same.
-        vectors: Whether answers are sentence embeddings.
+        kind: The kind of task.
 
     Returns:
         By sub-layer, the divergence from float32, the largest one first. What is quantised outside the layers
@@ -204,7 +207,7 @@ def sensitivities(
         others = [sublayer for sublayer in every if sublayer != alone]
         with tempfile.TemporaryDirectory(prefix=".int8-", suffix=UNFINISHED, dir=out) as scratch:
             made = quantiser(float_sublayers=others, into=Path(scratch))
-            found[alone] = divergence(exact, answers(made, rows, tokenizer), vectors)
+            found[alone] = divergence(exact, answers(made, rows, tokenizer), kind)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
@@ -246,7 +249,7 @@ def quantise_within(
         if holds(0):
             return Within(_moved(made[0], out), trials[-1], tuple(trials))
         rows, tokenizer = held_out.rows, held_out.tokenizer
-        ranking = tuple(sensitivities(quantiser, out, runtime, rows, tokenizer, form, held_out.vectors))
+        ranking = tuple(sensitivities(quantiser, out, runtime, rows, tokenizer, form, held_out.kind))
         count = fewest(holds, len(ranking))
         if count is None:
             return Within(None, trials[-1], tuple(trials), ranking)

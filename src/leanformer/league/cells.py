@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from leanformer.errors import LeanformerError
 from leanformer.league.grid import Cell
-from leanformer.pipeline import LANES, run_job
+from leanformer.pipeline import run_job
 from leanformer.progress import bar, say
 from leanformer.run import Facts
+from leanformer.training.threads import LANES
 
 if TYPE_CHECKING:
     from leanformer.search.engines import Engine

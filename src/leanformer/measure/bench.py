@@ -19,6 +19,7 @@ from leanformer.measure.memory import peak_mb
 from leanformer.measure.samples import sample_batches
 from leanformer.measure.statistics import bootstrap_ratio_interval, drop_error, is_settled, median_interval
 from leanformer.progress import say, track
+from leanformer.tasks.judged import examples_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +54,7 @@ class BenchRow:
         ratio_low: Lower end of its 95% interval, from paired rounds.
         ratio_high: Upper end.
         score: The task's metric on the whole validation set, measured with this very variant.
-        n: The rows of that set.
+        n: The examples of that set: rows, questions, or pairs of embeddings.
         size_mb: Weights on disk, in megabytes of 10^6 bytes.
         first_call_ms: The very first call after loading, in which runtimes prepare themselves: one batch of the first
             batch size that was asked for, whichever this row is of. It is in no median.
@@ -167,7 +168,7 @@ def bench(
         errors = {one.name: drop_error(task.metric, baseline, one.logits, field.labels) for one in entrants}
         for size in track(batches, "Timing"):
             rounds_ms = _timed(entrants, samples[size], rounds, LIMIT_S if limit_s is None else limit_s, seed)
-            rows += _rows(entrants, rounds_ms, peaks, size, errors, len(encoded), seed)
+            rows += _rows(entrants, rounds_ms, peaks, size, errors, examples_in(encoded, task), seed)
     return rows
 
 

@@ -15,6 +15,7 @@ from leanformer.export.layout import BYTES_PER_MB, artefact_mb
 from leanformer.export.runtimes import Runner, load_runner, predict_with
 from leanformer.export.variants import ensure_artefact
 from leanformer.measure.clock import call_ms
+from leanformer.tasks.judged import labels_of
 from leanformer.tasks.metrics import score
 from leanformer.tasks.words import asked
 
@@ -85,7 +86,7 @@ class Field:
         self.models, self.homes = models, homes
         self.encoded, self.tokenizer, self.task = encoded, tokenizer, task
         self.threads, self.calibration, self.first_batch = threads, calibration, first_batch
-        self.labels = np.asarray(encoded["label"][:])
+        self.labels = labels_of(encoded)
         self.torch_logits: dict[str, np.ndarray] = {}  # by model
 
     def enter(self, model: str, runtime: str, precision: str, form: str = PLAIN) -> Entrant:

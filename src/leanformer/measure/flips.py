@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.tasks.answer_text import best_likeness, plain_words, word_f1
+from leanformer.tasks.judged import labels_of
 from leanformer.tasks.metrics import pair_cosines
+from leanformer.tasks.places import Answered, answers_of, place_probabilities
 from leanformer.tasks.spans import answered, normalised, spans
 from leanformer.tasks.words import IGNORED
 
@@ -25,14 +28,17 @@ class Flip:
 
     Attributes:
         row: Its row number in the source file.
-        text: The text.
-        text_pair: The second text of a pair, or None.
-        label: The true label's name, or the true value; of a tagged sentence its spans, as "type: words; ...".
-        dense_answer: The original model's answer: a label name, a value or spans.
+        text: The text, or the question.
+        text_pair: The second text of a pair, or what holds a question's answer, or None.
+        label: The true label's name, or the true value; of a tagged sentence its spans, as "type: words; ..."; of a
+            question its different answers, as "one / other".
+        dense_answer: The original model's answer: a label name, a value, spans or a stretch of the text.
         lean_answer: The compressed model's answer.
         dense_probability: The probability the original model gave its answer, in a tagged sentence that of the word
             whose answer changed most; None for regression.
         lean_probability: The same for the compressed model.
+        dense_right: How right the original model's answer is, where answers are so by degrees: the F1 of its words.
+        lean_right: The same for the compressed model.
     """
 
     row: int
@@ -43,6 +49,8 @@ class Flip:
     lean_answer: str | float
     dense_probability: float | None
     lean_probability: float | None
+    dense_right: float | None = None
+    lean_right: float | None = None
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -78,15 +86,15 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
 
     Args:
         dense_logits: Answers of the original model, (n, num_labels), in the data set's order; of words
-            (n, words, num_labels).
+            (n, words, num_labels), of questions (n, tokens, 2).
         lean_logits: Answers of the compressed model, of the same shape.
         dataset: The rows, with `text`, optionally `text_pair`, `label` and `row`; with `words` of tagged sentences.
         task: The task.
 
     Returns:
         Classification: every changed answer, the one with the largest change of probabilities first; of tagged
-        sentences those that have other spans than before. Regression: the 20 largest changes at most, largest first.
-        Embeddings: the same of the cosines of pairs.
+        sentences those that have other spans than before. Questions: those whose answer has other words. Regression:
+        the 20 largest changes at most, largest first. Embeddings: the same of the cosines of pairs.
 
     Raises:
         ValueError: If the numbers of rows differ.
@@ -96,6 +104,8 @@ def flips(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset, t
         raise ValueError(f"answers must be of the same rows, but there are {counts}")
     if task.kind == "token-classification":
         return _sentences(dense_logits, lean_logits, dataset, task)
+    if task.kind == "question-answering":
+        return _questions(dense_logits, lean_logits, dataset)
     if task.kind == "embedding":
         dense_logits, lean_logits = (pair_cosines(some)[:, None] for some in (dense_logits, lean_logits))
         dataset = _pairs(dataset)
@@ -169,6 +179,40 @@ def _spans_in_words(ids: np.ndarray, words: list[str], task: Task) -> str:
         f"{task.labels[2 * kind + 1][2:]}: {' '.join(words[start:end])}" for start, end, kind in spans(ids)
     ]
     return "; ".join(found) or "none"
+
+
+def _questions(dense_logits: np.ndarray, lean_logits: np.ndarray, dataset: Dataset) -> list[Flip]:
+    """List the questions that are answered with other words, the one with the largest change of rightness first."""
+    wanted = labels_of(dataset)
+    pairs = list(zip(answers_of(dense_logits, wanted), answers_of(lean_logits, wanted), strict=True))
+    sure = [place_probabilities(logits) for logits in (dense_logits, lean_logits)]
+    found = []
+    for before, after in pairs:
+        if plain_words(before.text) == plain_words(after.text):
+            continue
+        answers = wanted[before.stride].answers
+        (_, row), *_ = _rows(dataset, np.array([before.stride]))
+        found.append(
+            Flip(
+                row=row["row"],
+                text=row["text"],
+                text_pair=row["text_pair"],
+                label=" / ".join(dict.fromkeys(answers)),
+                dense_answer=before.text,
+                lean_answer=after.text,
+                dense_probability=_surety(sure[0], before),
+                lean_probability=_surety(sure[1], after),
+                dense_right=best_likeness(word_f1, before.text, answers),
+                lean_right=best_likeness(word_f1, after.text, answers),
+            )
+        )
+    return sorted(found, key=lambda flip: -abs((flip.dense_right or 0.0) - (flip.lean_right or 0.0)))
+
+
+def _surety(probabilities: np.ndarray, answer: Answered) -> float:
+    """Return the probability of both ends of an answer, within its stride."""
+    stride = probabilities[answer.stride]
+    return float(stride[answer.start, 0] * stride[answer.end, 1])
 
 
 def _rows(dataset: Dataset, order: np.ndarray) -> list[tuple[int, dict[str, Any]]]:

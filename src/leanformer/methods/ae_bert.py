@@ -186,10 +186,8 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
     realiser = Realiser(problem.teacher, space, scores, moments, stream)
     training = short_training(problem)
     rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
-    vectors = problem.task.kind == "embedding"
-    judge = Judge(
-        realiser, problem.tokenizer, rows, calibration, journal, errors, training, vectors, problem.watch
-    )
+    kind, watch = problem.task.kind, problem.watch
+    judge = Judge(realiser, problem.tokenizer, rows, calibration, journal, errors, training, kind, watch)
     return judge, seeds
 
 

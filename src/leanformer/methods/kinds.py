@@ -1,4 +1,4 @@
-"""Which methods can not compress a model of sentence embeddings, and which nothing else."""
+"""Which methods can not compress a model of some kind of task, and which nothing else."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ READ_LABELS = (
 )
 """They read a loss against the labels, or an answer that may change; a vector has neither."""
 
+ONE_ANSWER_A_TEXT = ("fastbert", "patience", "learned-exit", "robust-tickets", "multitask")
+"""They read the answer of a whole text: so that it may leave early, be attacked, or be one of several tasks'."""
+
+ANSWERS_BY_TOKEN = ("token-classification", "question-answering")
+
 FOR_EMBEDDINGS = ("token-merge",)
 """Tried on nothing else here."""
 
 
 def check_kind(method: str, kind: Kind) -> None:
-    """Refuse a method for a kind of task that it can not do: no labels, and no answers that change, in embeddings.
+    """Refuse a method for a kind of task that it can not do, before anything is computed.
 
     Args:
         method: A key of `leanformer.methods.registry.METHODS`.
@@ -36,6 +41,11 @@ def check_kind(method: str, kind: Kind) -> None:
         raise BudgetError(
             f"{method} is for models of sentence embeddings (--kind embedding): to drop tokens of a classifier, take "
             "power-bert or length-adaptive"
+        )
+    if kind in ANSWERS_BY_TOKEN and method in ONE_ANSWER_A_TEXT:
+        raise BudgetError(
+            f"{method} needs one answer for a whole text, and {kind} asks every token: choose another method, for "
+            "example ae-bert, or power-bert to drop tokens"
         )
     if kind == "embedding" and method in READ_LABELS:
         raise BudgetError(

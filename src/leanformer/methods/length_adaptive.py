@@ -172,7 +172,8 @@ def judge_of(problem: Problem, space: Space, trained: PreTrainedModel) -> Judge:
     name = f"token-{space.pruning_ratio:g}-{problem.seed}"
     journal = shared_journal(problem.journal or problem.folder / "journal.log", name)
     realiser: Any = TokenRealiser(problem.teacher, trained, space)
-    return Judge(realiser, problem.tokenizer, rows, rows, journal, watch=problem.watch, watched=ZERO_SHOT)
+    kind, watch = problem.task.kind, problem.watch
+    return Judge(realiser, problem.tokenizer, rows, rows, journal, kind=kind, watch=watch, watched=ZERO_SHOT)
 
 
 def ladder(judge: Judge) -> tuple[Rung]:

@@ -25,6 +25,7 @@ from datasets import Dataset, concatenate_datasets
 
 from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.errors import BudgetError, DataError
+from leanformer.methods.kinds import ANSWERS_BY_TOKEN
 from leanformer.methods.movement import damaged_alike, movement_gates
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.ranks import (
@@ -90,9 +91,9 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If no other task is named, two have the same name, or the first one asks for words.
         DataError: If another task's data can not be used, or ask for words.
     """
-    if problem.task.kind == "token-classification":
+    if problem.task.kind in ANSWERS_BY_TOKEN:
         raise BudgetError(
-            f"multitask answers whole texts, and {problem.task.name} asks for words: choose another method"
+            f"multitask answers whole texts, and {problem.task.name} asks for parts of them: choose another method"
         )
     first = Member(problem.task, problem.teacher, problem.train, problem.held_out)
     members = [first, *(member_of(problem, spec) for spec in others(problem))]
@@ -203,8 +204,10 @@ def member_of(problem: Problem, spec: DataSpec) -> Member:
         DataError: If its data can not be used, or ask for words.
     """
     data = load_data(spec)
-    if data.task.kind == "token-classification":
-        raise DataError(f"multitask answers whole texts, and {data.task.name} asks for words: leave it out")
+    if data.task.kind in ANSWERS_BY_TOKEN:
+        raise DataError(
+            f"multitask answers whole texts, and {data.task.name} asks for parts of them: leave it out"
+        )
     say(data.description)
     model = with_new_head(problem.teacher, data.task)
     longest = model_max_tokens(model, problem.tokenizer)

@@ -22,7 +22,7 @@ _HUB_METRICS |= {
     "span-precision": "precision",
     "span-recall": "recall",
 }  # the hub's are of spans
-_HUB_METRICS |= {"token-accuracy": "accuracy"}
+_HUB_METRICS |= {"token-accuracy": "accuracy", "answer-f1": "f1", "exact-match": "exact_match"}
 
 
 def model_card(result: dict[str, Any]) -> str:

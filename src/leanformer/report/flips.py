@@ -26,7 +26,8 @@ class FlipView:
         before_sure: Its probability as a percentage, "" where there is none.
         after_sure: The same for the compressed model.
         surest: The larger of both probabilities (for a regression: the size of the change), to sort by.
-        change: "worse", "better", "wrong" (both wrong), or "moved" where no answer is right or wrong.
+        change: "worse", "better", "wrong" (both wrong), or "moved" where an answer is neither
+            right nor wrong, or both are as right.
     """
 
     row: int
@@ -91,6 +92,11 @@ def answer_words(answer: Any, task: dict[str, Any]) -> str:
 
 
 def _change(flip: dict[str, Any], task: dict[str, Any]) -> str:
+    dense_right, lean_right = flip.get("dense_right"), flip.get("lean_right")
+    if dense_right is not None and lean_right is not None:
+        if dense_right == lean_right:
+            return "moved" if dense_right else "wrong"
+        return "worse" if lean_right < dense_right else "better"
     label, before, after = (answer_words(flip[key], task) for key in ("label", "dense_answer", "lean_answer"))
     if before == label:
         return "worse"

@@ -29,7 +29,8 @@ def is_plain(result: dict[str, Any]) -> bool:
 
 def pipeline_of(task: dict[str, Any]) -> str:
     """Name the pipeline of transformers, and the hub's task, for the `task` of result.json."""
-    named = {"token-classification": "token-classification", "embedding": "sentence-similarity"}
+    own_names = ("token-classification", "question-answering")
+    named = {"embedding": "sentence-similarity"} | {kind: kind for kind in own_names}
     return named.get(task["kind"], "text-classification")
 
 
@@ -45,6 +46,8 @@ def doors(result: dict[str, Any], model: str) -> list[Door]:
     """
     if result["task"]["kind"] == "embedding":
         return _embedding_doors(result, model)
+    if result["task"]["kind"] == "question-answering":
+        return _question_doors(result, model)
     ask = '("A text to classify.")'
     if result["task"]["pair"]:
         ask = '({"text": "One text.", "text_pair": "The other."})'
@@ -92,6 +95,37 @@ _ENCODE = (
 )
 
 
+def _question_doors(result: dict[str, Any], model: str) -> list[Door]:
+    """Return the doors of a model that answers questions: transformers 5 has no pipeline for them."""
+    if is_plain(result):
+        return [Door("plain transformers", _ASK.format(home=_quoted(model), trust=""))]
+    registered = "import leanformer.encoders.lean  # registers the classes\n"
+    return [
+        Door("with leanformer installed", registered + _ASK.format(home=_quoted(model), trust="")),
+        Door(
+            "without leanformer: the code carried in the folder",
+            _ASK.format(home=_quoted(model), trust=", trust_remote_code=True"),
+        ),
+    ]
+
+
+_ASK = """import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained({home})
+model = AutoModelForQuestionAnswering.from_pretrained({home}{trust}).eval()
+question, text = "Where was it shown?", "The film was shown in Rome."
+batch = tokenizer(question, text, return_tensors="pt", return_offsets_mapping=True)
+characters = batch.pop("offset_mapping")[0].tolist()
+of_text = torch.tensor([part == 1 for part in batch.sequence_ids()])
+with torch.no_grad():
+    output = model(**batch)
+sums = output.start_logits[0][:, None] + output.end_logits[0]  # (tokens, tokens)
+allowed = (of_text[:, None] & of_text).triu().tril(29)  # of 30 tokens at most
+start, end = divmod(int(sums.where(allowed, -torch.inf).argmax()), len(sums))
+answer = text[characters[start][0] : characters[end][1]]"""
+
+
 def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
     """Return one door for each runtime that was exported to: the variant to serve, else the smallest that was kept.
 
@@ -111,7 +145,14 @@ def export_doors(result: dict[str, Any], folder: str) -> list[Door]:
     texts = '["One text."], ["The other."]' if result["task"]["pair"] else '["A text to classify."]'
     if result["task"]["kind"] == "embedding":
         texts = '["One text."]'
-    return [_export_door(export, folder, texts) for export in shown.values() if export["runtime"] in _RUN]
+    asks_places = result["task"]["kind"] == "question-answering"
+    if asks_places:
+        texts = '["Where was it shown?"], ["The film was shown in Rome."]'
+    return [
+        _export_door(export, folder, texts, asks_places)
+        for export in shown.values()
+        if export["runtime"] in _RUN
+    ]
 
 
 _TOKENS = (
@@ -119,27 +160,33 @@ _TOKENS = (
     "tokenizer = AutoTokenizer.from_pretrained({home})\n"
     'batch = dict(tokenizer({texts}, return_tensors="np"))\n'
 )
+_BOTH = {"onnxruntime": "", "openvino": ".to_tuple()"}
+"""What of an answer holds both outputs of a graph."""
+
 _RUN = {
     "onnxruntime": (
         "ONNX Runtime",
         "import onnxruntime\n" + _TOKENS + "session = onnxruntime.InferenceSession({file})\n"
         "wanted = [entry.name for entry in session.get_inputs()]\n"
-        "logits = session.run(None, {{name: batch[name] for name in wanted}})[0]",
+        "{answer} = session.run(None, {{name: batch[name] for name in wanted}}){part}",
     ),
     "openvino": (
         "OpenVINO",
         "import openvino\n" + _TOKENS + 'model = openvino.Core().compile_model({file}, "CPU")\n'
         "wanted = [entry.get_any_name() for entry in model.inputs]\n"
-        "logits = model({{name: batch[name] for name in wanted}})[0]",
+        "{answer} = model({{name: batch[name] for name in wanted}}){part}",
     ),
 }
 
 
-def _export_door(export: dict[str, Any], folder: str, texts: str) -> Door:
+def _export_door(export: dict[str, Any], folder: str, texts: str, asks_places: bool) -> Door:
     name, code = _RUN[export["runtime"]]
     file = f"{folder}/{export['path']}"
     home = file.rpartition("/")[0]  # its tokenizer needs no carried code, unlike that of the model
-    filled = code.format(home=_quoted(home), file=_quoted(file), texts=texts)
+    answer, part = (
+        ("start_logits, end_logits", _BOTH[export["runtime"]]) if asks_places else ("logits", "[0]")
+    )
+    filled = code.format(home=_quoted(home), file=_quoted(file), texts=texts, answer=answer, part=part)
     return Door(f"{name}, {export['precision']}", filled)
 
 

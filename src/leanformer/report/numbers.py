@@ -13,6 +13,8 @@ METRIC_NAMES = {
     "spearman": "Spearman correlation",
     "spearman_cosine": "Spearman correlation of cosines",
     "pearson_cosine": "Pearson correlation of cosines",
+    "answer-f1": "F1 of answers",
+    "exact-match": "exact match",
 }
 RUNTIME_NAMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 MODEL_NAMES = {"dense": "original"}

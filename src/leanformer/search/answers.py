@@ -13,6 +13,7 @@ import torch
 
 from leanformer.structure.hard_attention import hardened
 from leanformer.structure.masks import Masks, applied
+from leanformer.tasks.judged import labels_of, loss_labels
 from leanformer.tasks.metrics import score
 from leanformer.tasks.predict import predict
 from leanformer.training.objective import row_losses
@@ -100,6 +101,5 @@ class Answers:
         return self._known[key]
 
     def _judged(self, logits: np.ndarray) -> Answer:
-        labels = np.asarray(self.rows["label"][:])
-        losses = row_losses(torch.from_numpy(logits), torch.from_numpy(labels)).numpy()
-        return Answer(score(self.task.metric, logits, labels), losses)
+        losses = row_losses(torch.from_numpy(logits), torch.from_numpy(loss_labels(self.rows))).numpy()
+        return Answer(score(self.task.metric, logits, labels_of(self.rows)), losses)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from leanformer.tasks.task import Kind
+
 ZERO_SHOT, RECALIBRATED, SHORT_TRAINING = "zero-shot", "recalibrated", "short-training"
 REPAIRED, REPAIRED_IN_SEQUENCE = "repaired", "repaired-in-sequence"
 REPAIRS: dict[str, Repair] = {
@@ -66,7 +68,7 @@ class Judge:
         journal: Where measurements are kept.
         level_errors: Per group, (levels + 1,): what the sub-layer loses at each level kept, the rest re-fitted.
         short_training: Trains a model for a few steps, for the dearest fidelity.
-        vectors: Whether models answer with sentence embeddings.
+        kind: The kind of task.
         watch: Limits on what may change, or None.
         watched: The fidelity whose models are held against them.
     """
@@ -78,7 +80,7 @@ class Judge:
     journal: Journal
     level_errors: Sequence[np.ndarray] | None = None
     short_training: Training | None = None
-    vectors: bool = False
+    kind: Kind = "classification"
     watch: Watch | None = None
     watched: str = REPAIRED_IN_SEQUENCE
     _dense_logits: np.ndarray | None = field(default=None, repr=False)
@@ -126,7 +128,7 @@ class Judge:
         logits = self._answers(model, rows)
         if self.watch is not None and fidelity == self.watched:
             self._harms[candidate, fidelity, rows] = self._harm(self.watch, model, logits)
-        return divergence(self.dense_logits()[:rows], logits, self.vectors)
+        return divergence(self.dense_logits()[:rows], logits, self.kind)
 
     def _harm(self, watch: Watch, model: PreTrainedModel, logits: np.ndarray) -> dict[str, float]:
         """Hold a candidate's answers, and those to the twins, against the dense model's."""
@@ -152,7 +154,7 @@ class Judge:
             _own_rows(self.held_out),
             _own_rows(self.calibration),
             Unwritten(),
-            vectors=self.vectors,
+            kind=self.kind,
             watch=None if self.watch is None else self.watch.parcel(),
             watched=self.watched,
             _dense_logits=self.dense_logits(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from leanformer.encoders.outputs import logits_of
 from leanformer.encoders.view import EncoderView
 from leanformer.gpu import borrowed, fastest_device
 from leanformer.progress import track
@@ -125,7 +126,7 @@ def _inputs_and_outputs(
         handles.append(linear.register_forward_hook(keep))
     try:
         with torch.enable_grad():
-            logits = model(**inputs).logits
+            logits = logits_of(model(**inputs))
             sign = torch.randint(0, 2, logits.shape, generator=signs).to(logits) * 2 - 1
             if logits.ndim == 3:  # nobody asks what padding answers
                 sign = sign * inputs["attention_mask"][..., None]

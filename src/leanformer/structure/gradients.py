@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from leanformer.encoders.outputs import logits_of
 from leanformer.encoders.view import EncoderView
 from leanformer.gpu import borrowed
 from leanformer.progress import track
@@ -63,7 +64,7 @@ def gate_gradients(
                 for key, count in counts.items()
             }
             with gated(view, gates):
-                loss = losses(model(**inputs).logits, labels).sum()
+                loss = losses(logits_of(model(**inputs)), labels).sum()
             for key, gradient in zip(gates, torch.autograd.grad(loss, list(gates.values())), strict=True):
                 found[key].append(gradient.cpu())
     return {key: torch.cat(parts) for key, parts in found.items()}

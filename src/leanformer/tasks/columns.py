@@ -27,6 +27,7 @@ TEXT_PAIR_NAMES = (
 TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "tweet", "message", "document", "body")
 WORD_NAMES = ("tokens", "words")  # of lists, one a sentence, as those of tags are
 TAG_NAMES = ("ner_tags", "tags", "ner", "labels", "label")
+QUESTION_NAMES = ("question", "context", "answers")  # SQuAD's; the answers are objects
 LABEL_NAMES = ("label", "labels", "gold_label")  # taken at once where present, in this order
 LIKELY_LABEL_NAMES = (
     *("class", "category", "target", "score", "sentiment", "rating", "stars", "similarity", "quality"),
@@ -44,17 +45,21 @@ class Columns:
         text_pair: The column of the second text, if there is one.
         label: The column of the label.
         words: Whether the text's column holds lists of words, and the label's lists of tags.
+        answers: Whether the text is a question, the second text what holds its answers, and the label these.
     """
 
     text: str
     text_pair: str | None
     label: str
     words: bool = False
+    answers: bool = False
 
     def __str__(self) -> str:
         """Name them for a person."""
         if self.words:
             return f"words '{self.text}', tags '{self.label}'"
+        if self.answers:
+            return f"question '{self.text}', text '{self.text_pair}', answers '{self.label}'"
         pair = f", text_pair '{self.text_pair}'" if self.text_pair else ""
         return f"text '{self.text}'{pair}, label '{self.label}'"
 
@@ -130,6 +135,49 @@ def choose_word_columns(table: Table, text: str | None, text_pair: str | None, l
     if tags is None or tags == words:
         raise _ambiguous(table, "tag column", [])
     return Columns(words, None, tags, words=True)
+
+
+def holds_answers(table: Table, label: str | None) -> bool:
+    """Whether a table's labels are answers to questions: objects with a text and where it begins.
+
+    Args:
+        table: The table of training rows.
+        label: The answers' column, where it is named.
+
+    Returns:
+        Whether that column, or else one with the usual name of answers, holds such objects.
+    """
+    name = label if label is not None else _by_name(table).get(QUESTION_NAMES[2])
+    values = table.columns.get(name, []) if name is not None else []
+    return any(isinstance(value, dict) and {"text", "answer_start"} <= set(value) for value in values[:1])
+
+
+def choose_question_columns(
+    table: Table, text: str | None, text_pair: str | None, label: str | None
+) -> Columns:
+    """Take the named columns of questions, texts and answers, and guess the others by name.
+
+    Args:
+        table: The table of training rows, which `holds_answers`.
+        text: The questions' column.
+        text_pair: The column of the texts that hold the answers.
+        label: The answers' column.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: If a named column does not exist, or one that is not named is absent by its usual name.
+    """
+    check_columns(table, {"--text": text, "--text-pair": text_pair, "--label": label})
+    real = _by_name(table)
+    named = [
+        given or real.get(name) for given, name in zip((text, text_pair, label), QUESTION_NAMES, strict=True)
+    ]
+    absent = [name for name, found in zip(QUESTION_NAMES, named, strict=True) if found is None]
+    if absent:
+        raise _ambiguous(table, f"{absent[0]} column", [])
+    return Columns(str(named[0]), str(named[1]), str(named[2]), answers=True)
 
 
 def check_columns(table: Table, wanted: dict[str, str | None]) -> None:

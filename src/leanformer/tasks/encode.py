@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leanformer.errors import DataError, ModelError
-from leanformer.tasks.words import STARTS, WORDS, check_tells_words, token_labels, word_starts
+from leanformer.tasks.questions import ANSWERS
+from leanformer.tasks.strides import encode_strides, place_labels
+from leanformer.tasks.words import OFFSETS, STARTS, WORDS, check_tells_words, token_labels, word_starts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,21 +58,27 @@ def encode(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_tokens: int
     """Add the model's input columns to a data set.
 
     Args:
-        dataset: Rows with `text`, optionally `text_pair`, and `row`; of a tagging task with `words` and `label`.
+        dataset: Rows with `text`, optionally `text_pair`, and `row`; of a tagging task with `words` and `label`; of
+            questions as `leanformer.tasks.questions.question_rows` makes them.
         tokenizer: The model's tokenizer.
         max_tokens: The longest input allowed, special tokens included.
         truncate: Cut longer texts (the longer of two first); else they are an error.
 
     Returns:
         The data set with `input_ids`, `attention_mask` and, where the tokenizer gives them, `token_type_ids`; beside
-        `words` also `starts`, see `leanformer.tasks.words.word_starts`.
+        `words` also `starts`, see `leanformer.tasks.words.word_starts`. Of questions one row a stride, see
+        `leanformer.tasks.strides.encode_strides`.
 
     Raises:
         DataError: If a text is longer than `max_tokens` and `truncate` is false.
-        ModelError: If words are asked, and the tokenizer does not tell them.
+        ModelError: If words or places are asked, and the tokenizer does not tell them.
     """
     from datasets import Dataset
 
+    if ANSWERS in dataset.column_names:
+        return Dataset.from_dict(
+            encode_strides(dataset, tokenizer, max_tokens, truncate), split=dataset.split
+        )
     tagging = WORDS in dataset.column_names
     texts = dataset[WORDS if tagging else "text"][:]
     pairs = dataset["text_pair"][:] if "text_pair" in dataset.column_names else None
@@ -116,22 +124,27 @@ def batches(
     Yields:
         The positions of the rows in the data set, (batch,), and the tensors: `input_ids`, `attention_mask`
         and `token_type_ids` of (batch, tokens), and `labels` of (batch,), long or float32; of a tagging task
-        (batch, tokens), see `leanformer.tasks.words.token_labels`.
+        (batch, tokens), see `leanformer.tasks.words.token_labels`; of questions (batch, tokens, 2), see
+        `leanformer.tasks.strides.place_labels`.
     """
     import torch
     from transformers import DataCollatorWithPadding
 
     collate = DataCollatorWithPadding(tokenizer)
     columns = [name for name in (*MODEL_COLUMNS, "label", STARTS) if name in encoded.column_names]
+    asks_places = OFFSETS in encoded.column_names
     table = encoded.select_columns(columns).with_format(None)
     order = np.argsort([-len(tokens) for tokens in table["input_ids"][:]], kind="stable")
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         rows = table[indices]
         starts = rows.pop(STARTS, None)
-        labels = rows.pop("label") if starts else None
+        labels = rows.pop("label") if starts or asks_places else None
         examples = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
         batch = dict(collate(examples))
         if starts:
             batch["labels"] = torch.from_numpy(token_labels(labels, starts, batch["input_ids"].shape[1]))
+        elif asks_places:
+            lengths = [len(tokens) for tokens in rows["input_ids"]]
+            batch["labels"] = torch.from_numpy(place_labels(labels, lengths, batch["input_ids"].shape[1]))
         yield indices, batch

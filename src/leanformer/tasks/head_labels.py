@@ -15,11 +15,13 @@ PROBLEM_TYPES: dict[Kind, Literal["regression", "single_label_classification"] |
     "classification": "single_label_classification",
     "regression": "regression",
     "token-classification": None,  # transformers has no name for it
+    "question-answering": None,
 }
 AUTO_CLASSES: dict[Kind, str] = {
     "classification": "AutoModelForSequenceClassification",
     "regression": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
 }
 
 

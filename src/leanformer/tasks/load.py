@@ -10,9 +10,12 @@ from leanformer.tasks.columns import (
     Columns,
     check_columns,
     choose_columns,
+    choose_question_columns,
     choose_word_columns,
+    holds_answers,
     holds_words,
 )
+from leanformer.tasks.judged import examples_in
 from leanformer.tasks.labels import (
     check_present,
     check_varied,
@@ -24,6 +27,7 @@ from leanformer.tasks.labels import (
     target_values,
 )
 from leanformer.tasks.metrics import metric_for
+from leanformer.tasks.questions import PLACES, question_rows
 from leanformer.tasks.read import Table
 from leanformer.tasks.sources import DataSpec, Source, read_source
 from leanformer.tasks.split import hold_out
@@ -43,8 +47,12 @@ DEFAULT_METRICS: dict[Kind, tuple[str, ...]] = {
     "regression": ("spearman", "pearson"),
     "embedding": ("spearman_cosine", "pearson_cosine"),
     "token-classification": ("span-f1", "span-precision", "span-recall", "token-accuracy"),
+    "question-answering": ("answer-f1", "exact-match"),
 }
 """The main one first."""
+
+SHAPED = {"token-classification": "lists of words", "question-answering": "questions with their answers"}
+"""Kinds that are told by the shape of the rows, and what these hold."""
 
 FEWEST_ROWS = 20  # a tenth of fewer rows is no validation set
 
@@ -89,8 +97,7 @@ def load_data(spec: DataSpec) -> TaskData:
         datasets["train"], datasets["validation"] = hold_out(
             datasets["train"], task, max(round(VALIDATION_SHARE * rows), task.num_labels), SPLIT_SEED
         )
-        stratified = "stratified " if task.labels else ""
-        notes.append(f"validation rows: a fixed {stratified}tenth of the training rows")
+        notes.append(f"validation rows: {_how_held_out(task)}")
     if spec.train_rows is not None:
         datasets["train"] = _first_rows(datasets["train"], task, spec.train_rows)
         notes.append(
@@ -104,7 +111,9 @@ def load_data(spec: DataSpec) -> TaskData:
 def _columns(source: Source, spec: DataSpec) -> Columns:
     """Settle the columns: the user's word first, then the source's, then a guess."""
     train = source.tables["train"]
-    if holds_words(train, spec.text):
+    if holds_answers(train, spec.label):
+        columns = choose_question_columns(train, spec.text, spec.text_pair, spec.label)
+    elif holds_words(train, spec.text):
         columns = choose_word_columns(train, spec.text, spec.text_pair, spec.label)
     elif source.glue is None or spec.text or spec.text_pair or spec.label:
         columns = choose_columns(train, spec.text, spec.text_pair, spec.label)
@@ -131,7 +140,7 @@ def _labelled(tables: dict[str, Table], columns: Columns) -> dict[str, Table]:
 def _task(source: Source, spec: DataSpec, columns: Columns) -> Task:
     """Settle the task: kind, labels and metrics."""
     train = source.tables["train"]
-    if not columns.words:
+    if not columns.words and not columns.answers:
         check_present(train, columns.label)
         check_varied(train, columns.label)
     settled = None
@@ -165,14 +174,17 @@ def _kind(train: Table, spec: DataSpec, columns: Columns) -> Kind:
             f"embeddings are judged by how alike two texts are, and {train.source} has one text a row: name the "
             "column of the other with --text-pair"
         )
-    if columns.words != (spec.kind == "token-classification") and spec.kind is not None:
-        held = "lists of words" if columns.words else "texts"
+    shaped: Kind | None = (
+        "token-classification" if columns.words else "question-answering" if columns.answers else None
+    )
+    if spec.kind is not None and shaped != (spec.kind if spec.kind in SHAPED else None):
+        held = SHAPED.get(shaped or "", "texts")
         raise DataError(
             f"'{columns.text}' of {train.source} holds {held}, which {spec.kind} does not take: choose the column "
             "with --text, or leave --kind out"
         )
-    if columns.words:
-        return "token-classification"
+    if shaped is not None:
+        return shaped
     return guess_kind(train, columns.label) if spec.kind is None else cast(Kind, spec.kind)
 
 
@@ -181,6 +193,8 @@ def _labels(train: Table, columns: Columns, kind: Kind) -> tuple[str, ...]:
     if kind == "token-classification":
         check_sentences(train, columns.text, columns.label)
         return tag_names(train, columns.label)
+    if kind == "question-answering":
+        return PLACES
     return class_names(train, columns.label) if kind == "classification" else ()
 
 
@@ -188,6 +202,8 @@ def _dataset(table: Table, columns: Columns, task: Task, split: str, blank_texts
     """Bring a table into the form of TaskData."""
     from datasets import Dataset, Features, Value
 
+    if columns.answers:
+        return Dataset.from_dict(question_rows(table, columns), split=split)
     check_present(table, columns.label)
     data: dict[str, list] = {"text": _texts(table, columns.text, blank_texts)}
     if columns.text_pair is not None:
@@ -255,9 +271,18 @@ def _first_rows(train: Dataset, task: Task, rows: int) -> Dataset:
     if task.kind == "token-classification":
         if not any(label > OUTSIDE for labels in first["label"][:] for label in labels):
             raise DataError(f"the first {rows} training rows have no span: raise --train-rows")
+    elif task.kind == "question-answering":
+        return first
     elif len(set(first["label"][:])) < 2:
         raise DataError(f"the first {rows} training rows all have the same label: raise --train-rows")
     return first
+
+
+def _how_held_out(task: Task) -> str:
+    """Say how validation rows were taken: by classes, or by what belongs together."""
+    if task.kind == "question-answering":
+        return "a fixed tenth of the training rows, by whole articles or texts"
+    return f"a fixed {'stratified ' if task.labels else ''}tenth of the training rows"
 
 
 def _describe(
@@ -267,12 +292,13 @@ def _describe(
     named = [label[2:] for label in task.labels[1::2]] if columns.words else task.labels
     names = ", ".join(named[:8]) + (", ..." if len(named) > 8 else "")
     what = "types of spans" if columns.words else "labels"
-    labels = f", {len(named)} {what} ({names})" if task.labels else ""
+    labels = f", {len(named)} {what} ({names})" if task.labels and not columns.answers else ""
     origin = " (guessed: change with --text, --text-pair, --label)" if guessed else ""
-    sizes = ", ".join(f"{split} {len(dataset) // task.texts_each}" for split, dataset in datasets.items())
+    sizes = ", ".join(f"{split} {examples_in(dataset, task)}" for split, dataset in datasets.items())
+    of = "questions" if columns.answers else "text pairs" if task.pair else "texts"
     return "\n".join(
         [
-            f"{task.name}: {task.kind} of {'text pairs' if task.pair else 'texts'}{labels}",
+            f"{task.name}: {task.kind} of {of}{labels}",
             f"metric: {', '.join((task.metric, *task.extra_metrics))}",
             f"columns: {columns}{origin}",
             f"rows: {sizes}",

@@ -1,4 +1,4 @@
-"""Metrics of classification, regression, tagging and sentence embeddings, as functions of answers and labels."""
+"""Metrics of classification, regression, tagging, questions and sentence embeddings, of answers and labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leanformer.errors import DataError
+from leanformer.tasks.places import divergence_of_places, exact_counts, f1_counts, groups_of, mean_of
 from leanformer.tasks.spans import (
     span_counts,
     span_f1,
@@ -20,7 +21,8 @@ from leanformer.tasks.task import Kind
 from leanformer.tasks.words import asked
 
 Counts = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From logits (n, words, num_labels) and labels (n, words) to counts of each row, (n, counts)."""
+"""From logits (n, words, num_labels) and labels (n, words) to counts of each row, (n, counts); from logits of strides
+and what `leanformer.tasks.judged.labels_of` says of them to counts of each question."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ METRICS: dict[str, Metric] = {
         Metric("span-precision", "token-classification", span_precision, span_counts),
         Metric("span-recall", "token-classification", span_recall, span_counts),
         Metric("token-accuracy", "token-classification", token_accuracy, word_counts),
+        Metric("answer-f1", "question-answering", mean_of, f1_counts),
+        Metric("exact-match", "question-answering", mean_of, exact_counts),
     )
 }
 
@@ -192,7 +196,7 @@ def score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
 def scores(
     metric: str, logits: np.ndarray, labels: np.ndarray, draws: Iterable[np.ndarray | slice]
 ) -> np.ndarray:
-    """Score many draws of examples: rows, or pairs of embeddings.
+    """Score many draws of examples: rows, pairs of embeddings, or questions.
 
     Args:
         metric: A key of `METRICS`.
@@ -212,25 +216,31 @@ def scores(
 
 
 def examples_of(metric: str, labels: np.ndarray) -> int:
-    """Return how many examples rows are: each is one, but two rows make a pair of embeddings."""
+    """Return how many examples rows are: each is one, but two make a pair of embeddings, and strides a question."""
+    if METRICS[metric].needs == "question-answering":
+        return len(groups_of(labels))
     return len(labels) // 2 if METRICS[metric].needs == "embedding" else len(labels)
 
 
-def divergence(dense_logits: np.ndarray, logits: np.ndarray, vectors: bool = False) -> float:
+def divergence(dense_logits: np.ndarray, logits: np.ndarray, kind: Kind = "classification") -> float:
     """Return how far answers are from the dense model's.
 
     Args:
-        dense_logits: (rows, classes), (rows, 1) for regression, or (rows, words, labels).
+        dense_logits: (rows, classes), (rows, 1) for regression, (rows, words, labels), (strides, tokens, 2) for
+            questions, or (texts, hidden) for embeddings.
         logits: The same shape.
-        vectors: Whether answers are sentence embeddings, (texts, hidden).
+        kind: The kind of task; only questions and embeddings are not told by their shapes.
 
     Returns:
         Mean KL(dense || candidate) in nats, over rows or over words; for regression the mean squared error over the
-        variance of the dense answers; for embeddings the mean of 1 - cosine.
+        variance of the dense answers; for embeddings the mean of 1 - cosine; for
+        questions see `leanformer.tasks.places.divergence_of_places`.
     """
     from scipy.special import log_softmax
 
-    if vectors:
+    if kind == "question-answering":
+        return divergence_of_places(dense_logits, logits)
+    if kind == "embedding":
         dense, own = (unit_length(some.astype(np.float64)) for some in (dense_logits, logits))
         return float(1.0 - (dense * own).sum(axis=1).mean())
     if dense_logits.ndim == 3:

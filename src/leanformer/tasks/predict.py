@@ -10,9 +10,10 @@ import numpy as np
 from leanformer.errors import ModelError
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
+from leanformer.tasks.judged import answered_badly, labels_of
 from leanformer.tasks.metrics import examples_of, score, scores
 from leanformer.tasks.task import Task
-from leanformer.tasks.words import IGNORED, Gathered
+from leanformer.tasks.words import Gathered
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -31,7 +32,7 @@ class Score:
         value: Its value, a fraction.
         low: Lower end of the 95% bootstrap interval.
         high: Upper end of the interval.
-        n: The number of rows, or of pairs of embeddings, that it was measured on.
+        n: The number of rows, of questions, or of pairs of embeddings, that it was measured on.
         extra: The values of the task's further metrics.
     """
 
@@ -53,8 +54,8 @@ def predict(
     """Run a model over a data set, without dropout and without gradients.
 
     Args:
-        model: A classifier of texts or of tokens, or a model of sentence embeddings; its training flag is restored
-            afterwards.
+        model: A classifier of texts or of tokens, a model that answers questions or one of sentence embeddings; its
+            training flag is restored afterwards.
         encoded: A data set made by `leanformer.tasks.encode.encode`.
         tokenizer: The model's tokenizer.
         batch_size: Rows a batch.
@@ -62,10 +63,11 @@ def predict(
 
     Returns:
         Logits in the data set's order, float32, (n, num_labels); for embeddings (n, hidden); of words
-        (n, words, num_labels), see `Gathered`.
+        (n, words, num_labels), and of questions (n, tokens, 2), see `Gathered`.
     """
     import torch
 
+    from leanformer.encoders.outputs import logits_of
     from leanformer.encoders.sentence import answer_width
     from leanformer.gpu import borrowed
 
@@ -79,7 +81,7 @@ def predict(
         with borrowed(model) as device, torch.inference_mode():
             for indices, batch in stream:
                 inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-                gathered.put(indices, model(**inputs).logits.float().cpu().numpy())
+                gathered.put(indices, logits_of(model(**inputs)).float().cpu().numpy())
     finally:
         model.train(was_training)
     return gathered.logits
@@ -99,18 +101,18 @@ def evaluate(
     Returns:
         The score with its interval.
     """
-    return score_logits(predict(model, encoded, tokenizer), np.asarray(encoded["label"][:]), task)
+    return score_logits(predict(model, encoded, tokenizer), labels_of(encoded), task)
 
 
 def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     """Score answers that were predicted before.
 
-    The interval is the percentile bootstrap over rows, or pairs of embeddings (Efron and Tibshirani, 1993, chapter
-    13), seed 0.
+    The interval is the percentile bootstrap over rows, questions or pairs of embeddings (Efron and Tibshirani, 1993,
+    chapter 13), seed 0.
 
     Args:
         logits: Model outputs, (n, num_labels), or (n, words, num_labels).
-        labels: Label ids or values, (n,), or (n, words).
+        labels: What `leanformer.tasks.judged.labels_of` returns, (n,), or (n, words).
         task: The task, which names the metrics.
 
     Returns:
@@ -119,10 +121,7 @@ def score_logits(logits: np.ndarray, labels: np.ndarray, task: Task) -> Score:
     Raises:
         ModelError: If an answer is no finite number: it would count as the first class, or give a score of NaN.
     """
-    damaged = (~np.isfinite(logits)).any(axis=-1)  # (n,), or (n, words)
-    if damaged.ndim == 2:
-        damaged = (damaged & (labels != IGNORED)).any(axis=1)
-    broken = int(damaged.sum())
+    broken = int(answered_badly(logits, labels).sum())
     if broken:
         raise ModelError(
             f"the model answers {broken} of {len(logits)} rows with no number (NaN or infinity), so it has no "

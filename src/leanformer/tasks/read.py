@@ -1,4 +1,4 @@
-"""Reading tables: csv, tsv, JSON lines, json, parquet and CoNLL, each row remembered by its place in the file."""
+"""Reading tables: csv, tsv, JSON lines, json, parquet, CoNLL and SQuAD, each row remembered by its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leanformer.errors import DataError
-from leanformer.tasks import conll
+from leanformer.tasks import conll, squad
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", *conll.SUFFIXES)
 DELIMITERS = (",", ";", "\t")
@@ -25,7 +25,7 @@ class Table:
         source: The file (or hub data set and split) for messages.
         columns: Column name -> its values, all of the same length; values of csv and tsv are strings.
         rows: The place of each row in the source, counted from 1.
-        unit: What `rows` counts: `line` or `row`.
+        unit: What `rows` counts: `line`, `row` or `question`.
         label_names: Names of the classes for columns that carry them (parquet and hub data sets do).
     """
 
@@ -197,10 +197,17 @@ def parse_separated(path: Path, text: str, delimiter: str, quoted: bool) -> tupl
 
 
 def _read_json(path: Path) -> Table:
-    """Read JSON lines, or one json list of objects."""
+    """Read JSON lines, one json list of objects, or SQuAD's layout."""
     text = read_text(path)
     if not text.strip():
         raise DataError(f"{path} is empty: give one JSON object a line")
+    if squad.is_squad(text):
+        found = squad.questions(str(path), _parse_json(path, 1, text))
+        names = ("title", "context", "question", "answers")
+        columns = {name: [getattr(question, name) for question in found] for name in names}
+        for number, one in enumerate(found, 1):
+            _check_characters({"context": one.context, "question": one.question}, f"{path} question {number}")
+        return Table(str(path), columns, list(range(1, len(found) + 1)), "question")
     if text.lstrip()[0] == "[":
         items = _parse_json(path, 1, text)
         return _objects_table(path, items, list(range(1, len(items) + 1)), "row")

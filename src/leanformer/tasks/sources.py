@@ -28,7 +28,8 @@ class DataSpec:
         text_pair: The column of the second text; guessed if both it and `text` are None.
         label: The column of the label; guessed if None.
         metric: The main metric; by task if None.
-        kind: `classification`, `regression`, `token-classification` or `embedding`; guessed if None, but the last.
+        kind: `classification`, `regression`, `token-classification`, `question-answering` or `embedding`; guessed
+            if None, but the last.
         train_rows: Use only the first so many training rows.
         validation: A file of validation rows, instead of what the source has.
         test: A file of test rows, instead of what the source has.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leanformer.errors import DataError
+from leanformer.tasks.questions import GROUPS
 from leanformer.tasks.words import OUTSIDE
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ HELD_OUT_ROWS = 1024
 HELD_OUT_SHARE = 0.1
 STRATA = 8  # of length
 FEWEST_ROWS_A_CELL = 16  # of the slice, a class and stratum
+FEWEST_GROUPS = 10
+"""Of articles or texts, that questions are drawn by them."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,9 @@ def hold_out(
     Args:
         dataset: Rows with `label`.
         task: The task.
-        rows: The size of the slice; texts that make an example together stay together.
+        rows: The size of the slice; texts that make an example together stay together. Of questions whole articles
+            are drawn, or whole texts where there are fewer than `FEWEST_GROUPS` articles, as near to the size as
+            these come.
         seed: Seed of the draw.
         strata: Other shares of the slice, class by class, as far as the rows last: no more than half of the rows of
             a class and stratum go, unless they have to.
@@ -124,6 +129,9 @@ def hold_out(
             f"{rows} rows can not be held out of {len(dataset)} training rows: give more training rows"
         )
     generator = np.random.default_rng(seed)
+    if task.kind == "question-answering":
+        held = _whole_groups(dataset, rows, generator)
+        return dataset.select(np.flatnonzero(~held)), dataset.select(np.flatnonzero(held))
     each = task.texts_each
     labels = np.asarray(dataset["label"][::each])
     if task.kind == "token-classification":  # with spans, or without
@@ -143,6 +151,19 @@ def hold_out(
     held[np.concatenate(taken)] = True
     held = held.repeat(each)
     return dataset.select(np.flatnonzero(~held)), dataset.select(np.flatnonzero(held))
+
+
+def _whole_groups(dataset: Dataset, rows: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw questions by what belongs together: articles, texts, or at least the strides of one question; (rows,)."""
+    columns = [np.unique(np.asarray(dataset[name][:]), return_inverse=True)[1] for name in GROUPS]
+    of_row = next((found for found in columns if found.max() + 1 >= FEWEST_GROUPS), columns[-1])
+    sizes = np.bincount(of_row)
+    if len(sizes) < 2:
+        raise DataError("one question alone can not be divided: give more training rows")
+    order = generator.permutation(len(sizes))
+    count = int(np.abs(np.cumsum(sizes[order])[:-1] - rows).argmin()) + 1
+    held: np.ndarray = np.isin(of_row, order[:count])
+    return held
 
 
 def _shares(wanted: np.ndarray, counts: np.ndarray, rows: int) -> np.ndarray:

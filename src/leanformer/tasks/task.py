@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Kind = Literal["classification", "regression", "token-classification", "embedding"]
+Kind = Literal["classification", "regression", "token-classification", "question-answering", "embedding"]
 
-DISCRETE = ("classification", "token-classification")
+DISCRETE = ("classification", "token-classification", "question-answering")
 """Kinds whose answers stay or change; values and vectors move."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task for a classifier of texts or of the words in them, or for a model that answers a text with a vector.
+    """One task for a classifier of texts or of the words in them, or for a model that answers otherwise.
 
     Attributes:
         name: Short name for people, for example `mrpc` or the data folder's name.
-        kind: `classification` or `regression` of texts; `token-classification`: spans of words; `embedding`: two
-            texts are as alike as the vector of each.
+        kind: `classification` or `regression` of texts; `token-classification`: spans of words;
+            `question-answering`: the answer to a question stands in a text; `embedding`: two texts are as alike as
+            the vector of each.
         pair: Whether each example has two texts.
         labels: The label names; position in the tuple is the label id. Empty for values and vectors; for spans in the
-            order of `leanformer.tasks.spans.span_labels`.
+            order of `leanformer.tasks.spans.span_labels`; for questions what each token is asked, start and end.
         metric: The main metric, a key of `leanformer.tasks.metrics.METRICS`.
         extra_metrics: Further metrics to report beside the main one.
     """
@@ -56,7 +57,8 @@ class TaskData:
         train: Rows to learn from. Columns of each data set: `text`, `text_pair` (pairs only), `label`
             (int id or float) and `row` (1-based line or row number in the source file). For spans also `words`, and
             `label` has one id a word, padded to the longest sentence. For embeddings a pair is two rows with the same
-            `label` and `row`, for each text is answered alone.
+            `label` and `row`, for each text is answered alone. For questions see
+            `leanformer.tasks.questions.question_rows`; they get their `label` when they are encoded.
         validation: Rows the report is measured on.
         test: Further labelled rows, where the source has them.
         description: Which columns were taken and how many rows there are, shown before a run.

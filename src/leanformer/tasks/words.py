@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 WORDS, STARTS = "words", "starts"
+OFFSETS = "offsets"
+"""The column that says which characters of a question's text each token stands for, (2 * tokens,), padded to the
+longest row; nothing (0, 0) for tokens that are none of the text."""
+
 IGNORED = -100
 """The label, and the start, where there is no word: padding, and for a loss every token that begins none."""
 
@@ -118,7 +122,7 @@ class Gathered:
     """Collects a model's answers on a data set, batch by batch, in the data set's order.
 
     They are its `logits`: float32, (rows, labels); for a tagging task (rows, words, labels), padded with NaN, where
-    words that the model does not see are answered `OUTSIDE`.
+    words that the model does not see are answered `OUTSIDE`; for questions (rows, tokens, 2), padded with NaN.
 
     Args:
         encoded: A data set made by `leanformer.tasks.encode.encode`.
@@ -127,6 +131,10 @@ class Gathered:
 
     def __init__(self, encoded: Dataset, labels: int) -> None:
         self.starts = np.asarray(encoded[STARTS][:]) if STARTS in encoded.column_names else None
+        if OFFSETS in encoded.column_names:  # each token is its own word
+            lengths = np.array([len(tokens) for tokens in encoded["input_ids"][:]])
+            places = np.arange(len(encoded[0][OFFSETS]) // 2)
+            self.starts = np.where(places < lengths[:, None], places, IGNORED)
         if self.starts is None:
             self.logits = np.empty((len(encoded), labels), dtype=np.float32)
             return

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from leanformer.tasks.encode import MODEL_COLUMNS
+from leanformer.tasks.strides import place_labels
 from leanformer.tasks.words import STARTS, token_labels
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Collator:
         self.label_type = torch.float32 if regression else torch.int64
 
     def __call__(self, rows: list[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Return a batch of tensors: model inputs, `labels` (of each text, or of each token) and `position`."""
+        """Return a batch of tensors: model inputs, `labels` (of texts, of tokens or of places) and `position`."""
         names = [name for name in rows[0] if name not in ("label", STARTS, POSITION, TASK)]
         batch = dict(
             self.tokenizer.pad({name: [row[name] for row in rows] for name in names}, return_tensors="pt")
@@ -91,6 +92,9 @@ class Collator:
         labels = [row["label"] for row in rows]
         if STARTS in rows[0]:
             labels = token_labels(labels, [row[STARTS] for row in rows], batch["input_ids"].shape[1]).tolist()
+        elif isinstance(labels[0], list):  # where an answer starts and ends
+            lengths = [len(row["input_ids"]) for row in rows]
+            labels = place_labels(labels, lengths, batch["input_ids"].shape[1]).tolist()
         batch["labels"] = torch.tensor(labels, dtype=self.label_type)
         for name in (POSITION, TASK):
             if name in rows[0]:

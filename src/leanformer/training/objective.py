@@ -15,6 +15,8 @@ from leanformer.training.adversary import Adversary
 from leanformer.training.lengths import Sandwich
 from leanformer.training.trials import Trials
 
+NEVER = -1e4  # a logit that no softmax hears, and that is finite: padding is no place for an answer
+
 ExitRule = Literal["distilled", "weighted"]
 
 
@@ -94,11 +96,17 @@ def row_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: (batch, classes), or (batch, 1) for regression; of words or tokens (batch, words, labels).
-        labels: (batch,) of class ids, or of scores for regression; (batch, words), `IGNORED` where nothing is asked.
+        labels: (batch,) of class ids, or of scores for regression; (batch, words), `IGNORED` where nothing is asked;
+            of questions (batch, tokens, 2), 1 for the token that the answer starts or ends with, and `IGNORED` for
+            padding.
 
     Returns:
-        (batch,): cross-entropy, for words its mean over those that are asked, or squared error for regression.
+        (batch,): cross-entropy, for words its mean over those that are asked, for questions the mean of that of the
+        start and that of the end (Devlin et al. 2019, section 4.2), or squared error for regression.
     """
+    if labels.ndim == 3:
+        places = places_alone(logits, labels[..., 0] != IGNORED)
+        return -(functional.log_softmax(places, dim=1) * (labels == 1)).sum(dim=(1, 2)) / 2
     if logits.ndim == 3:
         losses = functional.cross_entropy(
             logits.float().transpose(1, 2), labels, reduction="none", ignore_index=IGNORED
@@ -111,7 +119,7 @@ def row_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the loss against the labels: the mean of `row_losses`, or over all words that are asked."""
-    if logits.ndim == 3:
+    if logits.ndim == 3 and labels.ndim == 2:
         words = labels != IGNORED
         logits, labels = logits[words], labels[words]  # (words, labels), (words,)
         return row_losses(logits, labels).sum() / max(1, len(labels))
@@ -150,16 +158,24 @@ def vectors_loss(vectors: Tensor, teacher_vectors: Tensor) -> Tensor:
     return (1 - functional.cosine_similarity(vectors.float(), teacher_vectors.float(), dim=-1)).mean()
 
 
-def of_real_tokens(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return answers without those of padding.
+def places_alone(logits: Tensor, mask: Tensor) -> Tensor:
+    """Return start and end logits (batch, tokens, 2) in float32, in which padding is no place for an answer."""
+    return logits.float().masked_fill(~mask.bool()[..., None], NEVER)
+
+
+def one_a_row(logits: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+    """Return answers one a row, without those of padding: what a softmax goes over is the last axis.
 
     Args:
         logits: (batch, classes), or (batch, tokens, labels).
         mask: (batch, tokens), 1 for real tokens.
+        labels: As in `row_losses`; they tell questions.
 
     Returns:
-        Answers of texts as they are; of tokens (real tokens, labels).
+        Answers of texts as they are; of tokens (real tokens, labels); of questions (2 * batch, tokens).
     """
+    if labels.ndim == 3:
+        return places_alone(logits, mask).transpose(1, 2).flatten(0, 1)
     return logits[mask.bool()] if logits.ndim == 3 else logits
 
 

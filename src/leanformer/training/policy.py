@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from leanformer.encoders.outputs import logits_of
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.tokens import tokens_drawn
 from leanformer.training.objective import row_losses, task_loss
@@ -45,7 +46,7 @@ def policy_loss(
         with torch.no_grad(), tokens_drawn(view, drawn):
             outputs = model(**inputs)
         price = trials.alpha * torch.stack(drawn.kept).mean(dim=0)
-        rewards.append(-row_losses(outputs.logits, labels) - price)
+        rewards.append(-row_losses(logits_of(outputs), labels) - price)
         surprises.append(torch.stack(drawn.surprises).sum(dim=0))
     reward = torch.stack(rewards)  # (samples, batch)
     return ((reward - reward.mean(dim=0)) * torch.stack(surprises)).mean(), outputs
@@ -73,7 +74,7 @@ def guides_of(model: PreTrainedModel, inputs: Mapping[str, Tensor], labels: Tens
         with torch.enable_grad():
             outputs = model(**inputs, output_hidden_states=True)
             states = outputs.hidden_states
-            (gradient,) = torch.autograd.grad(task_loss(outputs.logits, labels), [states[top]])
+            (gradient,) = torch.autograd.grad(task_loss(logits_of(outputs), labels), [states[top]])
     finally:
         handle.remove()
     return {

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leanformer.encoders.outputs import logits_of
 from leanformer.encoders.sentence import answer_width
 from leanformer.gpu import fastest_device
 from leanformer.progress import track
 from leanformer.tasks.encode import batches
-from leanformer.tasks.words import STARTS
+from leanformer.tasks.words import OFFSETS, STARTS
 from leanformer.training.processes import leader_first
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class LiveTeacher:
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         with autocast(rows.device.type):
             answer = self._there[rows.device](**inputs, output_hidden_states=bool(self.layers))
-        return answer.logits, [answer.hidden_states[layer] for layer in self.layers]
+        return logits_of(answer), [answer.hidden_states[layer] for layer in self.layers]
 
 
 class CachedTeacher:
@@ -180,7 +181,7 @@ def remember(
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in train["input_ids"]])])
     shape = (len(layers), int(offsets[-1]), model.config.hidden_size)
     hidden = np.memmap(folder / "hidden.f16", dtype=np.float16, mode="w+", shape=shape) if layers else None
-    answers_tokens = STARTS in train.column_names
+    answers_tokens = bool({STARTS, OFFSETS} & set(train.column_names))
     answers_kept = int(offsets[-1]) if answers_tokens else len(train)
     logits = np.zeros((answers_kept, answer_width(model.config) or 1), dtype=np.float32)
     live, device = LiveTeacher(model, layers), fastest_device()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from leanformer.encoders.outputs import logits_of
 from leanformer.progress import bar
 from leanformer.structure.exits import answers_between
 from leanformer.structure.tokens import set_kept_tokens
@@ -25,7 +26,7 @@ from leanformer.training.objective import (
     exits_loss,
     hidden_loss,
     logits_loss,
-    of_real_tokens,
+    one_a_row,
     task_loss,
     vectors_loss,
 )
@@ -70,7 +71,8 @@ class CompressionTrainer(Trainer):
 
         Args:
             model: The student.
-            inputs: A padded batch with `labels` (batch,) or (batch, tokens), and `position` (batch,).
+            inputs: A padded batch with `labels`, (batch,), (batch, tokens) or (batch, tokens, 2), and `position`,
+                (batch,).
             return_outputs: Whether to return the model's outputs too.
             num_items_in_batch: Not used; the loss is a mean per batch.
 
@@ -104,21 +106,20 @@ class CompressionTrainer(Trainer):
         """Return the weighted sum of the objective's terms, and the model's outputs."""
         goal, teacher = self.objective, self.teacher if self.objective.needs_teacher else None
         outputs = model(**inputs, output_hidden_states=goal.hidden > 0 or goal.exits is not None)
-        labels = labels if outputs.logits.shape[-1] == 1 else labels.long()
-        loss = goal.task * task_loss(outputs.logits, labels) if goal.task else outputs.logits.new_zeros(())
+        answers = logits_of(outputs)
+        labels = labels if answers.shape[-1] == 1 else labels.long()
+        loss = goal.task * task_loss(answers, labels) if goal.task else answers.new_zeros(())
         logits, hidden = (None, None) if teacher is None else teacher.outputs(rows, inputs)
         if goal.logits and logits is not None:
-            given, wanted = (
-                of_real_tokens(one, inputs["attention_mask"]) for one in (outputs.logits, logits)
-            )
+            given, wanted = (one_a_row(one, inputs["attention_mask"], labels) for one in (answers, logits))
             distance = (
                 vectors_loss(given, wanted) if goal.vectors else logits_loss(given, wanted, goal.temperature)
             )
             loss = loss + goal.logits * distance
         if goal.exits is not None:
             bare = self.accelerator.unwrap_model(model)
-            answers = answers_between(bare, outputs.hidden_states, inputs["attention_mask"])
-            loss = loss + exits_loss(goal.exits, answers, outputs.logits, labels)
+            between = answers_between(bare, outputs.hidden_states, inputs["attention_mask"])
+            loss = loss + exits_loss(goal.exits, between, answers, labels)
         if self.gates is not None:
             self.gates.watch(loss)
         if goal.hidden and hidden is not None:
@@ -156,11 +157,12 @@ class CompressionTrainer(Trainer):
         set_kept_tokens(bare, [1.0] * len(sandwich.least))
         loss, outputs = self._loss(model, inputs, rows, labels)
         mask = inputs["attention_mask"]
-        answers = of_real_tokens(outputs.logits.detach(), mask)
+        answers = one_a_row(logits_of(outputs).detach(), mask, labels)
         for shares in sandwich.smaller(self.state.global_step):
             self.accelerator.backward(loss / sandwich.parts)
             set_kept_tokens(bare, shares)
-            loss = logits_loss(of_real_tokens(model(**inputs).logits, mask), answers, temperature=1.0)
+            given = one_a_row(logits_of(model(**inputs)), mask, labels)
+            loss = logits_loss(given, answers, temperature=1.0)
         return loss / sandwich.parts, outputs
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:

@@ -21,6 +21,7 @@ from leanformer.methods.ladder.board import Board
 from leanformer.methods.ladder.rungs import Goal, Rung, Step, places, record, rung_from
 from leanformer.methods.problem import Compressed, Problem, Serving
 from leanformer.progress import say
+from leanformer.tasks.judged import examples_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -182,7 +183,7 @@ class Ascent:
         (number, position), _ = self.goal.choose(self.rungs)
         built = self.built(number)
         problem = self.problem
-        judged = len(problem.held_out) // problem.task.texts_each
+        judged = examples_in(problem.held_out, problem.task)
         facts = record(self.goal, self.rungs, problem.task.metric, judged, self._state["dense_score"])
         return Compressed(
             built.model,
