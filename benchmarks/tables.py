@@ -11,14 +11,21 @@ import re
 import sys
 
 import ae_bert_tables
+import debias_tables
 import league_tables
 import pruning_tables
 import speed_tables
 from markdown_tables import ROOT
 
-PAGES = ("ae-bert.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
+PAGES = ("ae-bert.md", "debias.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
-TABLES = {**ae_bert_tables.TABLES, **league_tables.TABLES, **pruning_tables.TABLES, **speed_tables.TABLES}
+TABLES = {
+    **ae_bert_tables.TABLES,
+    **debias_tables.TABLES,
+    **league_tables.TABLES,
+    **pruning_tables.TABLES,
+    **speed_tables.TABLES,
+}
 
 
 def filled(text: str) -> str:
