@@ -39,6 +39,7 @@ class Cell:
 
 CELLS = {
     "movement-all": Cell("minilm", ("--levels", "0.03,0.06,0.1,0.15"), SHORT),
+    "movement-alike": Cell("minilm", ("--levels", "0.03,0.06,0.1,0.15"), (*SHORT, "scale=alike")),
     "movement-last": Cell("minilm", ("--levels", "0.05,0.1,0.15"), (*SHORT, "layers=last")),
     "movement-block": Cell("minilm", ("--granularity", "block", "--levels", "0.03,0.06,0.1,0.15"), SHORT),
     "distillation": Cell("mlm", ("--method", "fair-distillation"), ("rows=3000", "batch=16", "tokens=48")),

@@ -26,6 +26,7 @@ def movement_table() -> str:
 
 def _rows(facts: Facts) -> list[list[str]]:
     what = f"{NAMES.get(facts['granularity'], facts['granularity'])}, {facts['options']['layers']}"
+    what += ", alike" if facts["options"].get("scale") == "alike" else ""
     dense = [what, "dense", *_effects(facts["dense"]), "", f"{facts['dense']['own']['value']:.2f}", "", ""]
     return [dense, *(_level(facts, number, what) for number in range(len(facts["levels"])))]
 

@@ -48,7 +48,7 @@ def test_no_word_is_more_than_a_tenth_and_reading_ends():
 def test_too_few_are_refused():
     found = mentions(["Yesterday he was here with her."], WORDS, MOST)
     with pytest.raises(
-        DataError, match=r"corpus.txt has too few .* 0 with a female word and 0 with a target word"
+        DataError, match=r"corpus.txt has too few .* 0 with a female word, 0 with a target word"
     ):
         require_mentions(found, Path("corpus.txt"))
 

@@ -84,7 +84,7 @@ def test_a_curve_a_model_and_a_page(call, embedder, tmp_path):
     assert shares == pytest.approx([0.1, 0.3], abs=0.06)
     own = [one["own"]["value"] for one in record["levels"]]
     assert record["chosen"] == own.index(min(own))
-    assert record["words"]["sentences"] == {"male": 30, "female": 30, "target": 60}
+    assert record["words"]["sentences"] == {"male": 15, "female": 15, "target": 30}  # a tenth a word
     assert not (out / ".checkpoints").exists()
     model, _, _ = load_model(
         str(out / "model"), Task("pairs", "embedding", True, (), "spearman_cosine"), False

@@ -93,6 +93,29 @@ def test_of_sentences_every_real_token_is_debiased():
     assert debias.item() == pytest.approx(((0 + 1) + (4 + 9) + (16 + 25)) / 3)
 
 
+def test_where_layers_count_alike_the_length_of_states_does_not_matter():
+    """Ten times the states, in one layer, the dense ones included, is the same loss; by the paper's sum it is not."""
+    hidden, labels, anchors = a_batch()
+    anchors = Anchors(
+        anchors.directions + 1.0, torch.rand(4, 2, 2, generator=torch.Generator().manual_seed(0))
+    )
+    stretch = torch.tensor([1.0, 10.0])[:, None]
+    longer = Anchors(anchors.directions * stretch, anchors.states * stretch)
+    found = {}
+    for alike in (True, False):
+        for name, states, kept in (
+            ("as is", hidden, anchors),
+            ("longer", [hidden[0], 10 * hidden[1]], longer),
+        ):
+            goal = Neutral(kept, (0, 1), alike=alike)
+            terms = neutral_terms(states, labels, torch.ones(4, 2), torch.arange(4), goal)
+            found[alike, name] = [term.item() for term in terms]
+    assert found[True, "longer"] == pytest.approx(found[True, "as is"], rel=1e-4)
+    assert all(
+        more > 50 * less for more, less in zip(found[False, "longer"], found[False, "as is"], strict=True)
+    )
+
+
 @pytest.mark.parametrize(("kept", "zero"), [([0, 1], 1), ([2, 3], 0)])
 def test_a_batch_without_such_words_has_no_such_term(kept, zero):
     hidden, labels, anchors = a_batch()
@@ -118,6 +141,15 @@ def test_the_dense_model_gives_directions_and_retains_itself(family, rows, tiny_
     model = tiny_model(family)
     anchors = anchors_of(model, tiny_tokenizer, rows)
     assert anchors.states.shape == (6, 3, 32)
+    long = Neutral(anchors, (1, 2), alike=True)
+    parts = [
+        debias_term(
+            anchors.states[4:][:, [layer]].transpose(0, 1),
+            anchors.directions[:, [layer]] / long.lengths()[layer] ** 2,
+        )
+        for layer in (1, 2)
+    ]
+    assert mean_terms(model, tiny_tokenizer, rows, long)[0] == pytest.approx(float(sum(parts)), rel=1e-4)
     assert torch.allclose(anchors.directions[0], anchors.states[:2].mean(dim=0))
     assert torch.allclose(anchors.directions[1], anchors.states[2:4].mean(dim=0))
     debias, retain = mean_terms(model, tiny_tokenizer, rows, Neutral(anchors, (1, 2)))

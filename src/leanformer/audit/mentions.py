@@ -164,6 +164,6 @@ def require_mentions(found: Iterable[Mention], path: Path, least: int = 1) -> No
     ]
     if lacking:
         raise DataError(
-            f"{path} has too few sentences to learn from, {' and '.join(lacking)} (of {FEWEST_WORDS + 1} to "
-            f"{MOST_WORDS} words), and {least} of each are needed: name a longer English text with --corpus"
+            f"{path} has too few sentences of {FEWEST_WORDS + 1} to {MOST_WORDS} words to learn from, "
+            f"{', '.join(lacking)}, and {least} of each are needed: name a longer English text with --corpus"
         )

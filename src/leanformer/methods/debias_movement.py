@@ -19,6 +19,8 @@ Ours:
 - a head's gate is on what the head gives, which is the code's "values only", and slicing removes it as it is;
 - sentences come from any text, with our own word lists. First names are no attribute words, but many target words
   (of art, science, family and career) are those of SEAT, as in the published lists: the run says how many;
+- `scale` "alike" makes all layers count alike; in the paper's sum, squares of products of long states, one layer can
+  be a hundred times another (MiniLM's last one is half a percent of the whole);
 - which level becomes the model is decided on rows of train and on our own word tests, not on SEAT's;
 - after training, what is empty is sliced.
 """
@@ -102,7 +104,8 @@ def objective(case: Case) -> Neutral:
     named = {"all": everywhere, "first": [1], "last": [last], "intermediate": INTERMEDIATE}
     layers = tuple(layer for layer in named[str(case.options["layers"])] if layer in everywhere)
     of: Of = "sentence" if case.options["of"] == "sentence" else "word"
-    return Neutral(case.anchors, layers, of, float(case.options["debias"]))
+    alike = case.options["scale"] == "alike"
+    return Neutral(case.anchors, layers, of, float(case.options["debias"]), alike)
 
 
 def gates_of(case: Case, level: float) -> SelectedGates:

@@ -30,6 +30,12 @@ DEBIAS_METHODS: dict[str, Method] = {
                     "layers", "all", "whose states are debiased", ("all", "first", "last", "intermediate")
                 ),
                 Option("of", "word", "what of a sentence is debiased", ("word", "sentence")),
+                Option(
+                    "scale",
+                    "paper",
+                    "the paper's sum over layers, or one in which all count alike",
+                    ("paper", "alike"),
+                ),
                 Option("debias", 0.2, "weight of debiasing; the rest retains"),
                 Option("steps", 120, "optimiser steps of a level"),
                 Option("batch", 32, "sentences a step"),

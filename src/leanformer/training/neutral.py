@@ -47,12 +47,27 @@ class Neutral:
         layers: Which hidden states are debiased; 0 is the embeddings' output, i the output of layer i.
         of: What of a sentence with a target word is debiased: its tokens, averaged, or every token of the sentence.
         debias: Weight of the debiasing term; that of the retaining term is 1 less it.
+        alike: Whether all layers count alike: each layer's share of a term is divided by what it would be if all
+            states lay in the direction, or had moved by their own length. States of some layers are longer than
+            those of others, and squares of products of two states are longer by the fourth power.
     """
 
     anchors: Anchors
     layers: tuple[int, ...]
     of: Of = "word"
     debias: float = 0.2
+    alike: bool = False
+
+    def lengths(self) -> Tensor:
+        """Return the root of each layer's mean squared length of the dense words' states; 1 where it does not matter.
+
+        Returns:
+            (states,).
+        """
+        states = self.anchors.states
+        return (
+            states.square().sum(dim=-1).mean(dim=0).sqrt() if self.alike else states.new_ones(states.shape[1])
+        )
 
 
 def debias_term(states: Tensor, directions: Tensor) -> Tensor:
@@ -115,7 +130,8 @@ def neutral_terms(
     """
     none = hidden[0].new_zeros(())
     is_target = (labels == TARGET_LABEL).any(dim=1)
-    layers, directions = list(goal.layers), goal.anchors.directions.to(hidden[0])
+    layers, lengths = list(goal.layers), goal.lengths()[:, None]  # (states, 1)
+    directions = (goal.anchors.directions / lengths**2).to(hidden[0])
     debias, retain = none, none
     if is_target.any():
         if goal.of == "word":
@@ -127,7 +143,8 @@ def neutral_terms(
     if (~is_target).any():
         of_words = word_states(hidden, labels != IGNORED)[~is_target]
         dense = goal.anchors.states[rows[~is_target].cpu()].to(of_words)
-        retain = retain_term(of_words.transpose(0, 1).float(), dense.transpose(0, 1).float())
+        own, wanted = ((one / lengths.to(of_words)).transpose(0, 1).float() for one in (of_words, dense))
+        retain = retain_term(own, wanted)
     return debias, retain
 
 
@@ -187,13 +204,15 @@ def mean_terms(
     """
     anchors = anchors_of(model, tokenizer, rows)
     is_target = torch.tensor([label[0] == TARGET_LABEL for label in rows["label"][:]])
-    layers = list(goal.layers)
+    layers, lengths = list(goal.layers), goal.lengths()[:, None]  # (states, 1)
     debias = debias_term(
-        anchors.states[is_target][:, layers].transpose(0, 1), goal.anchors.directions[:, layers]
+        anchors.states[is_target][:, layers].transpose(0, 1),
+        (goal.anchors.directions / lengths**2)[:, layers],
     )
-    retain = retain_term(
-        anchors.states[~is_target].transpose(0, 1), goal.anchors.states[~is_target].transpose(0, 1)
+    own, dense = (
+        (one[~is_target] / lengths).transpose(0, 1) for one in (anchors.states, goal.anchors.states)
     )
+    retain = retain_term(own, dense)
     return float(debias), float(retain)
 
 
