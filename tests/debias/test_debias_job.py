@@ -77,6 +77,16 @@ def test_the_command_says_what_is_not_usual():
     assert "--granularity" not in words
 
 
+def test_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("wiki.txt", "words.json"):
+        (tmp_path / name).touch()
+    made = job(options={"words": "words.json"}).resolved()
+    assert made.corpus == str(tmp_path / "wiki.txt")
+    assert made.options["words"] == str(tmp_path / "words.json")
+    assert made.model == "a-model"  # a hub id stays one
+
+
 def test_a_run_goes_on_with_the_same_job_alone(tmp_path):
     with DebiasRun.create(tmp_path / "run", job(), resume=False) as run:
         run.stage("one", lambda _: {"found": 1})

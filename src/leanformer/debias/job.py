@@ -121,7 +121,10 @@ class DebiasJob:
         """Return the job with absolute paths, so that it can be repeated from any folder."""
         data = None if self.data is None else resolved_data(self.data)
         paths = {name: absolute(getattr(self, name)) for name in ("model", "corpus", "groups", "suite_data")}
-        return replace(self, data=data, **paths)
+        options = {**self.options}
+        if options.get("words"):
+            options["words"] = absolute(str(options["words"]))
+        return replace(self, data=data, options=options, **paths)
 
     def to_toml(self) -> str:
         """Return the text of debias.toml; settings that are None are left out."""
