@@ -74,7 +74,7 @@ def test_a_student_of_an_even_teacher_tells_the_words_apart_less(lesson, even):
     student, facts = distilled(given, "Student")
     plain, _ = distilled(control, "Control")
     assert facts["steps"] == 12 * len(TEXTS) // 16
-    assert gap(student, given) < 0.75 * gap(plain, given)
+    assert gap(student, given) < 0.85 * gap(plain, given)
 
 
 def test_the_same_seed_gives_the_same_student_and_it_reloads(lesson, tmp_path):

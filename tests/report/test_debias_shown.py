@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
+from test_report_in_browser import CHROMIUM, look
 from test_terminal_tables import printed
 
 from debias_example import distillation_record, movement_record, without_public
@@ -99,3 +101,14 @@ def test_the_page_has_every_figure_and_loads_nothing(record: dict) -> None:
     else:
         assert "Before and after" in page
         assert "What the groups did" not in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="the browser `chromium` is not installed")
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(("record", "pictures"), [(movement_record(), "4"), (distillation_record(), "2")])
+def test_the_page_fits_in_a_browser(tmp_path: Path, record: dict, pictures: str, width: int) -> None:
+    record["corpus"] = "unbroken" * 40
+    probe, log = look(tmp_path, debias_page(record), width)
+    assert (probe["overflow"], probe["outside"], probe["faults"]) == ("0", "0", "")
+    assert probe["pictures"] == pictures  # one width of the curve, and of each training
+    assert "CONSOLE" not in log

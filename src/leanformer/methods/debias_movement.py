@@ -19,8 +19,8 @@ Ours:
 - a head's gate is on what the head gives, which is the code's "values only", and slicing removes it as it is;
 - sentences come from any text, with our own word lists. First names are no attribute words, but many target words
   (of art, science, family and career) are those of SEAT, as in the published lists: the run says how many;
-- `scale` "alike" makes all layers count alike; in the paper's sum, squares of products of long states, one layer can
-  be a hundred times another (MiniLM's last one is half a percent of the whole);
+- `scale` "alike" makes all layers count alike: the paper's sum is one of squares of products of two states, in which
+  layers of long states outweigh all others;
 - which level becomes the model is decided on rows of train and on our own word tests, not on SEAT's;
 - after training, what is empty is sliced.
 """
