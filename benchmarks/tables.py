@@ -12,14 +12,15 @@ import sys
 
 import ae_bert_tables
 import audit_tables
+import debias_tables
 import league_tables
 import pruning_tables
 import speed_tables
 from markdown_tables import ROOT
 
-PAGES = ("ae-bert.md", "audit.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
+PAGES = ("ae-bert.md", "audit.md", "debias.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
-MODULES = (ae_bert_tables, audit_tables, league_tables, pruning_tables, speed_tables)
+MODULES = (ae_bert_tables, audit_tables, debias_tables, league_tables, pruning_tables, speed_tables)
 TABLES = {name: make for module in MODULES for name, make in module.TABLES.items()}
 
 

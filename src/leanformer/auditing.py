@@ -105,7 +105,7 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     answers: list[Any] = []
     for name, asked in models.items():
         say(f"audit of {name}")
-        measured = [*_encoder(asked, data, seen), *_masked(asked, data)]
+        measured = figures_of(asked, data, seen)
         swaps, logits = _answers(asked.folder, task, groups, reading, suite.group, data)
         answers.append(logits)
         scanned = _scanned(asked, suite.scan)
@@ -116,6 +116,20 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     both = [logits for logits in answers if logits is not None]
     between = changed_by_group(both[0], both[1], groups) if len(both) == 2 else []
     return {**side_by_side(list(models), found, between), "detector": detected, "flow": flows}
+
+
+def figures_of(asked: Asked, data: SuiteData | None, seen: Any = None) -> list[Figure | Unmeasured]:
+    """Measure what needs no task: vectors, and what fills blanks.
+
+    Args:
+        asked: The model.
+        data: The public data sets, where there are any.
+        seen: Contexts of words from a text, where there is one, see `leanformer.audit.sightings.contexts`.
+
+    Returns:
+        The figures; why there is none where something can not be measured.
+    """
+    return [*_encoder(asked, data, seen), *_masked(asked, data)]
 
 
 def _named(model: str, against: str | None) -> dict[str, str]:
@@ -144,8 +158,16 @@ def _check(suite: Suite, reading: Reading) -> None:
         raise DataError(f"there is no text {suite.scan}: give --scan a file with English text")
 
 
-def _lines(path: Path, stage: str | None = None) -> Iterator[str]:
-    """Read a text line by line, under a bar of kilobytes."""
+def lines_of(path: Path, stage: str | None = None) -> Iterator[str]:
+    """Read a text line by line.
+
+    Args:
+        path: The text.
+        stage: Name of a bar of kilobytes; none is shown without it.
+
+    Yields:
+        The lines.
+    """
     with bar() as progress, path.open(encoding="utf-8", errors="replace") as file:
         shown = progress.add_task(
             f"{stage} (kB)", total=max(1, path.stat().st_size // 1000), visible=stage is not None
@@ -161,7 +183,7 @@ def _lines(path: Path, stage: str | None = None) -> Iterator[str]:
 
 def _contexts(scan: Path) -> Any:
     words = [word for test in TESTS for part in (*test.targets, *test.attributes) for word in part]
-    return contexts(sentences(_lines(scan)), words)
+    return contexts(sentences(lines_of(scan)), words)
 
 
 def _encoder(asked: Asked, data: SuiteData | None, seen: Any) -> list[Figure | Unmeasured]:
@@ -263,7 +285,7 @@ def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure
     if scan is None:
         return None, [Unmeasured(RELATION, "it scans a large text: name one with --scan")]
     try:
-        found = detect(asked, sentences(_lines(scan, "Scan")))
+        found = detect(asked, sentences(lines_of(scan, "Scan")))
     except LeanformerError as error:
         return None, [Unmeasured(RELATION, str(error))]
     return asdict(found), [degree_figure(found)]
@@ -274,7 +296,7 @@ def _flowed(asked: Asked, suite: Suite) -> tuple[Facts | None, Found]:
     if not suite.flow or suite.scan is None:
         return None, []
     try:
-        chosen = chosen_sightings(sentences(_lines(suite.scan, "Scan for the flow")))
+        chosen = chosen_sightings(sentences(lines_of(suite.scan, "Scan for the flow")))
         flow = measure_flow(asked, chosen, stage="Flow")
     except LeanformerError as error:
         return None, [Unmeasured(FLOW, str(error))]

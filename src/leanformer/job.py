@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from leanformer import __version__
 from leanformer.budget import Budget, Target
 from leanformer.errors import BudgetError, RunError
 from leanformer.export.cpu import usable_threads
+from leanformer.job_file import built, read_toml, settings_apart, toml_text
 from leanformer.methods.method import Method, Value
 from leanformer.methods.registry import find_method
 from leanformer.tasks.load import DataSpec
@@ -86,15 +85,11 @@ class Job:
 
     def resolved(self) -> Job:
         """Return the job with absolute paths, so that it can be repeated from any folder."""
-        return replace(self, model=_absolute(self.model), data=resolved_data(self.data))
+        return replace(self, model=absolute(self.model), data=resolved_data(self.data))
 
     def to_toml(self) -> str:
         """Return the text of job.toml; settings that are None are left out."""
-        plain = {name: value for name, value in asdict(self).items() if not isinstance(value, Mapping)}
-        tables = {name: value for name, value in asdict(self).items() if isinstance(value, Mapping)}
-        parts = [_HEADER, _toml_lines(plain)]
-        parts += [f"\n[{name}]\n{_toml_lines(table)}" for name, table in tables.items()]
-        return "".join(parts)
+        return toml_text(_HEADER, asdict(self))
 
     @classmethod
     def from_toml(cls, path: Path) -> Job:
@@ -109,21 +104,16 @@ class Job:
         Raises:
             RunError: If the file is missing, is not TOML, or holds a setting that is unknown or of another type.
         """
-        try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"the job file {path} can not be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RunError(f"the job file {path} is not TOML: {error}") from error
-        budget = _build(Budget, settings.pop("budget", {}), path)
-        target = _build(Target, settings.pop("target", {}), path)
-        data = _build(DataSpec, settings.pop("data", {}), path)
+        settings = read_toml(path)
+        budget = built(Budget, settings.pop("budget", {}), path)
+        target = built(Target, settings.pop("target", {}), path)
+        data = built(DataSpec, settings.pop("data", {}), path)
         options = settings.pop("options", {})
         if not isinstance(options, Mapping):
             raise RunError(f"{path}: [options] has to be a table")
         if isinstance(settings.get("exports"), list):
             settings["exports"] = tuple(settings["exports"])
-        job: Job = _build(cls, {**settings, "data": data, "budget": budget, "target": target}, path)
+        job: Job = built(cls, {**settings, "data": data, "budget": budget, "target": target}, path)
         return replace(job, options=options)
 
     def command(self, out: str | Path) -> str:
@@ -142,16 +132,16 @@ class Job:
             )
         parts = ["leanformer", "compress", self.model]
         for name, value in asdict(self.data).items():
-            parts += _flag("data" if name == "source" else name, value)
+            parts += flag("data" if name == "source" else name, value)
         for name, value in asdict(self.budget).items():
-            parts += _flag(_FLAGS_OF_BUDGET.get(name, name), value)
+            parts += flag(_FLAGS_OF_BUDGET.get(name, name), value)
         usual = Target() if self.method == AUTO else Target().or_torch()
         for name, value in asdict(self.target).items():
-            parts += [] if value == getattr(usual, name) else _flag(f"target_{name}", value)
+            parts += [] if value == getattr(usual, name) else flag(f"target_{name}", value)
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name == "seed" or (item.name not in _NO_FLAG and value != item.default):
-                parts += _flag("limit" if item.name == "limit_s" else item.name, value)
+                parts += flag("limit" if item.name == "limit_s" else item.name, value)
         method = find_method(self.method, self.granularity)
         parts += [] if self.granularity == method.granularities[0] else ["--granularity", self.granularity]
         usual_options = method.settings({})
@@ -163,9 +153,7 @@ class Job:
 
     def differences(self, other: Job) -> list[str]:
         """Return the settings in which another job differs, as "seed (0, now 1)"."""
-        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
-        names = [name for name in mine if mine[name] != theirs.get(name)]
-        return [f"{name} ({_shown(mine[name])}, now {_shown(theirs.get(name))})" for name in names]
+        return settings_apart(asdict(self), asdict(other))
 
 
 def _budget_for(method: Method, budget: Budget) -> Budget:
@@ -208,61 +196,15 @@ def resolved_data(spec: DataSpec) -> DataSpec:
         The same data, wherever the process stands.
     """
     names = [name for name in _PATHS_OF_DATA if not (name == "source" and spec.data_dir)]
-    return replace(spec, **{name: _absolute(getattr(spec, name)) for name in names})
+    return replace(spec, **{name: absolute(getattr(spec, name)) for name in names})
 
 
-def _flag(name: str, value: Any) -> list[str]:
+def flag(name: str, value: Any) -> list[str]:
     """Return an option as the command line takes it; None and False are not given at all."""
-    flag = "--" + name.replace("_", "-")
-    return [] if value is None or value is False else [flag] if value is True else [flag, str(value)]
+    written = "--" + name.replace("_", "-")
+    return [] if value is None or value is False else [written] if value is True else [written, str(value)]
 
 
-def _absolute(text: str | None) -> Any:
+def absolute(text: str | None) -> Any:
     """Return an existing path as an absolute one; anything else (a hub id, a task name) as it is."""
     return str(Path(text).resolve()) if text and Path(text).exists() else text
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else None
-        flat.update({name: value} if inner is None else inner)
-    return flat
-
-
-def _shown(value: Any) -> str:
-    return "not set" if value is None else str(value)
-
-
-def _toml_lines(table: Mapping[str, Any]) -> str:
-    return "".join(f"{name} = {_toml_value(value)}\n" for name, value in table.items() if value is not None)
-
-
-def _toml_value(value: Any) -> str:
-    # JSON's strings, numbers, booleans and lists are TOML too, but for the one control character below.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _build(kind: type, settings: Mapping[str, Any], path: Path) -> Any:
-    """Build a dataclass from the settings of a job file."""
-    if not isinstance(settings, Mapping):
-        raise RunError(f"{path}: [{kind.__name__.lower()}] has to be a table")
-    known = {item.name: item for item in fields(kind)}
-    for name, value in settings.items():
-        if name not in known:
-            raise RunError(f"{path}: unknown setting '{name}'; known are {', '.join(known)}")
-        if not _fits(value, str(known[name].type)):
-            raise RunError(
-                f"{path}: '{name}' has to be of type {known[name].type}, not {type(value).__name__}"
-            )
-    try:
-        return kind(**settings)
-    except TypeError as error:
-        raise RunError(f"{path}: {kind.__name__.lower()} lacks a setting: {error}") from error
-
-
-def _fits(value: Any, annotation: str) -> bool:
-    """Whether a value read from TOML fits a field's annotation, for example "str | None"."""
-    wanted = {part.strip().split("[")[0] for part in annotation.split("|")}
-    name = type(value).__name__
-    return name in wanted or (name == "int" and "float" in wanted)

@@ -14,14 +14,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from leanformer.errors import LeanformerError, RunError
 from leanformer.job import Job
 from leanformer.progress import say
 
 JOB_FILE = "job.toml"
-JOB_BEGUN = ".job.toml.partial"  # all that a kill before the job was written whole leaves
 LOG_FILE = "log.jsonl"
 ARTEFACTS = (
     *(JOB_FILE, LOG_FILE, "result.json", "contract.json", "report.html"),
@@ -38,6 +37,13 @@ def is_run(folder: Path) -> bool:
 class Run:
     """A run directory.
 
+    A kind of run of its own says in a subclass what its job's file is called, how that is read, and which artefacts
+    there are.
+
+    Attributes:
+        job_file: What the job's file is called.
+        artefacts: What a run leaves.
+
     As a context manager it removes what it has just created when the run is refused before its first stage is done.
 
     Args:
@@ -46,19 +52,22 @@ class Run:
         created: The folders that were made for it now, the innermost first; None if it was there before.
     """
 
-    def __init__(self, folder: Path, job: Job, created: tuple[Path, ...] | None = None) -> None:
+    job_file: str = JOB_FILE
+    artefacts: tuple[str, ...] = ARTEFACTS
+
+    def __init__(self, folder: Path, job: Any, created: tuple[Path, ...] | None = None) -> None:
         self.folder = folder
-        self.job = job
+        self.job: Job = job
         self._created = created
         self._log = _read_log(folder / LOG_FILE)
 
     @classmethod
-    def create(cls, folder: Path, job: Job, resume: bool) -> Run:
+    def create(cls, folder: Path, job: Any, resume: bool) -> Self:
         """Start a run in a new or empty folder, or go on with an interrupted one.
 
         Args:
             folder: Where the run lives.
-            job: The resolved job.
+            job: The resolved job; it can write itself as TOML and tell its differences, as `Job` does.
             resume: Whether to go on with the run that the folder holds, if any.
 
         Returns:
@@ -68,19 +77,24 @@ class Run:
             RunError: If the folder holds something else, holds a run and `resume` is not given, or was started
                 with another job or seed.
         """
-        if is_run(folder):
+        if (folder / cls.job_file).is_file():
             return cls._resumed(folder, job, resume)
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file: give --out a folder that does not exist yet")
-        if folder.exists() and any(item.name != JOB_BEGUN for item in folder.iterdir()):
+        if folder.exists() and any(item.name != cls._begun() for item in folder.iterdir()):
             raise RunError(f"{folder} exists and is not a run of leanformer: give --out another folder")
         created = _make_folder(folder)
         with cls(folder, job, created) as run:  # removed again where the disk is full
-            run.write(JOB_FILE, job.to_toml())
+            run.write(cls.job_file, job.to_toml())
         return run
 
     @classmethod
-    def _resumed(cls, folder: Path, job: Job, resume: bool) -> Run:
+    def _begun(cls) -> str:
+        """Return all that a kill before the job was written whole leaves."""
+        return f".{cls.job_file}.partial"
+
+    @classmethod
+    def _resumed(cls, folder: Path, job: Any, resume: bool) -> Self:
         if not resume:
             raise RunError(
                 f"{folder} holds a run already: add --resume to go on with it, or give another --out"
@@ -96,7 +110,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path) -> Run:
+    def open(cls, folder: Path) -> Self:
         """Open an existing run to read it.
 
         Args:
@@ -108,11 +122,16 @@ class Run:
         Raises:
             RunError: If the folder is not a run directory.
         """
-        if not is_run(folder):
-            raise RunError(f"{folder} is not a run of leanformer: it has no {JOB_FILE}")
-        return cls(folder, Job.from_toml(folder / JOB_FILE))
+        if not (folder / cls.job_file).is_file():
+            raise RunError(f"{folder} is not a run of leanformer: it has no {cls.job_file}")
+        return cls(folder, cls.read_job(folder / cls.job_file))
 
-    def __enter__(self) -> Run:
+    @classmethod
+    def read_job(cls, path: Path) -> Any:
+        """Read the job of this kind of run from its file."""
+        return Job.from_toml(path)
+
+    def __enter__(self) -> Self:
         """Enter the run."""
         return self
 
@@ -122,7 +141,7 @@ class Run:
         """Leave nothing half-written behind a refusal, be it ours or the machine's."""
         if self._created is None or self._log:
             return
-        begun = any(item.name not in (JOB_FILE, JOB_BEGUN) for item in self.folder.iterdir())
+        begun = any(item.name not in (self.job_file, self._begun()) for item in self.folder.iterdir())
         if isinstance(error, LeanformerError) or (isinstance(error, OSError) and not begun):
             for item in self.folder.iterdir():
                 _remove(item)
@@ -134,7 +153,7 @@ class Run:
         """Return the path of one of the run's artefacts, whether it exists yet or not.
 
         Args:
-            name: One of `ARTEFACTS`.
+            name: One of the `artefacts` of this kind of run.
 
         Returns:
             The path.
@@ -142,7 +161,7 @@ class Run:
         Raises:
             KeyError: If runs have no such artefact.
         """
-        if name not in ARTEFACTS:
+        if name not in self.artefacts:
             raise KeyError(name)
         return self.folder / name
 
@@ -202,7 +221,7 @@ class Run:
         """Write a text artefact as a whole.
 
         Args:
-            name: One of `ARTEFACTS`.
+            name: One of the `artefacts` of this kind of run.
             text: Its content.
 
         Returns:

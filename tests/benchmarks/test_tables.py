@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import audit_tables
+import debias_tables
 import league_tables
 import pruning_tables
 import speed_tables
 import tables
+from debias import kept as kept_of_debias
+from debias_example import distillation_record, movement_record
 from league import kept
 from league_example import example_league
 
@@ -34,10 +37,11 @@ def test_a_table_is_filled_between_its_markers(monkeypatch):
 def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(speed_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(league_tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(debias_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
     monkeypatch.setattr(audit_tables, "FOLDER", tmp_path)
-    modules = (speed_tables, league_tables, pruning_tables, audit_tables)
+    modules = (speed_tables, league_tables, pruning_tables, audit_tables, debias_tables)
     made = [make for module in modules for make in module.TABLES.values()]
     assert {make() for make in made} == {speed_tables.MISSING}
 
@@ -128,3 +132,28 @@ def test_two_rankings_of_heads_are_compared(monkeypatch, tmp_path):
 def test_equal_values_share_their_rank():
     assert pruning_tables.ranks(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
     assert pruning_tables.rank_correlation(np.array([1, 2, 3]), np.array([9, 4, 1])) == pytest.approx(-1)
+
+
+def test_a_debiasing_has_a_row_a_level_and_a_distillation_one_a_figure(monkeypatch, tmp_path):
+    monkeypatch.setattr(debias_tables, "RESULTS", tmp_path)
+    (tmp_path / "audit").mkdir()
+    facts = {"command": "it", "commit": "abc", "seed": 0, "machine": MACHINE}
+    for name, record in (("movement-all", movement_record()), ("distillation", distillation_record())):
+        record["options"] = {"layers": "all"}
+        text = json.dumps({**facts, **kept_of_debias(record)})
+        (tmp_path / "audit" / f"debias-{name}.json").write_text(text, encoding="utf-8")
+    lines = debias_tables.movement_table().splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:6]] == ["dense", "0.05", "**0.1**", "0.2"]
+    assert (
+        "| **0.1** | 0.66 | 0.67 | 0.68 | 0.60 (0.40 to 0.80) | 34% | 0.70 | 1.00 | 0.90 (0.5 to 1.3) |"
+        in lines[4]
+    )
+    assert len({line.count("|") for line in lines[:6]}) == 1
+    made = debias_tables.distillation_table()
+    assert (
+        "| words of a group apart: held-out texts | 0 | 2.000 | 2.000 | 0.700 | -1.300 (-1.350 to -1.250) |"
+        in made
+    )
+    assert made.endswith(
+        "3,000 texts, 700 with a word of a group, seed 0, `it`, commit abc, a cpu (avx2), 2 threads."
+    )

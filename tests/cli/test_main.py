@@ -1,6 +1,7 @@
 """The command line as a whole: quick, helpful, and clean on standard output."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -10,7 +11,19 @@ from cli_process import leanformer
 
 from leanformer import __version__
 
-VERBS = ("demo", "compress", "league", "evaluate", "export", "bench", "check", "methods", "report")
+VERBS = (
+    "demo",
+    "compress",
+    "league",
+    "evaluate",
+    "audit",
+    "debias",
+    "export",
+    "bench",
+    "check",
+    "methods",
+    "report",
+)
 HEAVY = ("torch", "transformers", "datasets", "optuna", "numpy", "openvino", "onnxruntime", "sklearn")
 
 
@@ -48,10 +61,14 @@ def test_methods_as_json(call):
     assert "ae-bert" in [method["name"] for method in methods]
 
 
-def test_one_method_says_what_its_paper_states_and_what_is_ours(call):
-    text = " ".join(call("methods", "movement").stdout.split())
-    assert "What the papers and their code state" in text
+@pytest.mark.parametrize("name", ["movement", "debias-movement", "fair-distillation"])
+def test_one_method_says_what_its_paper_states_and_what_is_ours(call, name):
+    text = " ".join(call("methods", name).stdout.split())
+    assert re.search("What (the papers? and (its|their)|its) code states?", text)
     assert "Ours:" in text
+
+
+def test_a_method_as_json_has_its_account(call):
     record = json.loads(call("methods", "movement", "--json").stdout)
     assert record["cost"].startswith("one recovery")
     assert "Ours:" in record["account"]

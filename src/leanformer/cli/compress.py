@@ -20,6 +20,7 @@ from leanformer.cli.verb import (
     Threads,
     Truncate,
     Trust,
+    options_given,
     verb,
 )
 
@@ -169,7 +170,7 @@ def compress(
         "seed": seed,
         "threads": threads,
         "trust_remote_code": trust_remote_code,
-        "options": _options(option),
+        "options": options_given(option),
     }
     limits = {
         "pruning_ratio": pruning_ratio,
@@ -242,19 +243,6 @@ class _Asked:
     data: DataOptions
     limits: dict[str, Any]
     target: dict[str, Any]
-
-
-def _options(given: list[str] | None) -> dict[str, str] | None:
-    """Read `--option NAME=VALUE`, given any number of times; None where it is not given."""
-    from leanformer.errors import BudgetError
-
-    found = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise BudgetError(f"'{text}' is no setting: give --option NAME=VALUE")
-        found[name] = value
-    return found or None
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from leanformer.cli.audit import audit
 from leanformer.cli.bench import bench
 from leanformer.cli.check import check
 from leanformer.cli.compress import compress
+from leanformer.cli.debias import debias
 from leanformer.cli.demo import demo
 from leanformer.cli.evaluate import evaluate
 from leanformer.cli.export import export
@@ -55,7 +56,7 @@ def _main(
     """Read the options that stand before the verb."""
 
 
-for _verb in (demo, compress, league, evaluate, audit, export, bench, check, methods, report):
+for _verb in (demo, compress, league, evaluate, audit, debias, export, bench, check, methods, report):
     app.command()(_verb)
 app.add_typer(latency, name="latency")
 

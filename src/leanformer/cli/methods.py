@@ -21,22 +21,33 @@ def methods(
         str | None, typer.Argument(help="One method, to read of its paper and of what is ours.")
     ] = None,
 ) -> Answer:
-    """List the compression methods, their papers, what they remove and what they take; or tell of one.
+    """List the methods of compress and of debias, their papers, what they remove and take; or tell of one.
 
     leanformer methods
 
     leanformer methods movement
     """
+    from leanformer.methods.debias_registry import DEBIAS_METHODS
     from leanformer.methods.registry import METHODS, find_method
 
     if name is not None:
-        method = find_method(name)
+        method = DEBIAS_METHODS[name] if name in DEBIAS_METHODS else find_method(name)
         return Answer({**_facts(method), "account": method.account()}, _told(method))
-    return Answer([_facts(method) for method in METHODS.values()], _listed(METHODS.values()))
+    listed = [*METHODS.values(), *DEBIAS_METHODS.values()]
+    return Answer([_facts(method) for method in listed], _listed(listed))
 
 
 def _facts(method: Method) -> dict[str, Any]:
     return {key: value for key, value in asdict(method).items() if key != "entry"}
+
+
+def _name(method: Method) -> str:
+    """Return a method's name, and the verb that takes it where that is not compress."""
+    from leanformer.methods.debias_registry import DEBIAS_METHODS
+
+    return (
+        f"{method.name}\n[not bold](leanformer debias)[/]" if method.name in DEBIAS_METHODS else method.name
+    )
 
 
 def _removes(method: Method) -> str:
@@ -54,7 +65,7 @@ def _listed(listed: Any) -> RenderableType:
         table.add_column(column)
     for method in listed:
         paper = f"{method.paper}, {method.year}"
-        table.add_row(method.name, _removes(method), f"{method.trains}\n(takes {method.cost})", paper)
+        table.add_row(_name(method), _removes(method), f"{method.trains}\n(takes {method.cost})", paper)
     return table
 
 

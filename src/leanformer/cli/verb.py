@@ -158,6 +158,29 @@ def reading(
     return Reading(spec, truncate, max_tokens, threads, bool(trust_remote_code))
 
 
+def options_given(given: list[str] | None) -> dict[str, str] | None:
+    """Read `--option NAME=VALUE`, given any number of times.
+
+    Args:
+        given: What stands behind each --option.
+
+    Returns:
+        Values by name; None where none is given.
+
+    Raises:
+        BudgetError: If one has no equals sign.
+    """
+    from leanformer.errors import BudgetError
+
+    found = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BudgetError(f"'{text}' is no setting: give --option NAME=VALUE")
+        found[name] = value
+    return found or None
+
+
 def verb(command: Callable[..., Answer]) -> Callable[..., None]:
     """Make a Typer command of a function that returns an `Answer`.
 

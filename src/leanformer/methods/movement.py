@@ -122,7 +122,7 @@ def movement_gates(problem: Problem, view: EncoderView) -> SelectedGates:
     steps, single = recovery_steps(problem), problem.granularity == "weight"
     refreshes = 100 if single else steps  # millions of scores take long to sort
     shapes = {
-        key: (shape, _block(problem, shape))
+        key: (shape, block_of(problem.granularity, shape))
         for key, shape in gate_shapes(view, GATED[problem.granularity]).items()
     }
     if penalty is None and problem.options["scores"] == "sum":
@@ -138,10 +138,29 @@ def movement_gates(problem: Problem, view: EncoderView) -> SelectedGates:
     )
 
 
-def _block(problem: Problem, shape: tuple[int, ...]) -> tuple[int, int] | None:
+def block_of(granularity: str, shape: tuple[int, ...]) -> tuple[int, int] | None:
     """Return the rows and columns that share a score; None where each entry has its own."""
-    blocks = problem.granularity in ("block", "hybrid") and len(shape) == 2
+    blocks = granularity in ("block", "hybrid") and len(shape) == 2
     return (BLOCK, BLOCK) if blocks else None
+
+
+def without_closed(model: PreTrainedModel, masks: Masks, granularity: str) -> tuple[PreTrainedModel, Masks]:
+    """Return a model without what is closed: units sliced, weights zero, and units that are empty then sliced, too.
+
+    Args:
+        model: The model; it is left as it is.
+        masks: 0/1 masks of the granularity's kinds.
+        granularity: A key of `GATED`.
+
+    Returns:
+        A lean model, and the masks of the units with which it was sliced.
+    """
+    if set(GATED[granularity]) <= set(UNITS):
+        return slice_units(model, masks).eval(), masks
+    sparse = copy.deepcopy(model)
+    make_permanent(sparse, of_matrices(EncoderView(model), masks))
+    small, units = without_empty_units(sparse)
+    return small.eval(), units
 
 
 def selection_of(problem: Problem) -> tuple[Selection, Ramped | None]:

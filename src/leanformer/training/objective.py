@@ -13,11 +13,13 @@ from torch.nn import functional
 from leanformer.tasks.words import IGNORED
 from leanformer.training.adversary import Adversary
 from leanformer.training.lengths import Sandwich
+from leanformer.training.neutral import Neutral
 from leanformer.training.trials import Trials
 
 NEVER = -1e4  # a logit that no softmax hears, and that is finite: padding is no place for an answer
 
 ExitRule = Literal["distilled", "weighted"]
+HiddenRule = Literal["distance", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Objective:
         exits: What heads between the layers learn; nothing where it is None.
         trials: How a policy over tokens is learned, which then is all that learns; none by default.
         vectors: Whether answers are sentence embeddings: `logits` then weighs their distance to the teacher's.
+        hidden_rule: How hidden states are compared: see `hidden_loss` ("distance") and `cosine_loss` ("cosine").
+        neutral: What words are to lose and to keep, which then is all that is minimised; none by default.
     """
 
     task: float = 1.0
@@ -51,6 +55,8 @@ class Objective:
     exits: ExitRule | None = None
     trials: Trials | None = None
     vectors: bool = False
+    hidden_rule: HiddenRule = "distance"
+    neutral: Neutral | None = None
 
     @property
     def needs_teacher(self) -> bool:
@@ -239,3 +245,19 @@ def hidden_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask
         spread = (wanted - wanted.mean(dim=0)).square().mean()
         terms.append((student[real].float() - wanted).square().mean() / spread.clamp_min(1e-8))
     return torch.stack(terms).mean()
+
+
+def cosine_loss(hidden: Sequence[Tensor], teacher_hidden: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Return the angle of hidden states to the teacher's (DistilBERT, Sanh et al. 2019, arXiv 1910.01108, section 3).
+
+    Args:
+        hidden: Per compared layer (batch, tokens, width).
+        teacher_hidden: The same shapes.
+        mask: (batch, tokens), 1 for real tokens.
+
+    Returns:
+        Mean over layers and real tokens of 1 - cosine.
+    """
+    real = mask.bool()
+    pairs = zip(hidden, teacher_hidden, strict=True)
+    return torch.stack([vectors_loss(student[real], teacher[real]) for student, teacher in pairs]).mean()

@@ -21,8 +21,10 @@ from leanformer.training.batching import POSITION, TASK, EpochSampler, TaskSampl
 from leanformer.training.config import TrainingConfig
 from leanformer.training.gates import Gates
 from leanformer.training.lengths import Sandwich
+from leanformer.training.neutral import Neutral, neutral_loss
 from leanformer.training.objective import (
     Objective,
+    cosine_loss,
     exits_loss,
     hidden_loss,
     logits_loss,
@@ -90,6 +92,8 @@ class CompressionTrainer(Trainer):
         if self.objective.trials is not None:
             bare = self.accelerator.unwrap_model(model)
             loss, outputs = policy_loss(bare, inputs, labels, self.objective.trials, progress)
+        elif self.objective.neutral is not None:
+            loss, outputs = self._loss_of_words(model, inputs, rows, labels, self.objective.neutral)
         elif self.objective.adversary is not None:
             loss, outputs = self._loss_under_attack(model, inputs, rows, labels, self.objective.adversary)
         elif self.objective.sandwich is not None:
@@ -124,7 +128,24 @@ class CompressionTrainer(Trainer):
             self.gates.watch(loss)
         if goal.hidden and hidden is not None:
             states = [outputs.hidden_states[layer] for layer in goal.compared]
-            loss = loss + goal.hidden * hidden_loss(states, hidden, inputs["attention_mask"])
+            apart = cosine_loss if goal.hidden_rule == "cosine" else hidden_loss
+            loss = loss + goal.hidden * apart(states, hidden, inputs["attention_mask"])
+        return loss, outputs
+
+    def _loss_of_words(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Tensor],
+        rows: Tensor,
+        labels: Tensor,
+        neutral: Neutral,
+    ) -> tuple[Tensor, Any]:
+        """Return the loss of words; where summed scores are all that learns, they have learned from it already."""
+        loss, outputs = neutral_loss(model, inputs, rows, labels, neutral)
+        if self.gates is not None:
+            self.gates.watch(loss)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            loss = loss.detach().requires_grad_(True)  # nothing is left to go back to
         return loss, outputs
 
     def _loss_under_attack(

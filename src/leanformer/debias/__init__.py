@@ -1,0 +1,1 @@
+"""Runs that take gender bias out of an encoder, and measure what that costs."""
