@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from leanformer.errors import DataError
 from leanformer.tasks.metrics import METRICS, divergence, metric_for, score, scores
+from leanformer.tasks.places import Wanted
 from leanformer.tasks.words import IGNORED
 
 
@@ -63,6 +64,10 @@ def test_perfect_answers_score_one(name):
     if METRICS[name].needs == "token-classification":
         labels = np.array([[0, 1, 2, 0, 1], [1, 0, 0, IGNORED, IGNORED]])
         logits = np.eye(3)[np.maximum(labels, 0)]
+    if METRICS[name].needs == "question-answering":
+        labels = np.empty(2, dtype=object)
+        labels[:] = [Wanted(row, "a dog sat", np.array([[0, 1], [2, 5], [6, 9]]), ("sat",)) for row in (1, 2)]
+        logits = np.eye(3)[[[2, 2]] * 2].transpose(0, 2, 1)  # (strides, tokens, 2)
     assert score(name, logits, labels) == pytest.approx(1.0)
 
 
