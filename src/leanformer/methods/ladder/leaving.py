@@ -89,11 +89,7 @@ def _climb(ascent: Ascent, name: str, words: str, build: Callable[[Path], Built]
 
 
 def _base(ascent: Ascent) -> int:
-    """Return the rung of the fastest pruned model that keeps the score and reads all tokens.
-
-    Raises:
-        BudgetError: If none does.
-    """
+    """Return the rung of the fastest pruned model that keeps the score and reads all tokens; refuse if none does."""
     found = [
         (max(step.ratio for step in rung.steps if step.sound), number)
         for number, rung in enumerate(ascent.rungs)
