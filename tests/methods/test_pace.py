@@ -11,6 +11,7 @@ from fake_clock import FakeClock, pace
 from leanformer.budget import Budget
 from leanformer.errors import BudgetError
 from leanformer.measure.stopwatch import Timing
+from leanformer.methods import ae_bert
 from leanformer.methods.pace import ATTEMPTS, FINALISTS
 from leanformer.methods.registry import METHODS
 
@@ -69,3 +70,12 @@ def test_what_no_search_reaches_is_refused_with_the_nearest(problem):
     with pytest.raises(BudgetError, match=sentence):
         METHODS["ae-bert"].run(problem(pace=pace(clock, latency_ms=5.0), budget=Budget(latency_ms=5.0)))
     assert clock.calls == ATTEMPTS
+
+
+def test_heats_read_the_calibration_rows_once(problem, monkeypatch):
+    read, real = [], ae_bert.calibrate
+    monkeypatch.setattr(ae_bert, "calibrate", lambda case: (read.append(case), real(case))[1])
+    limits = {"budget": Budget(latency_ms=5.1), "granularity": "unit"}
+    found = METHODS["ae-bert"].run(problem(pace=pace(FakeClock(1.1), latency_ms=5.1), **limits))
+    assert len(found.search["heats"]) > 1
+    assert len(read) == 1

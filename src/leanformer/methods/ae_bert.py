@@ -19,9 +19,9 @@ Ours: at `unit`, the units of a group leave in the order of structured optimal b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -38,11 +38,14 @@ from leanformer.search.process_engine import shared_journal
 from leanformer.search.realise import START, Realiser
 from leanformer.search.space import Candidate, Space
 from leanformer.search.strategies import Outcome, Proposal, Rung, Search
-from leanformer.structure.activations import second_moments
-from leanformer.structure.importance import Scores, removal_orders
-from leanformer.structure.sequential import dense_stream
+from leanformer.structure.activations import Moments, second_moments
+from leanformer.structure.importance import RemovalOrder, Scores, removal_orders
+from leanformer.structure.sequential import Stream, dense_stream
 from leanformer.tasks.encode import batches
 from leanformer.tasks.split import few_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 CANDIDATES = 64
 JUDGING_ROWS = 512  # held-out rows that a candidate answers; more are there for the standard error of a score
@@ -115,22 +118,26 @@ def winner_of(problem: Problem, evolved: bool = True) -> Found:
     Raises:
         BudgetError: If the budget can not be met.
     """
+    build_space(
+        EncoderView(problem.teacher), problem
+    )  # what is out of reach is refused before anything is computed
+    known = calibrate(problem)
     if problem.pace is None or problem.pace.clock is None:
-        found = _searched(problem, evolved)
+        found = _searched(problem, evolved, known)
         return found, found.outcome.ranked[0], []
     return race(
         problem.pace,
         problem.folder / "heats.json",
-        lambda pace: _searched(replace(problem, pace=pace), evolved),
+        lambda pace: _searched(replace(problem, pace=pace), evolved, known),
         lambda found: found.outcome.ranked,
         lambda found, candidate: found.judge.realiser.build(candidate, repair=START),
     )
 
 
-def _searched(problem: Problem, evolved: bool) -> Searched:
+def _searched(problem: Problem, evolved: bool, known: Calibrated) -> Searched:
     started = time.perf_counter()
-    judge, seeds = prepare(problem)
-    prepared_seconds = time.perf_counter() - started
+    judge, seeds = prepare(problem, known)
+    prepared_seconds = known.seconds + time.perf_counter() - started
     steps = ladder(len(judge.held_out))
     search = Search(judge, judge.realiser.space, steps, problem.seed, problem.engine, problem.watch)
     count = CANDIDATES // 4 if problem.quick else CANDIDATES
@@ -152,29 +159,64 @@ def ladder(held_out_rows: int) -> tuple[Rung, Rung]:
     return Rung(RECONSTRUCTION, 0, share=1 / 6), Rung(REPAIRED_IN_SEQUENCE, held_out_rows)
 
 
-def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
+@dataclass(frozen=True)
+class Calibrated:
+    """What the calibration rows say of the dense model, whatever the budget.
+
+    Attributes:
+        rows: The rows.
+        moments: Second moments of what the output matrices read.
+        stream: The dense residual stream.
+        orders: In which order units leave; empty where single weights do.
+        seconds: What it took.
+    """
+
+    rows: Dataset
+    moments: Moments
+    stream: Stream
+    orders: Mapping[tuple[int, str], RemovalOrder]
+    seconds: float
+
+
+def calibrate(problem: Problem) -> Calibrated:
+    """Read the calibration rows: once, however often a budget of time makes the search begin again.
+
+    Args:
+        problem: The dense model and its training rows.
+
+    Returns:
+        What they say.
+    """
+    started, view = time.perf_counter(), EncoderView(problem.teacher)
+    rows = problem.train.select(range(calibration_rows(problem.train["input_ids"])))
+    plan = [batch for _, batch in batches(rows, problem.tokenizer, batch_size=32)]
+    moments = second_moments(problem.teacher, plan, problem.seed, "Calibration")
+    stream = dense_stream(problem.teacher, plan, moments)
+    orders = removal_orders(view, moments) if problem.granularity == "unit" else {}
+    return Calibrated(rows, moments, stream, orders, time.perf_counter() - started)
+
+
+def prepare(problem: Problem, known: Calibrated | None = None) -> tuple[Judge, list[Proposal]]:
     """Build what a search needs: space, second moments, orders of removal, the judge and the seeds.
 
     Args:
         problem: What to compress, and how far.
+        known: What the calibration rows say, where they were read before.
 
     Returns:
         The judge, and the allocations that every search starts from.
     """
     view = EncoderView(problem.teacher)
     space = build_space(view, problem)
+    known = known or calibrate(problem)
     magnitudes = magnitude_scores(view, problem.granularity)
-    calibration = problem.train.select(range(calibration_rows(problem.train["input_ids"])))
-    plan = [batch for _, batch in batches(calibration, problem.tokenizer, batch_size=32)]
-    moments = second_moments(problem.teacher, plan, problem.seed, "Calibration")
     seeds = [
         Proposal(space.uniform(), "uniform"),
         Proposal(global_allocation(space, magnitudes), "global"),
     ]
     if problem.granularity == "unit":
-        orders = removal_orders(view, moments)
-        scores: Scores = {key: order.scores for key, order in orders.items()}
-        errors = level_errors(space, lambda key: orders[key].errors)
+        scores: Scores = {key: order.scores for key, order in known.orders.items()}
+        errors = level_errors(space, lambda key: known.orders[key].errors)
         seeds.append(Proposal(cheapest_allocation(space, errors), "reconstruction"))
     else:  # what is least by this measure is the global allocation itself
         scores, errors = magnitudes, level_errors(space, lambda key: squares_lost(magnitudes[key]))
@@ -182,12 +224,11 @@ def prepare(problem: Problem) -> tuple[Judge, list[Proposal]]:
         problem.journal or problem.folder / "journal.log",
         f"{problem.granularity}-{space.pruning_ratio:g}-{problem.seed}",
     )
-    stream = dense_stream(problem.teacher, plan, moments)
-    realiser = Realiser(problem.teacher, space, scores, moments, stream)
+    realiser = Realiser(problem.teacher, space, scores, known.moments, known.stream)
     training = short_training(problem)
     rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
     kind, watch = problem.task.kind, problem.watch
-    judge = Judge(realiser, problem.tokenizer, rows, calibration, journal, errors, training, kind, watch)
+    judge = Judge(realiser, problem.tokenizer, rows, known.rows, journal, errors, training, kind, watch)
     return judge, seeds
 
 
