@@ -94,7 +94,7 @@ def run(name: str, options: argparse.Namespace) -> int:
         return 1
     record = json.loads((out / "debias.json").read_text(encoding="utf-8"))
     said = f"python benchmarks/debias.py --{CELLS[name].model} MODEL --data {options.data} --cell {name}"
-    path = RESULTS / "audit" / f"debias-{name}.json"
+    path = RESULTS / "debias" / f"{name}.json"
     write_result(path, {"cell": name, **kept(record)}, options.seed, options.threads, said)
     return 0
 

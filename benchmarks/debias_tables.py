@@ -1,4 +1,4 @@
-"""The tables of docs/debias.md, from benchmarks/results/audit."""
+"""The tables of docs/debias.md, from benchmarks/results/debias."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _effects(facts: Facts) -> list[str]:
 
 def distillation_table() -> str:
     """What fair-distillation changed: teacher, control and student."""
-    facts = read(RESULTS / "audit" / "debias-distillation.json")
+    facts = read(RESULTS / "debias" / "distillation.json")
     if facts is None:
         return MISSING
     against = {(one["metric"], one["subject"]): one for one in facts["against_control"]["figures"]}
@@ -79,7 +79,7 @@ def distillation_table() -> str:
 
 
 def _cells(pattern: str) -> list[Facts]:
-    paths = sorted((RESULTS / "audit").glob(f"debias-{pattern}.json"))
+    paths = sorted((RESULTS / "debias").glob(f"{pattern}.json"))
     return [facts for path in paths if (facts := read(path))]
 
 

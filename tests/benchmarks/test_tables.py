@@ -136,12 +136,12 @@ def test_equal_values_share_their_rank():
 
 def test_a_debiasing_has_a_row_a_level_and_a_distillation_one_a_figure(monkeypatch, tmp_path):
     monkeypatch.setattr(debias_tables, "RESULTS", tmp_path)
-    (tmp_path / "audit").mkdir()
+    (tmp_path / "debias").mkdir()
     facts = {"command": "it", "commit": "abc", "seed": 0, "machine": MACHINE}
     for name, record in (("movement-all", movement_record()), ("distillation", distillation_record())):
         record["options"] = {"layers": "all"}
         text = json.dumps({**facts, **kept_of_debias(record)})
-        (tmp_path / "audit" / f"debias-{name}.json").write_text(text, encoding="utf-8")
+        (tmp_path / "debias" / f"{name}.json").write_text(text, encoding="utf-8")
     lines = debias_tables.movement_table().splitlines()
     assert [line.split(" | ")[1] for line in lines[2:6]] == ["dense", "0.05", "**0.1**", "0.2"]
     assert (
