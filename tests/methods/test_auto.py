@@ -9,6 +9,7 @@ import torch
 from fake_clock import COSTS, FakeClock, pace
 
 from leanformer.budget import Budget, Target
+from leanformer.encoders.forms import forms_for
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods import auto
@@ -127,6 +128,16 @@ def test_texts_leave_early_where_that_is_the_last_way(problem, believed):
     assert found.exits["rows"] == len(given.held_out)
     assert found.removed_share == found.ladder["rungs"][-1]["pruning_ratio"] > 0
     assert found.macs_share <= macs_share(EncoderView(given.teacher), found.masks, given.mean_tokens)
+
+
+def test_a_model_that_texts_leave_is_measured_in_a_form_that_it_has(problem, believed, monkeypatch):
+    believed((1.1, 0.0), (1.3, 9.0), (1.3, 5.0), (1.3, 7.0), (1.2, 0.3), (1.4, 5.0), (1.4, 0.5))
+    monkeypatch.setattr(Ascent, "served", lambda self: [("torch", "fp32", "first-token")])
+    _, found = climbed(problem, Budget(speedup=1.4))
+    tokens, exits = found.ladder["rungs"][-2:]
+    assert [step["form"] for step in tokens["steps"]] == ["first-token"]
+    assert [step["form"] for step in exits["steps"]] == [""]
+    assert found.serve[2] in forms_for(found.model.config)
 
 
 def test_what_no_search_reaches_is_searched_for_once(problem, believed, monkeypatch):

@@ -7,13 +7,15 @@ Neither makes a file smaller: without a limit of time they are left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from leanformer.budget import Budget
+from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError, ModelError
+from leanformer.measure.bench import Variant
 from leanformer.methods.ladder.ascent import Ascent, Built
 from leanformer.methods.ladder.pruning import (
     Asked,
@@ -77,13 +79,21 @@ def earlier(ascent: Ascent, asked: Asked) -> None:
         left = macs_share(view, base.masks, problem.mean_tokens) * (small.macs_share or 1.0)
         return replace(base, model=small.model, facts={**facts, "macs_share": left})
 
-    _climb(ascent, EARLIER, f"texts leave where an exit is sure, {asked.words}", build)
+    # a model that texts leave between its layers has no last one to shorten for the first token
+    plain = list(dict.fromkeys((runtime, precision, PLAIN) for runtime, precision, _ in ascent.served()))
+    _climb(ascent, EARLIER, f"texts leave where an exit is sure, {asked.words}", build, plain)
 
 
-def _climb(ascent: Ascent, name: str, words: str, build: Callable[[Path], Built]) -> None:
+def _climb(
+    ascent: Ascent,
+    name: str,
+    words: str,
+    build: Callable[[Path], Built],
+    variants: Sequence[Variant] | None = None,
+) -> None:
     """Climb a rung, or note why this model or this task has none."""
     try:
-        ascent.model_rung(name, words, build)
+        ascent.model_rung(name, words, build, variants)
     except (BudgetError, ModelError) as error:
         ascent.skipped(name, words, str(error), 0.0)
 
