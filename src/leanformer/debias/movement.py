@@ -24,6 +24,7 @@ from leanformer.pipeline import longest_input
 from leanformer.progress import bar, say
 from leanformer.record import layer_facts
 from leanformer.structure.cost import encoder_weights, removed_weights
+from leanformer.structure.mask_files import load_masks, save_masks
 from leanformer.tasks.encode import encode
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import load_data
@@ -157,14 +158,12 @@ def _mentions(run: DebiasRun, words: Words) -> list[Mention]:
 
 def _level(run: DebiasRun, case: Case, level: float, judge: Judge, own: Any) -> Facts:
     """Train the gates of one level, keep its masks, and judge it."""
-    from safetensors.torch import save_file
-
     name = f"level-{level:g}"
     here = replace(case, folder=case.folder / name)
 
     def work(target: Path) -> Facts:
         masks, training = trained_masks(here, level)
-        save_file({f"{layer}.{kind}": mask for (layer, kind), mask in masks.items()}, target)
+        save_masks(masks, target)
         small, _ = without_closed(case.model, masks, case.granularity)
         effects = own_effects(as_asked(small, case.tokenizer))
         return {
@@ -195,10 +194,7 @@ def _closed(case: Case, masks: Masks) -> Facts:
 
 
 def _masks(run: DebiasRun, level: Facts) -> Masks:
-    from safetensors.torch import load_file
-
-    found = load_file(run.artefact(f"level-{level['level']:g}.safetensors"))
-    return {(int(name.partition(".")[0]), name.partition(".")[2]): mask for name, mask in found.items()}
+    return load_masks(run.artefact(f"level-{level['level']:g}.safetensors"))
 
 
 def _terms(case: Case, model: PreTrainedModel) -> Facts:

@@ -14,6 +14,7 @@ from leanformer.errors import DataError, RunError
 from leanformer.measure.machine import machine
 from leanformer.methods.debias_registry import MOVEMENT
 from leanformer.training import processes
+from leanformer.training.threads import use_threads
 
 Facts = dict[str, Any]
 REPORT_STAGE = "report"
@@ -34,15 +35,13 @@ def debias(job: DebiasJob, out: Path, resume: bool = False) -> Facts:
         LeanformerError: If the job, the data, the model or the folder can not be used. What this call created is
             removed, unless a stage is finished.
     """
-    import torch
-
     if processes.count() > 1:
         raise RunError("debias runs in one process: start it without a launcher")
     if not Path(job.corpus).is_file():
         raise DataError(f"there is no text {job.corpus}: give --corpus a file with English text")
     with DebiasRun.create(out, job, resume) as run:
         if run.finished(REPORT_STAGE) is None:
-            torch.set_num_threads(job.threads)
+            use_threads(job.threads)
             facts = _method(job)(run)
             run.clear(run.folder / ".checkpoints")
             run.stage(REPORT_STAGE, lambda _: _write(run, facts))

@@ -35,7 +35,7 @@ from leanformer.export.runtimes import VARIANTS, has_form
 from leanformer.measure.bench import BASELINE, Variant
 from leanformer.measure.sorting import padding
 from leanformer.methods.ladder.ascent import Ascent, Built
-from leanformer.methods.ladder.leaving import earlier, shorter
+from leanformer.methods.ladder.half_way import earlier, shorter
 from leanformer.methods.ladder.pruning import (
     asked_of,
     distilled,

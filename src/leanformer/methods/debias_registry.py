@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from leanformer.errors import BudgetError
-from leanformer.methods.method import Method, Option
+from leanformer.methods.method import Method, Option, pick
 
 MOVEMENT, DISTILLATION = "debias-movement", "fair-distillation"
 
@@ -88,13 +87,4 @@ def find_debias_method(name: str, granularity: str = "") -> Method:
     Raises:
         BudgetError: If there is no such method, or it does not work at that granularity.
     """
-    if name not in DEBIAS_METHODS:
-        raise BudgetError(
-            f"no method of debias is called '{name}': choose one of {', '.join(DEBIAS_METHODS)}"
-        )
-    method = DEBIAS_METHODS[name]
-    if granularity and granularity not in method.granularities:
-        raise BudgetError(
-            f"{name} does not work at granularity '{granularity}': choose one of {', '.join(method.granularities)}"
-        )
-    return method
+    return pick(DEBIAS_METHODS, name, granularity or None)

@@ -131,3 +131,30 @@ class Method:
         module, function = self.entry.split(":")
         answer: Compressed = getattr(import_module(module), function)(problem)
         return answer
+
+
+def pick(methods: Mapping[str, Method], name: str, granularity: str | None = None) -> Method:
+    """Return the method of that name, if it works at that granularity.
+
+    Args:
+        methods: By name.
+        name: A key of them.
+        granularity: What is to be removed, for example "unit"; None where any will do.
+
+    Returns:
+        The method.
+
+    Raises:
+        BudgetError: If there is no such method, or it does not work at that granularity.
+    """
+    if name not in methods:
+        raise BudgetError(f"there is no method '{name}': choose one of {', '.join(methods)}")
+    method = methods[name]
+    if granularity is not None and granularity not in method.granularities:
+        others = ", ".join(one.name for one in methods.values() if granularity in one.granularities)
+        another = f", or another method: {others}" if others else ""
+        raise BudgetError(
+            f"{name} does not work at granularity '{granularity}': choose one of {', '.join(method.granularities)}"
+            + another
+        )
+    return method

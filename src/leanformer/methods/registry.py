@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from leanformer.errors import BudgetError
 from leanformer.methods.dynamic import DYNAMIC
-from leanformer.methods.method import Method, Option
+from leanformer.methods.method import Method, Option, pick
 
 _AE_BERT_PAPER = "An Automatic and Efficient BERT Pruning for Edge AI Systems (AE-BERT), arXiv 2206.10461"
 _MAGNITUDE_PAPER = "Learning both Weights and Connections for Efficient Neural Networks, arXiv 1506.02626"
@@ -271,14 +270,4 @@ def find_method(name: str, granularity: str | None = None) -> Method:
     Raises:
         BudgetError: If there is no such method, or it does not work at that granularity.
     """
-    if name not in METHODS:
-        raise BudgetError(f"there is no method '{name}': choose one of {', '.join(METHODS)}")
-    method = METHODS[name]
-    if granularity is not None and granularity not in method.granularities:
-        others = ", ".join(one.name for one in _ALL if granularity in one.granularities)
-        another = f", or another method: {others}" if others else ""
-        raise BudgetError(
-            f"{name} does not work at granularity '{granularity}': choose one of {', '.join(method.granularities)}"
-            + another
-        )
-    return method
+    return pick(METHODS, name, granularity)

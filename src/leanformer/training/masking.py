@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from leanformer.encoders.view import EncoderView
+from leanformer.structure.mask_files import load_masks, save_masks
 from leanformer.structure.masks import Masks, make_permanent
 from leanformer.training.processes import leader_first, leads
 from leanformer.training.schedule import cubic_ratio
@@ -94,10 +94,7 @@ def gradual_masks(
                 for key, mask in masks.items():
                     live[key].copy_(mask)
             if leads():
-                save_file(
-                    {f"{layer}.{kind}": mask for (layer, kind), mask in live.items()},
-                    folder / f"{step:08d}.safetensors",
-                )
+                save_masks(live, folder / f"{step:08d}.safetensors")
         matrices = {key: mask for key, mask in live.items() if key[1] not in ("head", "neuron")}
         if matrices:
             make_permanent(model, matrices)
@@ -111,6 +108,5 @@ def _restore(live: Masks, folder: Path, step: int) -> None:
         for path in [path for path in folder.glob("*.safetensors") if first and int(path.stem) > step]:
             path.unlink()
     if kept := sorted(folder.glob("*.safetensors")):
-        for name, mask in load_file(kept[-1]).items():
-            layer, _, kind = name.partition(".")
-            live[int(layer), kind].copy_(mask)
+        for key, mask in load_masks(kept[-1]).items():
+            live[key].copy_(mask)

@@ -13,14 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_file, save_file
-
 from leanformer.export.loading import load_classifier
 from leanformer.measure.bench import Variant
 from leanformer.methods.ladder.board import Board
 from leanformer.methods.ladder.rungs import Goal, Rung, Step, places, record, rung_from
 from leanformer.methods.problem import Compressed, Problem, Serving
 from leanformer.progress import say
+from leanformer.structure.mask_files import load_masks, save_masks
 from leanformer.tasks.judged import examples_in
 
 if TYPE_CHECKING:
@@ -171,11 +170,8 @@ class Ascent:
             return Built(copy.deepcopy(self.problem.teacher))
         facts = json.loads((home / "facts.json").read_text(encoding="utf-8"))
         model, _ = load_classifier(home / "model")
-        path, masks = home / "masks.safetensors", {}
-        if path.is_file():
-            for name, mask in load_file(path).items():
-                layer, kind = name.split(".")
-                masks[int(layer), kind] = mask
+        path = home / "masks.safetensors"
+        masks = load_masks(path) if path.is_file() else {}
         return Built(model.eval(), masks, facts["pruning_ratio"], facts["facts"])
 
     def answer(self) -> Compressed:
@@ -235,8 +231,7 @@ class Ascent:
         """Write a rung's model; the facts come last and say that it is whole."""
         self.board.keep(built.model, home)
         if built.masks:
-            named = {f"{layer}.{kind}": mask.contiguous() for (layer, kind), mask in built.masks.items()}
-            save_file(named, home / "masks.safetensors")
+            save_masks(built.masks, home / "masks.safetensors")
         facts = {"pruning_ratio": built.pruning_ratio, "facts": built.facts}
         _write_whole(home / "facts.json", facts)
         shutil.rmtree(home / "checkpoints", ignore_errors=True)

@@ -1,7 +1,7 @@
 """The last rungs: half of the speed by pruning, the rest by tokens that leave on the way, or by texts that do.
 
-Pruning alone had lost too much at the whole speed. Both rungs start from the model that is pruned half of the way.
-Neither makes a file smaller: without a limit of time they are left out.
+Pruning alone had lost too much at the whole speed, or did not reach it. Both rungs start from the model that is
+pruned half of the way. Neither makes a file smaller: without a limit of time they are left out.
 """
 
 from __future__ import annotations
