@@ -111,6 +111,8 @@ def test_a_climb_shows_its_ladder_and_all_of_its_steps(rungs: int) -> None:
     assert ladder.count("<tr") == rungs + steps + 2
     assert ladder.count('<tr class="chosen">') == 2
     assert ("layers" in ladder) == (rungs == 7)
+    assert ladder.count("colspan=") == (rungs == 7)  # where nothing was measured, the note has the room
+    assert ladder.count("Not climbed: ") == (rungs == 7)
     assert "None" not in ladder
 
 

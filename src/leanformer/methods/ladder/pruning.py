@@ -65,7 +65,7 @@ def asked_of(ascent: Ascent) -> Asked:
     budget, sound = ascent.goal.budget, ascent.sound()
     speedup = ascent.goal.needed_ratio(ascent.dense_ms)
     if speedup is not None and sound:
-        speedup *= MARGIN * _plain_ratio(ascent) / sound[0].ratio
+        speedup = round(speedup * MARGIN * _plain_ratio(ascent) / sound[0].ratio, 2)
         speedup = speedup if speedup > 1.0 else None
     size_mb = budget.size_mb
     if size_mb is not None and sound:
