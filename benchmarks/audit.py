@@ -2,8 +2,8 @@
 
     python benchmarks/audit.py MODEL --name minilm --scan WIKI [--against FOLDER --suite-data BIAS --threads 1]
 
-MODEL and --against are model folders. Everything of `leanformer audit --flow` goes into results/audit/NAME.json; of
-one model alone the picture of the flow goes into docs/bias-flow-NAME.svg. A finished one is not measured again.
+MODEL and --against are model folders. Everything of `leanformer audit --flow` goes into results/audit/NAME.json, of
+which benchmarks/tables.py makes tables, and the picture of a model alone. A finished one is not measured again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from audit_tables import FOLDER, picture_path
+from audit_tables import FOLDER
 from grid import write_result
 from leanformer.api import audit
-from leanformer.report.pages import write_whole
-from leanformer.report.pictures.flow import flow_file
 
 
 def main() -> int:
@@ -52,16 +49,8 @@ def main() -> int:
     figures = {"name": options.name, "seconds": time.perf_counter() - started, **record}
     command = shlex.join(["python", "benchmarks/audit.py", *sys.argv[1:]])
     write_result(path, figures, 0, options.threads, command)
-    draw(record, options.name)
     print(f"written to {path}")
     return 0
-
-
-def draw(record: dict[str, Any], name: str) -> None:
-    """Write the picture of a model that was audited alone."""
-    flow = record["flow"][0]
-    if len(record["models"]) == 1 and flow is not None:
-        write_whole(picture_path(name), flow_file(flow))
 
 
 if __name__ == "__main__":

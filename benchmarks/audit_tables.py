@@ -7,15 +7,17 @@ from pathlib import Path
 from leanformer.report import numbers
 from leanformer.report.bias import bias_rows
 from leanformer.report.flow_words import finding_rows, matrix_rows
+from leanformer.report.pictures.flow import flow_file
 from markdown_tables import MISSING, RESULTS, ROOT, Facts, read, source, table
 
 FOLDER = RESULTS / "audit"
 DETECTED = "occupation to gender word"
 
 
-def picture_path(name: str) -> Path:
-    """Return where the picture of a model's flow is committed."""
-    return ROOT / "docs" / f"bias-flow-{name}.svg"
+def pictures() -> dict[Path, str]:
+    """Return the pictures of the flow of the models that were audited alone, by where they belong."""
+    alone = [facts for facts in _results(1) if facts["flow"][0]]
+    return {ROOT / "docs" / f"bias-flow-{facts['name']}.svg": flow_file(facts["flow"][0]) for facts in alone}
 
 
 def _results(models: int) -> list[Facts]:

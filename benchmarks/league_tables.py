@@ -1,4 +1,4 @@
-"""The tables of docs/league.md and docs/dynamic.md: methods under one budget, as benchmarks/league.py keeps them."""
+"""The tables of docs/league.md: methods under one budget, as benchmarks/league.py keeps them."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ def speed(speeds: dict[str, Any]) -> str:
     return words + (f"; int8 {speeds['int8']['ratio']:.2f}x" if "int8" in speeds else "")
 
 
-TABLES: dict[str, Callable[[], str]] = {"league": league_table, "dynamic": lambda: league_table("dynamic")}
+TABLES: dict[str, Callable[[], str]] = {"league": league_table}

@@ -56,13 +56,13 @@ def main() -> int:
     if not data.is_dir():
         write_reviews(options.model, data)
     runs = trained(options, data, home)
-    models = [home / "tokens" / "teacher", *(home / name / "model" for name in runs)]
+    models = {"dense": home / "tokens" / "teacher", **{name: home / name / "model" for name in runs}}
     figures = {
         "rows": ROWS,
         "shortest": SHORTEST,
         "max_tokens": options.max_tokens,
         "runs": runs,
-        "names": ["dense", *runs],
+        "names": list(models),
         "bench": timed(options, data, models),
     }
     said = " ".join(["python", "benchmarks/long_text.py", *sys.argv[1:]])
@@ -116,19 +116,20 @@ def trained(options: argparse.Namespace, data: Path, home: Path) -> dict[str, di
     return records
 
 
-def timed(options: argparse.Namespace, data: Path, models: list[Path]) -> list[dict[str, Any]]:
+def timed(options: argparse.Namespace, data: Path, models: dict[str, Path]) -> list[dict[str, Any]]:
     """Time all models side by side, in every runtime."""
     command = [
         sys.executable,
         "-m",
         "leanformer",
         "bench",
-        *map(str, models),
+        *map(str, models.values()),
         *about(options, data),
         "--json",
     ]
     done = subprocess.run([*command, "--no-memory"], stdout=subprocess.PIPE, text=True, check=False)
-    rows = json.loads(done.stdout)["rows"]
+    names = {str(path): name for name, path in models.items()}
+    rows = [{**row, "model": names[row["model"]]} for row in json.loads(done.stdout)["rows"]]
     return [{key: row[key] for key in KEPT if key in row} for row in rows]
 
 

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-import audit
 import audit_tables
 from flow_example import made
 from leanformer.audit.flow_facts import flow_facts
@@ -85,9 +84,7 @@ def test_what_compression_changed_is_what_is_beyond_chance(results):
     assert lines[3] == "|  | swap gap: size | 0.0300 | 0.0500 | +0.0200 (0.0100 to 0.0300) |"
 
 
-def test_the_picture_is_of_a_model_alone(results, monkeypatch, tmp_path):
-    monkeypatch.setattr(audit, "picture_path", lambda name: tmp_path / f"{name}.svg")
-    audit.draw(results, "small")
-    audit.draw(results | {"models": ["a", "b"]}, "both")
-    assert (tmp_path / "small.svg").read_text(encoding="utf-8").startswith("<svg")
-    assert not (tmp_path / "both.svg").exists()
+def test_the_picture_is_of_a_model_alone(results):
+    ((path, drawn),) = audit_tables.pictures().items()
+    assert path.name == "bias-flow-small.svg"
+    assert drawn.startswith("<svg")

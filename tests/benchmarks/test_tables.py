@@ -9,6 +9,8 @@ import pytest
 
 import audit_tables
 import debias_tables
+import dynamic_picture
+import dynamic_tables
 import league_tables
 import pruning_tables
 import speed_tables
@@ -21,11 +23,11 @@ from league_example import example_league
 MACHINE = {"cpu": "a cpu", "flags": ["avx2"], "threads": 2}
 
 
-@pytest.mark.parametrize("path", tables.DOCUMENTS, ids=lambda path: path.name)
-def test_no_document_is_stale(path):
-    text = path.read_text(encoding="utf-8")
-    assert "<!-- table: " in text
-    assert tables.filled(text) == text
+def test_no_document_and_no_picture_is_stale():
+    made = tables.made()
+    assert all("<!-- table: " in made[path] for path in tables.DOCUMENTS)
+    assert any(path.suffix == ".svg" for path in made)
+    assert [path.name for path, new in made.items() if path.read_text(encoding="utf-8") != new] == []
 
 
 def test_a_table_is_filled_between_its_markers(monkeypatch):
@@ -37,13 +39,16 @@ def test_a_table_is_filled_between_its_markers(monkeypatch):
 def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(speed_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(league_tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(dynamic_tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(dynamic_picture, "RESULTS", tmp_path)
     monkeypatch.setattr(debias_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
     monkeypatch.setattr(audit_tables, "FOLDER", tmp_path)
-    modules = (speed_tables, league_tables, pruning_tables, audit_tables, debias_tables)
+    modules = (speed_tables, league_tables, dynamic_tables, pruning_tables, audit_tables, debias_tables)
     made = [make for module in modules for make in module.TABLES.values()]
     assert {make() for make in made} == {speed_tables.MISSING}
+    assert dynamic_picture.pictures() == {} == audit_tables.pictures()
 
 
 @pytest.mark.parametrize("test", [True, False])
@@ -157,3 +162,42 @@ def test_a_debiasing_has_a_row_a_level_and_a_distillation_one_a_figure(monkeypat
     assert made.endswith(
         "3,000 texts, 700 with a word of a group, seed 0, `it`, commit abc, a cpu (avx2), 2 threads."
     )
+
+
+def test_the_curves_of_dynamic_methods_are_one_picture(monkeypatch, tmp_path):
+    names = {"ae-bert": "power-bert", "uniform-magnitude": "fastbert"}
+    (tmp_path / "dynamic").mkdir()
+    for ratio in (0.3, 0.7):
+        facts = kept(example_league(), "models/minilm") | {"pruning_ratio": ratio}
+        facts["rows"] = [{**row, "method": names.get(row["method"], row["method"])} for row in facts["rows"]]
+        path = tmp_path / "dynamic" / f"minilm-mrpc-{ratio:g}.json"
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(dynamic_picture, "RESULTS", tmp_path)
+    ((path, drawn),) = dynamic_picture.pictures().items()
+    assert path.name == "dynamic-curves.svg"
+    assert drawn.count("power-bert at 0.3:") == drawn.count("fastbert at 0.7:") == len(facts["batches"])
+    assert "power-bert: tokens" in drawn
+    assert "tr-bert" not in drawn
+
+
+def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
+    run = {"n": 1000, "dense": 0.9, "compressed": 0.89, "drop_points": 1.0, "drop_interval": [0.0, 2.0]}
+    bench = [
+        {"model": name, "runtime": "openvino", "precision": "int8", "batch": 8, "latency_ms": time}
+        for name, time in (("dense", 30.0), ("tokens", 10.0), ("units", 15.0), ("both", 6.0))
+    ]
+    facts = {
+        "runs": {"tokens": run, "units": run, "both": {**run, "dense": 0.89, "compressed": 0.88}},
+        "names": ["dense", "tokens", "units", "both"],
+        "bench": bench,
+        "rows": {"train": 2400},
+        "shortest": 256,
+        "max_tokens": 384,
+        **{"command": "it", "commit": "abc", "seed": 0, "machine": MACHINE},
+    }
+    (tmp_path / "long_text.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(dynamic_tables, "RESULTS", tmp_path)
+    made = dynamic_tables.long_text_table()
+    assert "| dense | 90.0 |  | 1.00x |" in made
+    assert "| fewer tokens | 89.0 | 1.0 (0.0 to 2.0) | 3.00x |" in made
+    assert "| fewer units, then fewer tokens | 88.0 | 2.0 | 5.00x |" in made

@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from leanformer.report.numbers import signed
-from leanformer.report.pages import assets
 from leanformer.report.pictures import svg
+from leanformer.report.pictures.files import file_of
 
 MAIN = ("embedding", "value", "context", "attention output", "FFN output")
 """The places that states go through; queries, keys and attention only say where to look."""
@@ -26,7 +26,7 @@ _LEGEND = (
     ("square", "bar-dense", "the model's own attention, mean of its heads"),
 )
 LAYERS_A_ROW = {svg.WIDE: 6, svg.NARROW: 2}
-TOP, ROW_HEIGHT, LEGEND_HEIGHT, EDGE = 20.0, 210.0, 64.0, 12
+TOP, ROW_HEIGHT = 20.0, 210.0
 Facts = dict[str, Any]
 
 
@@ -52,27 +52,7 @@ def flow_file(flow: Facts) -> str:
     Returns:
         An SVG.
     """
-    drawn = _height(flow, svg.WIDE)
-    width, height = svg.WIDE + 2 * EDGE, drawn + LEGEND_HEIGHT + 2 * EDGE
-    parts = [
-        svg.element("title", _title(flow)),
-        svg.element("style", Markup(assets("report.css"))),
-        svg.element("rect", x=-EDGE, y=-EDGE, width=width, height=height, style="fill: var(--surface)"),
-        *_drawn(flow, svg.WIDE),
-    ]
-    for number, (shape, class_, words) in enumerate(_LEGEND):
-        y = drawn + 16 * (number + 0.5)
-        parts += [svg.marker(shape, 12, y, 4.5, class_), svg.text(26, y + 4, words)]
-    whole = svg.element(
-        "svg",
-        *parts,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"{-EDGE} {-EDGE} {width} {height:g}",
-        width=width,
-        height=height,
-        class_="picture",
-    )
-    return f"{whole}\n"
+    return file_of(_drawn(flow, svg.WIDE), _title(flow), _height(flow, svg.WIDE), _LEGEND)
 
 
 def _height(flow: Facts, width: float) -> float:

@@ -1,0 +1,74 @@
+"""The tables of docs/dynamic.md: methods that follow the text, by ratio, and on long texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from league_tables import league_table
+from leanformer.report import numbers
+from leanformer.report.numbers import drop_interval as interval
+from markdown_tables import MISSING, RESULTS, Facts, read, source, table
+
+NAMES = {
+    "dense": "dense",
+    "tokens": "fewer tokens",
+    "units": "fewer units",
+    "both": "fewer units, then fewer tokens",
+}
+
+
+def long_text_table() -> str:
+    """Show scores and speeds on reviews of hundreds of tokens."""
+    facts = read(RESULTS / "long_text.json")
+    if facts is None:
+        return MISSING
+    run = facts["runs"]["tokens"]
+    header = ["model", f"accuracy, n = {numbers.count(run['n'])}", "points lost (95%)", *columns(facts)]
+    rows = [line(name, facts) for name in facts["names"]]
+    about = (
+        f"MiniLM, {numbers.count(facts['rows']['train'])} training reviews of {facts['shortest']} tokens and more",
+        f"cut at {facts['max_tokens']}",
+    )
+    return table(header, rows) + source(facts, *about)
+
+
+def served(facts: Facts) -> list[tuple[str, str, int]]:
+    """Return the runtimes, precisions and batch sizes that are shown."""
+    found = {(row["runtime"], row["precision"], row["batch"]) for row in facts["bench"]}
+    return sorted(one for one in found if one[0] != "torch")
+
+
+def columns(facts: Facts) -> list[str]:
+    """Return a heading a runtime, precision and batch size."""
+    return [
+        f"{numbers.runtime_name(runtime)} {precision}, batch {batch}"
+        for runtime, precision, batch in served(facts)
+    ]
+
+
+def line(name: str, facts: Facts) -> list[str]:
+    """Return a model's row: speed-ups over the dense model in the same runtime and precision."""
+    dense = facts["runs"]["tokens"]["dense"]
+    run = facts["runs"].get(name)
+    cells = [NAMES[name], f"{100 * (run['compressed'] if run else dense):.1f}", lost(run, dense)]
+    timed = {(row["model"], row["runtime"], row["precision"], row["batch"]): row for row in facts["bench"]}
+    for column in served(facts):
+        own, other = timed.get((name, *column)), timed.get(("dense", *column))
+        cells.append(f"{other['latency_ms'] / own['latency_ms']:.2f}x" if own and other else "")
+    return cells
+
+
+def lost(run: Facts | None, dense: float) -> str:
+    """Return the points lost; the interval where the run itself started from the dense model."""
+    if run is None:
+        return ""
+    points = f"{100 * (dense - run['compressed']):.1f}"
+    if run["dense"] != dense:
+        return points
+    return f"{points} ({interval(run['drop_interval'])})"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "dynamic": lambda: league_table("dynamic"),
+    "long_text": long_text_table,
+}
