@@ -7,9 +7,8 @@ import pytest
 
 from leanformer.assess import evaluate
 from leanformer.budget import Budget, Target
-from leanformer.errors import RunError
 from leanformer.job import Job
-from leanformer.pipeline import longest_input, run_job
+from leanformer.pipeline import run_job
 from leanformer.reading import Reading
 from leanformer.recheck import check_run
 from leanformer.report.words import verdict
@@ -158,18 +157,3 @@ def test_tagged_words_from_data_to_report(family, method, tagged, tiny_tokenizer
     found = evaluate(str(tmp_path / "run"), Reading())
     assert found.value == pytest.approx(record["compressed"]["score"])
     assert check_run(tmp_path / "run", Reading(), rounds=2, limit_s=1.0).n == 160
-
-
-def test_longest_input_is_the_users_within_the_models(tiny_model, tiny_tokenizer):
-    model = tiny_model("bert")
-    assert longest_input(model, tiny_tokenizer, None) == 64
-    assert longest_input(model, tiny_tokenizer, 32) == 32
-    with pytest.raises(RunError, match="64 tokens"):
-        longest_input(model, tiny_tokenizer, 65)
-
-
-def test_longest_input_leaves_room_for_text(tiny_model, tiny_tokenizer):
-    assert longest_input(tiny_model("bert"), tiny_tokenizer, 3) == 3  # [CLS], one piece, [SEP]
-    for tokens in (-5, 0, 1, 2):
-        with pytest.raises(RunError, match=f"--max-tokens {tokens} leaves no text: give 3 or more"):
-            longest_input(tiny_model("bert"), tiny_tokenizer, tokens)

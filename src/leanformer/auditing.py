@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leanformer.audit.answering import Answering, of_model
 from leanformer.audit.answers import (
     KINDS,
     RATES,
@@ -35,10 +36,11 @@ from leanformer.audit.sightings import contexts, sentences
 from leanformer.audit.vectors import check_whole
 from leanformer.audit.words import TESTS
 from leanformer.errors import DataError, LeanformerError, ModelError
+from leanformer.exported import exported_file, open_exported
 from leanformer.progress import bar, say
-from leanformer.reading import encode_split, model_folder, with_head
+from leanformer.reading import model_folder, with_head
 from leanformer.run import is_run
-from leanformer.tasks.predict import predict
+from leanformer.tasks.encode import longest_input
 from leanformer.tasks.sources import read_source
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 MASKED = "CrowS-Pairs, AUL, StereoSet inside sentences, LPBS, DisCo, WinoBias"
 VECTORS = "WEAT, SEAT, CEAT, StereoSet between sentences"
 PUBLIC = "SEAT's own tests, StereoSet, CrowS-Pairs, AUL, WinoBias, professions' stereotypes"
+ANSWERS_ALONE = "an exported file gives answers and nothing else: audit the model folder that it was made of"
 Facts = dict[str, Any]
 
 
@@ -74,7 +77,8 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     """Audit a model, or two on the same items.
 
     Args:
-        model: A run, a model folder or a hub id; a run alone stands for its dense and its compressed model.
+        model: A run, a model folder or a hub id; a run alone stands for its dense and its compressed model. Or an
+            exported file, of whose answers alone an audit can be made.
         against: Another one, or None.
         reading: The task data, for what is measured on answers.
         suite: What is audited.
@@ -93,7 +97,8 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     torch.set_num_threads(reading.threads or 1)
     _check(suite, reading)
     models = {
-        name: load_asked(folder, reading.trust_remote_code) for name, folder in _named(model, against).items()
+        name: (folder, None if exported_file(Path(folder)) else load_asked(folder, reading.trust_remote_code))
+        for name, folder in _named(model, against).items()
     }
     data = None if suite.suite_data is None else read_suite(suite.suite_data, suite.most)
     task = None if reading.spec is None else reading.load(model)
@@ -103,32 +108,32 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     detected: list[Facts | None] = []
     flows: list[Facts | None] = []
     answers: list[Any] = []
-    for name, asked in models.items():
+    for name, (folder, asked) in models.items():
         say(f"audit of {name}")
-        measured = figures_of(asked, data, seen)
-        swaps, logits = _answers(asked.folder, task, groups, reading, suite.group, data)
+        swaps, logits = _answers(folder, task, groups, reading, suite.group, data)
         answers.append(logits)
-        scanned = _scanned(asked, suite.scan)
+        scanned, flowed = _scanned(asked, suite.scan), _flowed(asked, suite)
         detected.append(scanned[0])
-        flowed = _flowed(asked, suite)
         flows.append(flowed[0])
-        found.append([*measured, *swaps, *scanned[1], *flowed[1]])
+        found.append([*figures_of(asked, data, seen), *swaps, *scanned[1], *flowed[1]])
     both = [logits for logits in answers if logits is not None]
     between = changed_by_group(both[0], both[1], groups) if len(both) == 2 else []
     return {**side_by_side(list(models), found, between), "detector": detected, "flow": flows}
 
 
-def figures_of(asked: Asked, data: SuiteData | None, seen: Any = None) -> list[Figure | Unmeasured]:
+def figures_of(asked: Asked | None, data: SuiteData | None, seen: Any = None) -> list[Figure | Unmeasured]:
     """Measure what needs no task: vectors, and what fills blanks.
 
     Args:
-        asked: The model.
+        asked: The model; None for an exported file.
         data: The public data sets, where there are any.
         seen: Contexts of words from a text, where there is one, see `leanformer.audit.sightings.contexts`.
 
     Returns:
         The figures; why there is none where something can not be measured.
     """
+    if asked is None:
+        return [Unmeasured(f"{VECTORS}, {MASKED}", ANSWERS_ALONE)]
     return [*_encoder(asked, data, seen), *_masked(asked, data)]
 
 
@@ -264,26 +269,38 @@ def _answers(
         reason = "they are measured on a task's own texts: name them with --data"
         return [Unmeasured(f"{SWAP}, {RATES}", reason)], None
     try:
-        model, tokenizer = with_head(folder, task.task, reading)
+        asked = _answering(folder, task, reading)
     except ModelError as error:
+        if exported_file(Path(folder)) is not None:
+            raise  # it has nothing else that could be audited
         return [Unmeasured(f"{SWAP}, {RATES}", str(error))], None
-    # a twin may be longer than its text, so that it is cut where its text just fits
-    rows = encode_split(task, "validation", model, tokenizer, replace(reading, truncate=True))
-    logits = predict(model, rows, tokenizer, stage="Answers")
-    swaps = swap_figures(model, tokenizer, make_twins(task.validation), task.task, reading.max_tokens)
-    rates = rate_figures(logits, np.asarray(rows["label"][:]), groups, task.task, group)
+    say("answers to the validation texts and their twins")
+    logits = asked(task.validation)
+    swaps = swap_figures(asked, make_twins(task.validation), task.task)
+    rates = rate_figures(logits, np.asarray(task.validation["label"][:]), groups, task.task, group)
     gaps = [
         one
         for name, part in (public.winobias if public is not None else {}).items()
-        for one in coreference_gap(model, tokenizer, part, name, task.task, reading.max_tokens)
+        for one in coreference_gap(asked, part, name, task.task)
     ]
     return [*swaps, *rates, *dict.fromkeys(gaps)], logits if task.task.kind in KINDS else None
 
 
-def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:
+def _answering(folder: str, task: TaskData, reading: Reading) -> Answering:
+    """Load a model, or an exported file, with its head."""
+    if (file := exported_file(Path(folder))) is not None:
+        opened = open_exported(file, task.task, reading.threads)
+        longest = longest_input(opened.shape, opened.tokenizer, reading.max_tokens)
+        return Answering(opened.answer, opened.tokenizer, longest)
+    return of_model(*with_head(folder, task.task, reading), reading.max_tokens)
+
+
+def _scanned(asked: Asked | None, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:
     """Run the attention detector."""
     if scan is None:
         return None, [Unmeasured(RELATION, "it scans a large text: name one with --scan")]
+    if asked is None:
+        return None, [Unmeasured(RELATION, ANSWERS_ALONE)]
     try:
         found = detect(asked, sentences(lines_of(scan, "Scan")))
     except LeanformerError as error:
@@ -291,10 +308,12 @@ def _scanned(asked: Asked, scan: Path | None) -> tuple[Facts | None, list[Figure
     return asdict(found), [degree_figure(found)]
 
 
-def _flowed(asked: Asked, suite: Suite) -> tuple[Facts | None, Found]:
+def _flowed(asked: Asked | None, suite: Suite) -> tuple[Facts | None, Found]:
     """Run the detector at every position."""
     if not suite.flow or suite.scan is None:
         return None, []
+    if asked is None:
+        return None, [Unmeasured(FLOW, ANSWERS_ALONE)]
     try:
         chosen = chosen_sightings(sentences(lines_of(suite.scan, "Scan for the flow")))
         flow = measure_flow(asked, chosen, stage="Flow")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.costing import check_reachable, pace_of, price_facts, price_from, serving_of
-from leanformer.errors import RunError
 from leanformer.job import AUTO, Job
 from leanformer.methods.kinds import check_kind
 from leanformer.methods.registry import find_method
@@ -24,7 +23,7 @@ from leanformer.training.threads import use_threads
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from leanformer.exports import Examples
     from leanformer.methods.problem import Problem
@@ -163,7 +162,7 @@ def _prepare(run: Run, engine: Engine) -> Material:
     from leanformer.exports import Examples
     from leanformer.measure.harm import watch_of
     from leanformer.methods.problem import Problem
-    from leanformer.tasks.encode import encode
+    from leanformer.tasks.encode import encode, longest_input
     from leanformer.tasks.heads import load_model
     from leanformer.tasks.judged import examples_in
     from leanformer.tasks.load import load_data
@@ -234,31 +233,6 @@ def _note_embedder(job: Job, task: Task) -> None:
             f"{job.model} is a model of sentence embeddings, and is taken as the encoder of a model that reads both "
             "texts at once: --kind embedding compresses its embeddings"
         )
-
-
-def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:
-    """Return how many tokens a text may have.
-
-    Args:
-        model: The model.
-        tokenizer: Its tokenizer.
-        max_tokens: What the user asked for, if anything.
-
-    Returns:
-        The user's number, or what the model takes.
-
-    Raises:
-        RunError: If the user asks for more than the model takes, or for less than any text needs.
-    """
-    from leanformer.tasks.encode import model_max_tokens
-
-    most = model_max_tokens(model, tokenizer)
-    if max_tokens is not None and max_tokens > most:
-        raise RunError(f"the model takes {most} tokens at most: give --max-tokens {most} or fewer")
-    special = tokenizer.num_special_tokens_to_add()
-    if max_tokens is not None and max_tokens <= special:
-        raise RunError(f"--max-tokens {max_tokens} leaves no text: give {special + 1} or more")
-    return max_tokens or most
 
 
 def _saved(folder: Path, material: Material) -> PreTrainedModel:

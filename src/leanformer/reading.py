@@ -10,10 +10,9 @@ from leanformer.encoders.saving import save_model
 from leanformer.errors import DataError, ModelError
 from leanformer.export.cpu import usable_threads
 from leanformer.exports import Examples
-from leanformer.pipeline import longest_input
 from leanformer.progress import say
 from leanformer.run import Run, is_run
-from leanformer.tasks.encode import encode
+from leanformer.tasks.encode import encode, longest_input
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import load_data
 from leanformer.tasks.split import split_held_out

@@ -22,12 +22,12 @@ from leanformer.measure.contract import Contract, Speed, read_contract
 from leanformer.measure.flips import flips
 from leanformer.measure.harm import watch_of
 from leanformer.measure.machine import machine
-from leanformer.pipeline import longest_input
 from leanformer.progress import say
 from leanformer.reading import Reading, ready_model
 from leanformer.report.page import read_result
 from leanformer.run import Run
 from leanformer.structure.cost import size_mb
+from leanformer.tasks.encode import longest_input
 from leanformer.tasks.judged import examples_in, labels_of
 from leanformer.tasks.predict import predict, score_logits
 from leanformer.tasks.split import split_validation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_masked import gendered_tokenizer
 
-from leanformer.audit import coreference
+from leanformer.audit.answering import of_model
 from leanformer.audit.coreference import coreference_gap
 from leanformer.audit.figure import Unmeasured
 from leanformer.audit.read import Pronoun
@@ -21,27 +21,26 @@ OWNS = Pronoun(
 START = Pronoun("", " said so.", "She", "He", "The nurse")
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """What a "model" is asked that says "entailment" wherever it reads "he" as a word."""
-    seen = []
+class SaysHe:
+    """Says "entailment" wherever it reads "he" as a word."""
 
-    def predict(model, rows, tokenizer):
-        seen.append(list(zip(rows["text"][:], rows["text_pair"][:], strict=True)))
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, rows):
+        self.seen.append(list(zip(rows["text"][:], rows["text_pair"][:], strict=True)))
         says = np.array([" he " in f" {text} " for text in rows["text"][:]])
         return np.stack([~says, says], axis=1).astype(np.float32)
 
-    monkeypatch.setattr(coreference, "predict", predict)
-    return seen
+
+def gap_of(sentences, task=WNLI, asked=None):
+    return coreference_gap(asked or SaysHe(), sentences, "type1.dev", task)
 
 
-def gap_of(sentences, task=WNLI):
-    return coreference_gap(build_model("bert"), gendered_tokenizer(), sentences, "type1.dev", task, 64)
-
-
-def test_the_pronoun_is_replaced_by_whom_it_means(asked):
-    gap_of([FIRST, OWNS, START])
-    pro, anti = asked
+def test_the_pronoun_is_replaced_by_whom_it_means():
+    asked = SaysHe()
+    gap_of([FIRST, OWNS, START], asked=asked)
+    pro, anti = asked.seen
     assert pro[0] == (
         "The developer argued with the designer because he did not like it.",
         "The developer argued with the designer because the developer did not like it.",
@@ -52,7 +51,7 @@ def test_the_pronoun_is_replaced_by_whom_it_means(asked):
     assert pro[2] == ("She said so.", "The nurse said so.")
 
 
-def test_the_gap_is_in_points_of_sentences_that_are_right(asked):
+def test_the_gap_is_in_points_of_sentences_that_are_right():
     (found,) = gap_of([FIRST] * 3 + [START])
     assert (found.value, found.n) == (75.0, 4)
     assert found.note == "75.0 percent right where the stereotype helps, 0.0 where it does not"
@@ -79,5 +78,5 @@ def test_sentences_without_whom_they_mean_are_no_use():
 
 
 def test_a_real_model_is_asked():
-    (found,) = gap_of([FIRST, OWNS])
+    (found,) = gap_of([FIRST, OWNS], asked=of_model(build_model("bert"), gendered_tokenizer(), 64))
     assert -100.0 <= found.low <= found.value <= found.high <= 100.0

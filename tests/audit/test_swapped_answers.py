@@ -7,6 +7,7 @@ from datasets import Dataset
 from tiny_masked import gendered_tokenizer
 from transformers import AutoModelForSequenceClassification
 
+from leanformer.audit.answering import of_model
 from leanformer.audit.answers import (
     FEMALE,
     MALE,
@@ -44,7 +45,7 @@ def sensitive():
     config.vocab_size = len(tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return AutoModelForSequenceClassification.from_config(config).eval(), tokenizer
+        return of_model(AutoModelForSequenceClassification.from_config(config).eval(), tokenizer)
 
 
 def test_a_swap_is_measured_on_pairs_of_texts(sensitive, mood_task):
@@ -54,23 +55,23 @@ def test_a_swap_is_measured_on_pairs_of_texts(sensitive, mood_task):
         for mood in ("good", "bad", "great", "fine", "dull", "sad")
     ]
     twins = make_twins(rows(texts))
-    size, direction, flips = swap_figures(*sensitive, twins, mood_task)
+    size, direction, flips = swap_figures(sensitive, twins, mood_task)
     assert size.n == direction.n == flips.n == 12
     assert size.value >= abs(direction.value) > 0
     assert "P(positive)" in size.subject
     turned = twins.__class__(twins.female, twins.male, twins.rows, twins.groups)
-    assert swap_figures(*sensitive, turned, mood_task)[1].value == pytest.approx(-direction.value)
+    assert swap_figures(sensitive, turned, mood_task)[1].value == pytest.approx(-direction.value)
 
 
 def test_texts_without_gender_words_are_said_to_have_none(sensitive, mood_task):
-    found = swap_figures(*sensitive, make_twins(rows(["a good film"] * 20)), mood_task)
+    found = swap_figures(sensitive, make_twins(rows(["a good film"] * 20)), mood_task)
     assert isinstance(found[0], Unmeasured)
     assert "fewer than 10 of the 20 texts have a gender word" in found[0].reason
 
 
 def test_a_task_without_one_answer_a_text_is_said_to_have_none(sensitive):
     tagging = Task("tags", "token-classification", False, ("O", "B"), "f1")
-    found = swap_figures(*sensitive, make_twins(rows(["he works"] * 20)), tagging)
+    found = swap_figures(sensitive, make_twins(rows(["he works"] * 20)), tagging)
     assert "a task of token-classification has no one class or value a text" in found[0].reason
 
 

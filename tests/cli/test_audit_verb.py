@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from leanformer.audit.words import TESTS
+from leanformer.export.exporters import export_onnx
 from tiny import build_config, build_model, build_tokenizer, write_csv
 
 QUICK = ("--threads", 1)
@@ -105,6 +106,20 @@ def test_a_task_model_is_asked_about_twins_and_groups(call, texts, tmp_path):
     figures = {(one["metric"], one["subject"]): one for one in json.loads(done.stdout)["figures"]}
     assert figures["swap gap", "size, in P(positive)"]["values"][0]["n"] == 48
     assert figures["true-positive-rate gap", "root mean square"]["values"][0]["note"] == "he less she"
+
+
+def test_an_exported_file_is_asked_for_its_answers_alone(call, texts, tmp_path):
+    model = saved(build_model("bert"), tmp_path / "classifier")
+    path = export_onnx(model, tmp_path).path
+    done = call("audit", model, "--against", path, "--data", texts, "--group", "sex", *QUICK, "--json")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    figures = {one["metric"]: one for one in record["figures"]}
+    first, second = figures["swap gap"]["values"]
+    assert second["value"] == pytest.approx(first["value"], abs=1e-4)
+    assert figures["WEAT, words alone"]["values"][1] is None
+    reasons = {one["metric"]: one["reason"] for one in record["unmeasured"]}
+    assert any("an exported file gives answers and nothing else" in reason for reason in reasons.values())
 
 
 def test_a_scan_that_finds_nothing_is_said(call, tiny_model_folder, tmp_path):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from datasets import Dataset
 
-from leanformer.errors import DataError, ModelError
-from leanformer.tasks.encode import batches, encode, model_max_tokens
+from leanformer.errors import DataError, ModelError, RunError
+from leanformer.tasks.encode import batches, encode, longest_input, model_max_tokens
 from tiny import MAX_TOKENS, TINY_FAMILIES
 
 TEXTS = ["the film was good", "bad", "a very very sad story with music", "good film", "rain"]
@@ -95,3 +95,18 @@ def test_no_limit_at_all(tiny_tokenizer, monkeypatch):
     monkeypatch.setattr(tiny_tokenizer, "model_max_length", int(1e30))
     with pytest.raises(ModelError, match=r"'endless'.*model_max_length"):
         model_max_tokens(model, tiny_tokenizer)
+
+
+def test_longest_input_is_the_users_within_the_models(tiny_model, tiny_tokenizer):
+    model = tiny_model("bert")
+    assert longest_input(model, tiny_tokenizer, None) == 64
+    assert longest_input(model, tiny_tokenizer, 32) == 32
+    with pytest.raises(RunError, match="64 tokens"):
+        longest_input(model, tiny_tokenizer, 65)
+
+
+def test_longest_input_leaves_room_for_text(tiny_model, tiny_tokenizer):
+    assert longest_input(tiny_model("bert"), tiny_tokenizer, 3) == 3  # [CLS], one piece, [SEP]
+    for tokens in (-5, 0, 1, 2):
+        with pytest.raises(RunError, match=f"--max-tokens {tokens} leaves no text: give 3 or more"):
+            longest_input(tiny_model("bert"), tiny_tokenizer, tokens)

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from leanformer.audit.figure import Figure, Unmeasured, interval, mean_figure, resampled
 from leanformer.audit.gaps import probabilities, rate_gaps, swap_gap
 from leanformer.audit.twins import gendered_words, twin
-from leanformer.tasks.encode import encode, model_max_tokens
-from leanformer.tasks.predict import predict
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from leanformer.audit.answering import Answering
     from leanformer.tasks.task import Task
 
 SWAP, FLIPS, RATES = "swap gap", "answers that a swap turns", "true-positive-rate gap"
@@ -111,21 +109,13 @@ def _gender(texts: Iterable[str]) -> str:
     return MALE if balance > 0 else FEMALE if balance < 0 else ""
 
 
-def swap_figures(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    twins: Twins,
-    task: Task,
-    max_tokens: int | None = None,
-) -> list[Figure | Unmeasured]:
+def swap_figures(asked: Answering, twins: Twins, task: Task) -> list[Figure | Unmeasured]:
     """Measure what swapping gender changes in a model's answers.
 
     Args:
-        model: A classifier, or a regression.
-        tokenizer: Its tokenizer.
+        asked: A classifier, or a regression.
         twins: The texts.
         task: The task.
-        max_tokens: Longest input; None takes what the model takes. Longer ones are cut.
 
     Returns:
         Mean size of the change, its mean with its sign (above 0 male texts get more of the last class), and the
@@ -135,11 +125,7 @@ def swap_figures(
         return [Unmeasured(SWAP, NO_ANSWER.format(kind=task.kind))]
     if len(twins.rows) < FEWEST:
         return [Unmeasured(SWAP, NO_WORDS.format(least=FEWEST, rows=len(twins.groups)))]
-    longest = max_tokens or model_max_tokens(model, tokenizer)
-    male, female = (
-        predict(model, encode(side, tokenizer, longest, truncate=True), tokenizer)
-        for side in (twins.male, twins.female)
-    )
+    male, female = asked(twins.male), asked(twins.female)
     gap, difference = swap_gap(male, female), probabilities(male) - probabilities(female)
     what = f"P({task.labels[-1]})" if task.kind == "classification" else "the value"
     figures: list[Figure | Unmeasured] = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.audit.answering import of_model
 from leanformer.audit.answers import changed_by_group, drawn, make_twins, swap_figures
 from leanformer.audit.associations import SEAT, seat
 from leanformer.audit.compare import Found, side_by_side
@@ -51,7 +52,9 @@ def cheap_audit(
         says so and nothing is measured.
     """
     names, twins = ("dense", "compressed"), make_twins(rows)
-    found: list[Found] = [swap_figures(model, tokenizer, drawn(twins), task, max_tokens) for model in models]
+    found: list[Found] = [
+        swap_figures(of_model(model, tokenizer, max_tokens), drawn(twins), task) for model in models
+    ]
     if not any(isinstance(one, Figure) for one in found[0]):
         return side_by_side(names, found)
     whole: list[Found] = [

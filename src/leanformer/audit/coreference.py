@@ -9,12 +9,9 @@ import numpy as np
 
 from leanformer.audit.figure import Figure, Unmeasured, mean_figure
 from leanformer.audit.read import Pronoun
-from leanformer.tasks.encode import encode, model_max_tokens
-from leanformer.tasks.predict import predict
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
+    from leanformer.audit.answering import Answering
     from leanformer.tasks.task import Task
 
 GAP = "WinoBias, pro less anti"
@@ -27,12 +24,10 @@ NO_FIT = (
 
 
 def coreference_gap(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    asked: Answering,
     sentences: Sequence[Pronoun],
     name: str,
     task: Task,
-    max_tokens: int | None = None,
 ) -> list[Figure | Unmeasured]:
     """Ask whether a sentence entails itself with the one in the pronoun's place whom it means.
 
@@ -40,12 +35,10 @@ def coreference_gap(
     is "entailment", in the pro-stereotypical sentence and in its twin with the other pronoun.
 
     Args:
-        model: A classifier.
-        tokenizer: Its tokenizer.
+        asked: A classifier.
         sentences: The sentences with both pronouns, and whom they mean.
         name: Which of the files.
         task: The task.
-        max_tokens: Longest input; None takes what the model takes. Longer ones are cut.
 
     Returns:
         How many points more are right where the stereotype helps; or why the task does not fit.
@@ -62,7 +55,7 @@ def coreference_gap(
         return [
             Unmeasured(GAP, f"no sentence of {name} marks whom its pronoun means: take the published files")
         ]
-    longest, right = max_tokens or model_max_tokens(model, tokenizer), []
+    right = []
     for is_pro in (True, False):
         pronouns = [one.pro if is_pro else one.anti for one in known]
         columns = {
@@ -70,8 +63,7 @@ def coreference_gap(
             "text_pair": [one.before + _named(one) + one.after for one in known],
             "row": list(range(1, len(known) + 1)),
         }
-        rows = encode(Dataset.from_dict(columns), tokenizer, longest, truncate=True)
-        right.append(predict(model, rows, tokenizer).argmax(axis=1) == task.labels.index(ENTAILMENT))
+        right.append(asked(Dataset.from_dict(columns)).argmax(axis=1) == task.labels.index(ENTAILMENT))
     pro, anti = (100.0 * part.mean() for part in right)
     note = f"{pro:.1f} percent right where the stereotype helps, {anti:.1f} where it does not"
     gap = 100.0 * (right[0].astype(np.float64) - right[1].astype(np.float64))

@@ -20,12 +20,11 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.methods.debias_movement import Case, objective, trained_masks
 from leanformer.methods.movement import without_closed
-from leanformer.pipeline import longest_input
 from leanformer.progress import bar, say
 from leanformer.record import layer_facts
 from leanformer.structure.cost import encoder_weights, removed_weights
 from leanformer.structure.mask_files import load_masks, save_masks
-from leanformer.tasks.encode import encode
+from leanformer.tasks.encode import encode, longest_input
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import load_data
 from leanformer.tasks.split import split_held_out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leanformer.errors import DataError, ModelError
+from leanformer.errors import DataError, ModelError, RunError
 from leanformer.tasks.questions import ANSWERS
 from leanformer.tasks.strides import encode_strides, place_labels
 from leanformer.tasks.words import OFFSETS, STARTS, WORDS, check_tells_words, token_labels, word_starts
@@ -43,6 +43,29 @@ def model_max_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
             "text may have: set model_max_length in tokenizer_config.json"
         )
     return int(min(limits))
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None) -> int:
+    """Return how many tokens a text may have.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        max_tokens: What the user asked for, if anything.
+
+    Returns:
+        The user's number, or what the model takes.
+
+    Raises:
+        RunError: If the user asks for more than the model takes, or for less than any text needs.
+    """
+    most = model_max_tokens(model, tokenizer)
+    if max_tokens is not None and max_tokens > most:
+        raise RunError(f"the model takes {most} tokens at most: give --max-tokens {most} or fewer")
+    special = tokenizer.num_special_tokens_to_add()
+    if max_tokens is not None and max_tokens <= special:
+        raise RunError(f"--max-tokens {max_tokens} leaves no text: give {special + 1} or more")
+    return max_tokens or most
 
 
 def _positions(model: PreTrainedModel) -> int | None:
