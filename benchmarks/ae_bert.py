@@ -209,8 +209,7 @@ def prepare(cell: Cell, models: dict[str, str], data: Path) -> tuple[Any, dict[s
     from leanformer.budget import Budget
     from leanformer.encoders.saving import save_model
     from leanformer.methods.problem import Problem
-    from leanformer.pipeline import longest_input
-    from leanformer.tasks.encode import encode
+    from leanformer.tasks.encode import encode, longest_input
     from leanformer.tasks.heads import load_model
     from leanformer.tasks.load import load_data
     from leanformer.tasks.split import split_held_out

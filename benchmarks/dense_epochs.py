@@ -22,8 +22,7 @@ import torch
 from transformers import set_seed
 
 from grid import RESULTS, SCRATCH, write_result
-from leanformer.pipeline import longest_input
-from leanformer.tasks.encode import encode
+from leanformer.tasks.encode import encode, longest_input
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.metrics import score

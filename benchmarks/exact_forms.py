@@ -30,8 +30,7 @@ from leanformer.measure.clock import interleave
 from leanformer.measure.samples import sample_batches
 from leanformer.measure.sorting import padding
 from leanformer.measure.statistics import bootstrap_ratio_interval, median_interval
-from leanformer.pipeline import longest_input
-from leanformer.tasks.encode import encode
+from leanformer.tasks.encode import encode, longest_input
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.split import split_held_out

@@ -29,8 +29,7 @@ from grid import RESULTS, write_result
 from leanformer.demo import model_folder
 from leanformer.measure.clock import abba
 from leanformer.measure.statistics import bootstrap_ratio_interval, paired_drop
-from leanformer.pipeline import longest_input
-from leanformer.tasks.encode import encode
+from leanformer.tasks.encode import encode, longest_input
 from leanformer.tasks.heads import load_model, silence
 from leanformer.tasks.load import DataSpec, load_data
 from leanformer.tasks.metrics import score

@@ -18,7 +18,7 @@ def audit(
     model: Annotated[
         str,
         typer.Argument(
-            help="A model folder or hub id; or a run, whose dense and compressed model are compared.",
+            help="A model folder, hub id or exported file; or a run, whose dense and compressed model are compared.",
             show_default=False,
         ),
     ],
@@ -62,11 +62,13 @@ def audit(
     Of any encoder: WEAT and SEAT. Of one with a head for masked words: LPBS and DisCo, too. --data adds what swapping
     genders changes in a task model's answers, --suite-data the public data sets, --scan a detector on attention,
     --flow the same at every position of the encoder. What can not be measured on this model is listed with the
-    reason. Of a run the figures go into its report.
+    reason. Of a run the figures go into its report. An exported file, int8 for example, is asked for answers alone.
 
     leanformer audit small
 
     leanformer audit bert-folder --against other-folder --suite-data bias/ --most 200
+
+    leanformer audit bert-folder --against small/onnx/model_int8.onnx --data reviews
     """
     from leanformer.auditing import Suite
     from leanformer.auditing import audit as measured

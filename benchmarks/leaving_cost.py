@@ -1,0 +1,76 @@
+"""What does it cost to choose the tokens that leave? A model from which next to none leave, at more and more places.
+
+    python benchmarks/leaving_cost.py DENSE --data ../shared/data/glue --task mrpc
+
+DENSE is a model with a head for the task. At each place one 64th of a text leaves, so that what is read hardly falls
+and what is spent on choosing shows: the difference to the model that drops nothing, a place. All take turns in one
+run. The table of sub-layers prices shorter texts and not this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grid import GLUE_FOLDERS, RESULTS, write_result
+from leanformer.encoders.saving import save_model
+from leanformer.encoders.view import EncoderView
+from leanformer.structure.tokens import with_kept_tokens
+from leanformer.tasks.heads import load_model
+from leanformer.tasks.load import DataSpec, load_data
+
+KEPT = ("runtime", "precision", "batch", "latency_ms", "latency_low", "latency_high")
+
+
+def main() -> int:
+    """Build, time, and write one JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a fine-tuned model folder")
+    parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
+    parser.add_argument("--task", default="mrpc", choices=GLUE_FOLDERS)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    folder = Path(options.data) / GLUE_FOLDERS[options.task]
+    with tempfile.TemporaryDirectory() as scratch:
+        places = saved(options, folder, Path(scratch))
+        rows = timed(options, folder, places)
+    said = " ".join(["python", "benchmarks/leaving_cost.py", "DENSE", *sys.argv[2:]])
+    figures = {"task": options.task, "rows": rows}
+    write_result(RESULTS / "leaving_cost.json", figures, 0, options.threads, said)
+    return 0
+
+
+def saved(options: argparse.Namespace, folder: Path, scratch: Path) -> dict[int, Path]:
+    """Save a model a number of places: none, the first layer, half of the layers, all of them."""
+    task = load_data(DataSpec(source=options.task, data_dir=str(folder))).task
+    model, tokenizer, _ = load_model(options.model, task, finetune=False)
+    layers = EncoderView(model).n_layers
+    found = {}
+    for places in (0, 1, layers // 2, layers):
+        shares = [1 - min(layer + 1, places) / 64 for layer in range(layers)]
+        found[places] = scratch / str(places)
+        save_model(with_kept_tokens(model, shares), tokenizer, found[places])
+    return found
+
+
+def timed(options: argparse.Namespace, folder: Path, places: dict[int, Path]) -> list[dict[str, Any]]:
+    """Time all of them side by side in every runtime."""
+    command: Sequence[str] = [sys.executable, "-m", "leanformer", "bench", *map(str, places.values())]
+    data = ["--data", options.task, "--data-dir", str(folder), "--threads", str(options.threads)]
+    done = subprocess.run(
+        [*command, *data, "--no-memory", "--json"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    rows = json.loads(done.stdout)["rows"]
+    return [{"places": int(row["model"]), **{key: row[key] for key in KEPT if key in row}} for row in rows]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
