@@ -12,7 +12,7 @@ from leanformer.budget import Budget
 from leanformer.errors import BudgetError
 from leanformer.measure.stopwatch import Timing
 from leanformer.methods import ae_bert
-from leanformer.methods.pace import ATTEMPTS, FINALISTS
+from leanformer.methods.pace import ATTEMPTS, FINALISTS, race
 from leanformer.methods.registry import METHODS
 
 
@@ -70,6 +70,26 @@ def test_what_no_search_reaches_is_refused_with_the_nearest(problem):
     with pytest.raises(BudgetError, match=sentence):
         METHODS["ae-bert"].run(problem(pace=pace(clock, latency_ms=5.0), budget=Budget(latency_ms=5.0)))
     assert clock.calls == ATTEMPTS
+
+
+def test_a_method_whose_searches_are_cheap_may_search_more_often(tmp_path):
+    deadlines = []
+
+    def search(asked):
+        deadlines.append(asked.price.deadline_ms)
+        return asked
+
+    with pytest.raises(BudgetError, match="in 5 searches"):
+        race(
+            pace(StuckClock(1.0), latency_ms=5.0),
+            tmp_path / "heats.json",
+            search,
+            ranked=lambda found: [(1,)],
+            build=lambda found, candidate: None,
+            attempts=5,
+        )
+    assert len(deadlines) == 5
+    assert deadlines == sorted(deadlines, reverse=True)
 
 
 def test_heats_read_the_calibration_rows_once(problem, monkeypatch):

@@ -43,6 +43,9 @@ DROP = 0.2
 
 CANDIDATES = 48
 JUDGING_ROWS = 512
+ATTEMPTS = 6
+"""Searches under a budget of time: seconds each, for the model is trained once, and the first ones ask for too
+little: the latency table prices shorter texts, not the choosing of tokens."""
 
 
 def run(problem: Problem) -> Compressed:
@@ -139,6 +142,7 @@ def winner_of(
         lambda pace: search(replace(problem, pace=pace)),
         lambda found: found.outcome.ranked,
         lambda found, candidate: found.judge.realiser.build(candidate, "none"),
+        ATTEMPTS,
     )
 
 

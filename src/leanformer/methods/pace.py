@@ -136,6 +136,7 @@ def race(
     search: Callable[[Pace], Found],
     ranked: Callable[[Found], Sequence[Candidate]],
     build: Callable[[Found, Candidate], PreTrainedModel],
+    attempts: int = ATTEMPTS,
 ) -> tuple[Found, Candidate, list[Heat]]:
     """Search, time the finalists, and search again for less time where none was fast enough.
 
@@ -145,6 +146,7 @@ def race(
         search: Searches under a pace.
         ranked: Gives a search's candidates, best first.
         build: Makes a candidate's model.
+        attempts: Searches at most.
 
     Returns:
         The last search, its best finalist that meets the budget, and all heats.
@@ -153,7 +155,7 @@ def race(
         BudgetError: If no finalist of any search is fast enough.
     """
     heats, asked, tried = Heats(path), pace, []
-    for number in range(ATTEMPTS):
+    for number in range(attempts):
         found = search(asked)
         heat = heats.run(number, asked, ranked(found), partial(build, found))
         tried.append(heat)
