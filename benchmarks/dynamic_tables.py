@@ -68,7 +68,35 @@ def lost(run: Facts | None, dense: float) -> str:
     return f"{points} ({interval(run['drop_interval'])})"
 
 
+def dial_tables() -> str:
+    """Show score and speed at each setting of a dial, a table a task and method."""
+    found = [facts for path in sorted((RESULTS / "dial").glob("*.json")) if (facts := read(path)) is not None]
+    return "\n\n".join(map(dial_table, found)) or MISSING
+
+
+def dial_table(facts: Facts) -> str:
+    """Return the table of one dial."""
+    rows = {(row["setting"], row["runtime"], row["batch"]): row for row in facts["rows"]}
+    columns = sorted({(runtime, batch) for _, runtime, batch in rows})
+    header = ["dial", "layers used", f"accuracy, n = {numbers.count(facts['n'])}", "points lost"]
+    header += [f"{numbers.runtime_name(runtime)}, batch {batch}" for runtime, batch in columns]
+    lines = []
+    for setting in sorted(
+        {setting for setting, _, _ in rows}, key=lambda one: -rows[one, *columns[0]]["layers"]
+    ):
+        own = [rows[setting, *column] for column in columns]
+        speeds = [
+            f"{numbers.times_exact(row['ratio'])}x ({numbers.times_interval(row['ratio_low'], row['ratio_high'])})"
+            for row in own
+        ]
+        lost = 100 * (facts["dense"]["score"] - own[0]["accuracy"])
+        score = f"{100 * own[0]['accuracy']:.1f}"
+        lines.append([f"{setting:g}", f"{own[0]['layers']:.1f}", score, f"{lost:.1f}", *speeds])
+    return table(header, lines) + source(facts, facts["name"])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "dynamic": lambda: league_table("dynamic"),
+    "dial": dial_tables,
     "long_text": long_text_table,
 }

@@ -180,6 +180,30 @@ def test_the_curves_of_dynamic_methods_are_one_picture(monkeypatch, tmp_path):
     assert "tr-bert" not in drawn
 
 
+def test_a_dial_has_a_line_a_setting_the_safest_first(monkeypatch, tmp_path):
+    speeds = {"ratio": 2.0, "ratio_low": 1.9, "ratio_high": 2.1, "n": 872}
+    rows = [
+        {
+            "runtime": "openvino",
+            "batch": size,
+            "setting": setting,
+            "layers": layers,
+            "accuracy": right,
+            **speeds,
+        }
+        for setting, layers, right in ((0.5, 3.0, 0.85), (0.0, 6.0, 0.86))
+        for size in (1, 8)
+    ]
+    facts = {"n": 872, "dense": {"score": 0.86}, "name": "sst-2", "rows": rows}
+    facts |= {"command": "it", "commit": "abc", "seed": 0, "machine": MACHINE}
+    (tmp_path / "dial").mkdir()
+    (tmp_path / "dial" / "sst-2-fastbert.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(dynamic_tables, "RESULTS", tmp_path)
+    lines = dynamic_tables.dial_tables().splitlines()
+    assert lines[2].startswith("| 0 | 6.0 | 86.0 | 0.0 | 2.00x (1.90 to 2.10) |")
+    assert lines[3].startswith("| 0.5 | 3.0 | 85.0 | 1.0 |")
+
+
 def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
     run = {"n": 1000, "dense": 0.9, "compressed": 0.89, "drop_points": 1.0, "drop_interval": [0.0, 2.0]}
     bench = [
