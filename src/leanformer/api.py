@@ -1,4 +1,4 @@
-"""The public face, for scripts and notebooks: compress a model, load what came of it, audit it."""
+"""The public face, for scripts and notebooks: compress a model, load what came of it, audit it, debias it."""
 
 from __future__ import annotations
 
@@ -167,6 +167,40 @@ def audit(
     named = DataSpec(str(data)) if isinstance(data, str | Path) else data
     asked = Reading(named, **{name: value for name, value in settings.items() if name not in own})
     return measured(str(model), None if against is None else str(against), asked, suite)
+
+
+def debias(
+    model: str | Path,
+    corpus: str | Path,
+    data: str | Path | DataSpec | None = None,
+    out: str | Path = "leanformer-debias",
+    resume: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Lower gender bias of a model, and measure what that costs.
+
+    Args:
+        model: A Hugging Face folder or hub id: with a head for the task, or for masked words.
+        corpus: A large English text, a paragraph a line: what is learned from.
+        data: The task that says what debias-movement costs; fair-distillation takes none.
+        out: The run directory: model, page and figures land in it.
+        resume: Whether to go on with the interrupted run in `out`.
+        **settings: Further fields of `leanformer.debias.job.DebiasJob`: method, levels, granularity,
+            max_drop_points, groups, suite_data, most, seed, threads, truncate, max_tokens, options.
+
+    Returns:
+        What `leanformer debias` writes to debias.json: what was measured before and after, and, of debias-movement,
+        each level with its bias and its score. docs/debias.md says how to read it.
+
+    Raises:
+        LeanformerError: If the data, the model, the text or the folder can not be used.
+    """
+    from leanformer.debias.job import DebiasJob
+    from leanformer.debias.play import debias as played
+
+    spec = DataSpec(str(data)) if isinstance(data, str | Path) else data
+    job = DebiasJob(str(model), str(corpus), data=spec, **settings).resolved()
+    return played(job, Path(out), resume)
 
 
 def load(folder: str | Path) -> Loaded:

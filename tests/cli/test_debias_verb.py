@@ -7,9 +7,11 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
+from leanformer.api import debias
 from leanformer.audit.words import TESTS
 from leanformer.debias import movement
 from leanformer.encoders.saving import save_model
+from leanformer.errors import DataError
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.task import Task
 from tiny import build_embedder, build_model, build_rows, build_tokenizer, similar_pairs, write_csv
@@ -173,6 +175,20 @@ def test_a_student_and_its_control(call, language_model, tmp_path):
     assert "What the groups did" in (out / "debias.html").read_text()
     again = call("debias", "--resume", "--out", "out")
     assert "tells the words of a group apart" in " ".join(again.stdout.split())
+
+
+def test_python_gives_what_the_command_writes(language_model, tmp_path):
+    (tmp_path / "groups.txt").write_text("film movie\ncity dog\n")
+    settings = {
+        "method": "fair-distillation",
+        "groups": "groups.txt",
+        "threads": 1,
+        "options": {"batch": 16, "rows": 100},
+    }
+    record = debias(language_model, "wiki.txt", out="fairer", **settings)
+    assert record == json.loads((tmp_path / "fairer" / "debias.json").read_text())
+    with pytest.raises(DataError, match=r"there is no text nowhere\.txt"):
+        debias(language_model, "nowhere.txt", out="other", **settings)
 
 
 @pytest.mark.parametrize(
