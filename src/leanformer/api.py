@@ -145,7 +145,7 @@ def audit(
         model: A model folder or a hub id; or a run, whose dense and compressed model are compared.
         against: Another one.
         data: Task data, for what is measured on answers; a run brings its own along.
-        **settings: Fields of `leanformer.auditing.Suite` (suite_data, most, scan, group, flow) and of
+        **settings: Fields of `leanformer.audit.suite.Suite` (suite_data, most, scan, group, flow) and of
             `leanformer.reading.Reading` (truncate, max_tokens, threads, trust_remote_code).
 
     Returns:
@@ -157,7 +157,7 @@ def audit(
         LeanformerError: If a model, the data or a file that is named can not be used.
         TypeError: If there is no such setting.
     """
-    from leanformer.auditing import Suite
+    from leanformer.audit.suite import Suite
     from leanformer.auditing import audit as measured
     from leanformer.reading import Reading
 

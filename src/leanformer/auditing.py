@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,12 @@ from leanformer.audit.flow import FLOW, chosen_sightings, flow_figures, measure_
 from leanformer.audit.flow_facts import flow_facts
 from leanformer.audit.masked import require_mask
 from leanformer.audit.models import Asked, load_asked
+from leanformer.audit.parts import NOTHING_KEPT, Parts, fingerprint, open_parts
 from leanformer.audit.preferences import crows_pairs, name_fills, occupations_bias, pronouns, stereo_set
 from leanformer.audit.professions import STEREOTYPES, stereotypes
 from leanformer.audit.read import SuiteData, read_suite
 from leanformer.audit.sightings import contexts, sentences
+from leanformer.audit.suite import Suite, check_suite
 from leanformer.audit.vectors import check_whole
 from leanformer.audit.words import TESTS
 from leanformer.errors import DataError, LeanformerError, ModelError
@@ -54,26 +56,30 @@ ANSWERS_ALONE = "an exported file gives answers and nothing else: audit the mode
 Facts = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Suite:
-    """What of a model is audited, besides what needs nothing.
+def parts_of(model: str, against: str | None, suite: Suite, folder: Path, resume: bool) -> Parts:
+    """Open what keeps a long audit's parts: those of the scan and of the flow.
 
-    Attributes:
-        suite_data: Folder of the public data sets.
-        most: Items a data set at most.
-        scan: A large text, for the attention detector and for CEAT's contexts.
-        group: Column of the data whose two groups' true-positive rates are compared; their gender words by default.
-        flow: Whether the detector looks at every position of the encoder, too: minutes.
+    Args:
+        model: A run, a model folder or a hub id.
+        against: Another one, or None.
+        suite: What is audited.
+        folder: Where the parts lie until the audit is written.
+        resume: Whether to go on with those of an audit that was interrupted.
+
+    Returns:
+        The parts; without a scan nothing is kept.
+
+    Raises:
+        RunError: If the interrupted audit is of something else.
     """
-
-    suite_data: Path | None = None
-    most: int | None = None
-    scan: Path | None = None
-    group: str | None = None
-    flow: bool = False
+    if suite.scan is None:
+        return NOTHING_KEPT
+    return open_parts(folder, fingerprint(*_named(model, against).values(), suite.scan), resume)
 
 
-def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Facts:
+def audit(
+    model: str, against: str | None, reading: Reading, suite: Suite, parts: Parts = NOTHING_KEPT
+) -> Facts:
     """Audit a model, or two on the same items.
 
     Args:
@@ -82,6 +88,7 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
         against: Another one, or None.
         reading: The task data, for what is measured on answers.
         suite: What is audited.
+        parts: Keeps what the scan and the flow have measured; what it holds is not measured again.
 
     Returns:
         What `leanformer.audit.compare.side_by_side` returns, and under "detector" and "flow" one entry a model: a
@@ -95,7 +102,7 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
 
     reading = reading.beside(model)
     torch.set_num_threads(reading.threads or 1)
-    _check(suite, reading)
+    check_suite(suite, reading.spec)
     models = {
         name: (folder, None if exported_file(Path(folder)) else load_asked(folder, reading.trust_remote_code))
         for name, folder in _named(model, against).items()
@@ -108,11 +115,12 @@ def audit(model: str, against: str | None, reading: Reading, suite: Suite) -> Fa
     detected: list[Facts | None] = []
     flows: list[Facts | None] = []
     answers: list[Any] = []
-    for name, (folder, asked) in models.items():
+    for number, (name, (folder, asked)) in enumerate(models.items()):
+        own = parts.of(f"{number}-")
         say(f"audit of {name}")
         swaps, logits = _answers(folder, task, groups, reading, suite.group, data)
         answers.append(logits)
-        scanned, flowed = _scanned(asked, suite.scan), _flowed(asked, suite)
+        scanned, flowed = _scanned(asked, suite.scan, own), _flowed(asked, suite, own)
         detected.append(scanned[0])
         flows.append(flowed[0])
         found.append([*figures_of(asked, data, seen), *swaps, *scanned[1], *flowed[1]])
@@ -149,18 +157,6 @@ def _named(model: str, against: str | None) -> dict[str, str]:
     if against == model:
         raise ModelError(f"{model} can not be compared with itself: give --against another model")
     return {one: model_folder(one) for one in (model, against)}
-
-
-def _check(suite: Suite, reading: Reading) -> None:
-    """Refuse what no audit could use, before anything is measured."""
-    if suite.group is not None and reading.spec is None:
-        raise DataError(f"--group {suite.group} is a column of task data, but none are named: add --data")
-    if suite.most is not None and suite.most < 1:
-        raise DataError(f"--most {suite.most} leaves nothing to measure: give a positive number")
-    if suite.flow and suite.scan is None:
-        raise DataError("--flow follows gender words and occupations of a text: name one with --scan")
-    if suite.scan is not None and not suite.scan.is_file():
-        raise DataError(f"there is no text {suite.scan}: give --scan a file with English text")
 
 
 def lines_of(path: Path, stage: str | None = None) -> Iterator[str]:
@@ -295,20 +291,22 @@ def _answering(folder: str, task: TaskData, reading: Reading) -> Answering:
     return of_model(*with_head(folder, task.task, reading), reading.max_tokens)
 
 
-def _scanned(asked: Asked | None, scan: Path | None) -> tuple[Facts | None, list[Figure | Unmeasured]]:
+def _scanned(
+    asked: Asked | None, scan: Path | None, parts: Parts
+) -> tuple[Facts | None, list[Figure | Unmeasured]]:
     """Run the attention detector."""
     if scan is None:
         return None, [Unmeasured(RELATION, "it scans a large text: name one with --scan")]
     if asked is None:
         return None, [Unmeasured(RELATION, ANSWERS_ALONE)]
     try:
-        found = detect(asked, sentences(lines_of(scan, "Scan")))
+        found = detect(asked, sentences(lines_of(scan, "Scan")), parts=parts)
     except LeanformerError as error:
         return None, [Unmeasured(RELATION, str(error))]
     return asdict(found), [degree_figure(found)]
 
 
-def _flowed(asked: Asked | None, suite: Suite) -> tuple[Facts | None, Found]:
+def _flowed(asked: Asked | None, suite: Suite, parts: Parts) -> tuple[Facts | None, Found]:
     """Run the detector at every position."""
     if not suite.flow or suite.scan is None:
         return None, []
@@ -316,7 +314,7 @@ def _flowed(asked: Asked | None, suite: Suite) -> tuple[Facts | None, Found]:
         return None, [Unmeasured(FLOW, ANSWERS_ALONE)]
     try:
         chosen = chosen_sightings(sentences(lines_of(suite.scan, "Scan for the flow")))
-        flow = measure_flow(asked, chosen, stage="Flow")
+        flow = measure_flow(asked, chosen, stage="Flow", parts=parts)
     except LeanformerError as error:
         return None, [Unmeasured(FLOW, str(error))]
     return flow_facts(flow), flow_figures(flow)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
+from leanformer.audit import detector, flow
 from leanformer.audit.words import TESTS
 from leanformer.export.exporters import export_onnx
 from tiny import build_config, build_model, build_tokenizer, write_csv
@@ -120,6 +121,48 @@ def test_an_exported_file_is_asked_for_its_answers_alone(call, texts, tmp_path):
     assert figures["WEAT, words alone"]["values"][1] is None
     reasons = {one["metric"]: one["reason"] for one in record["unmeasured"]}
     assert any("an exported file gives answers and nothing else" in reason for reason in reasons.values())
+
+
+def test_a_killed_scan_goes_on_and_ends_alike(call, tiny_model_folder, tmp_path, monkeypatch):
+    (tmp_path / "scan.txt").write_text("She is a nurse. He was a guard. " * 9 + "\n")
+    arguments = ("audit", tiny_model_folder, "--scan", "scan.txt", "--flow", *QUICK, "--out")
+    for module in (detector, flow):
+        monkeypatch.setattr(module, "BATCH", 4)
+    whole = call(*arguments, "whole.json")
+    assert whole.exit_code == 0, whole.output
+    asked, real = [], detector.tokens_and_weights
+
+    def dies(*given):
+        asked.append(given)
+        if len(asked) == 7:  # five batches of the scan; the second one of the flow
+            raise KeyboardInterrupt
+        return real(*given)
+
+    for module in (detector, flow):
+        monkeypatch.setattr(module, "tokens_and_weights", dies)
+    assert call(*arguments, "parts.json").exit_code == 130
+    assert not (tmp_path / "parts.json").exists()
+    assert len(list((tmp_path / "parts.parts").glob("*.safetensors"))) == 6
+    done = call(*arguments, "parts.json", "--resume")
+    assert done.exit_code == 0, done.output
+    assert len(asked) == 7 + 4
+    assert json.loads((tmp_path / "parts.json").read_text()) == json.loads(
+        (tmp_path / "whole.json").read_text()
+    )
+    assert not (tmp_path / "parts.parts").exists()
+
+
+def test_parts_of_another_text_are_refused(call, tiny_model_folder, tmp_path, monkeypatch):
+    (tmp_path / "scan.txt").write_text("She is a nurse. " * 6 + "\n")
+    arguments = ("audit", tiny_model_folder, "--scan", "scan.txt", *QUICK)
+    with monkeypatch.context() as context:
+        context.setattr("leanformer.auditing.side_by_side", lambda *given: 1 / 0)
+        assert call(*arguments).exit_code != 0
+    (tmp_path / "scan.txt").write_text("He is a nurse. " * 7 + "\n")
+    refused = call(*arguments, "--resume")
+    assert refused.exit_code == 2
+    assert "is of other models, texts or settings" in " ".join(refused.output.split())
+    assert call(*arguments).exit_code == 0
 
 
 def test_a_scan_that_finds_nothing_is_said(call, tiny_model_folder, tmp_path):

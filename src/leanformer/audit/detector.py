@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leanformer.audit.figure import Figure, interval, mean_figure, resampled
+from leanformer.audit.parts import NOTHING_KEPT, Part, Parts
 from leanformer.audit.sightings import Sighting, Version, sightings
 from leanformer.audit.vectors import check_whole, overlapping
 from leanformer.encoders.first_token import sharing_copy
@@ -107,13 +109,14 @@ class _Seen:
     means: list[NDArray[np.float64]] = field(default_factory=list)  # (genders,) each
 
 
-def detect(asked: Asked, texts: Iterable[str], seed: int = 0) -> Detected:
+def detect(asked: Asked, texts: Iterable[str], seed: int = 0, parts: Parts = NOTHING_KEPT) -> Detected:
     """Scan sentences.
 
     Args:
         asked: The model.
         texts: Sentences; they are read one by one, so that a text may be larger than memory.
         seed: Of the signs that are drawn for the noise.
+        parts: Keeps what is measured; what it holds is not measured again.
 
     Returns:
         Bias by occupation and by head.
@@ -126,8 +129,9 @@ def detect(asked: Asked, texts: Iterable[str], seed: int = 0) -> Detected:
     generator = np.random.default_rng(seed)
     counted = [0]
     with _attentive(asked) as (ask, places):
-        for chunk in _chunks(_seen_in(texts, counted)):
-            for sighting, degrees in zip(chunk, ask(chunk), strict=True):
+        for number, chunk in enumerate(_chunks(_seen_in(texts, counted))):
+            measured, _ = parts.get(f"scan-{number}", partial(_unnamed, ask, chunk))
+            for sighting, degrees in zip(chunk, measured, strict=True):
                 sign = float(generator.choice((-1.0, 1.0)))
                 _add(seen, sighting.occupation, degrees, sign)
     used = sum(len(one.means) for one in seen.values())
@@ -152,6 +156,10 @@ def degree_figure(found: Detected) -> Figure:
     sizes = np.array([one.degree for one in sorted(found.occupations, key=lambda one: one.name)])
     note = f"{found.noise[DIRECTIONS[0]]:.3f} with genders drawn at random"
     return mean_figure(RELATION, "mean size of bias over heads", sizes, "occupations", note=note)
+
+
+def _unnamed(ask: Any, chunk: Sequence[Sighting]) -> Part:
+    return ask(chunk), ""
 
 
 def _seen_in(texts: Iterable[str], counted: list[int]) -> Iterator[Sighting]:

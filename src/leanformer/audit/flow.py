@@ -9,9 +9,11 @@ when the degree is taken off that the same sentences give with genders drawn at 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from leanformer.audit.detector import BATCH, FEWEST, tokens_and_weights
 from leanformer.audit.figure import Figure, Unmeasured, mean_figure
+from leanformer.audit.parts import NOTHING_KEPT, Part, Parts
 from leanformer.audit.positions import EMBEDDING, FFN_OUT, Place, check_positions, recorded, relation
 from leanformer.audit.replaced import places_of, replacements, with_each
 from leanformer.audit.sightings import Sighting, sightings
@@ -99,7 +102,13 @@ def chosen_sightings(texts: Iterable[str]) -> list[Sighting]:
     return found
 
 
-def measure_flow(asked: Asked, found: Sequence[Sighting], seed: int = 0, stage: str | None = None) -> Flow:
+def measure_flow(
+    asked: Asked,
+    found: Sequence[Sighting],
+    seed: int = 0,
+    stage: str | None = None,
+    parts: Parts = NOTHING_KEPT,
+) -> Flow:
     """Measure bias at every place of an encoder, with its own matrices and with others in their place.
 
     Args:
@@ -107,6 +116,7 @@ def measure_flow(asked: Asked, found: Sequence[Sighting], seed: int = 0, stage: 
         found: Occupations beside gender words.
         seed: Of the genders that are drawn and of the random matrices.
         stage: Name of a progress bar; none is shown without it.
+        parts: Keeps what is measured; what it holds is not measured again.
 
     Returns:
         The flow.
@@ -126,7 +136,7 @@ def measure_flow(asked: Asked, found: Sequence[Sighting], seed: int = 0, stage: 
     used = sorted(
         (one for one in found if one.occupation in often), key=lambda one: len(one.versions[0].text)
     )
-    columns, rows = _asked_of(asked, used, seed, stage)
+    columns, rows = _asked_of(asked, used, seed, stage, parts)
     generator = np.random.default_rng(seed)
     sums: dict[str, _Sums] = {}
     for sighting, degrees in zip(used, rows, strict=True):  # degrees: (columns, genders)
@@ -146,7 +156,7 @@ def measure_flow(asked: Asked, found: Sequence[Sighting], seed: int = 0, stage: 
 
 
 def _asked_of(
-    asked: Asked, used: Sequence[Sighting], seed: int, stage: str | None
+    asked: Asked, used: Sequence[Sighting], seed: int, stage: str | None, parts: Parts
 ) -> tuple[tuple[Column, ...], list[Array]]:
     """Return the columns, and the relation degrees of each sighting, (columns, genders)."""
     import torch
@@ -161,7 +171,8 @@ def _asked_of(
     rows: list[Array] = []
     with bar() as progress, borrowed(model), torch.inference_mode(), recorded(model, view) as found:
         shown = progress.add_task(stage or "", total=len(used), visible=stage is not None)
-        for chunk in _chunks(used):
+
+        def measure(chunk: Sequence[Sighting]) -> Part:
             inputs, weights = tokens_and_weights(asked, chunk, model.device)
             real = inputs["attention_mask"].bool()
             model(**inputs, output_attentions=True)
@@ -173,8 +184,12 @@ def _asked_of(
                 for place in places_of(one):
                     column = (one.layer, one.matrix, one.by, place[1])
                     seen[column] = relation(place, states[place], weights, real)
-            columns = tuple(seen)
             both = torch.stack(list(seen.values()), dim=1).double().cpu().numpy()  # (texts, columns, genders)
+            return both, json.dumps(list(seen))
+
+        for number, chunk in enumerate(_chunks(used)):
+            both, of = parts.get(f"flow-{number}", partial(measure, chunk))
+            columns = tuple(tuple(column) for column in json.loads(of))
             rows += list(
                 both[0::2] + both[1::2]
             )  # each gender word is male in one version, female in the other

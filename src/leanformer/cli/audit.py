@@ -52,6 +52,9 @@ def audit(
         Path | None,
         typer.Option(help="The file to write.", show_default="audit.json, of a run in its folder"),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted scan, instead of anew.")
+    ] = False,
     truncate: Truncate = None,
     max_tokens: MaxTokens = None,
     threads: Threads = None,
@@ -70,8 +73,9 @@ def audit(
 
     leanformer audit bert-folder --against small/onnx/model_int8.onnx --data reviews
     """
-    from leanformer.auditing import Suite
+    from leanformer.audit.suite import Suite, check_suite
     from leanformer.auditing import audit as measured
+    from leanformer.auditing import parts_of
     from leanformer.report.bias_table import bias_shown
     from leanformer.report.pages import write_whole
     from leanformer.run import is_run
@@ -80,8 +84,12 @@ def audit(
     whole_run = Path(model) if against is None and is_run(Path(model)) else None
     path = out or (whole_run or Path()) / AUDIT_FILE
     _check_place(path)
-    record = measured(model, against, asked, Suite(suite_data, most, scan, group, flow))
+    suite = Suite(suite_data, most, scan, group, flow)
+    check_suite(suite, asked.spec)
+    parts = parts_of(model, against, suite, path.with_suffix(".parts"), resume)
+    record = measured(model, against, asked, suite, parts)
     write_whole(path, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    parts.clear()
     if whole_run is not None:
         _report(whole_run, record)
     return Answer({**record, "file": str(path)}, bias_shown(record, str(path)))
