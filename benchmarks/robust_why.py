@@ -1,10 +1,12 @@
-"""Why is a robust ticket no more robust here? The parts of the method one by one, under the same attack.
+"""What makes a ticket robust, and what undoes it? The parts of the method one by one, under the same attack.
 
     python benchmarks/robust_why.py DENSE --data ../shared/data/glue/SST-2
+    python benchmarks/robust_why.py DENSE --data ../shared/data/glue/SST-2 --drawn
 
 DENSE is a model that was fine-tuned on the task. Attacked are: the dense model; the same trained on under the
-adversary, without any pruning (what the adversary can give at most); the ticket as drawn; the ticket trained as the
-method has it; and the ticket trained under the adversary instead. Rows are held-out training rows, as in the method.
+adversary, without any pruning; the ticket as drawn; the ticket retrained on the labels, as the paper does; and the
+ticket retrained under the adversary instead. With --drawn: tickets of several sizes as drawn, from the same gates. Rows
+are held-out training rows, as in the method.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from leanformer.training.adversary import Adversary
 from leanformer.training.objective import Objective
 
 TASK, RATIO, SEED = "sst-2", 0.3, 0
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def main() -> int:
@@ -45,17 +48,20 @@ def main() -> int:
     parser.add_argument("model", help="a fine-tuned model folder")
     parser.add_argument("--data", required=True, help="the task's folder")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--drawn", action="store_true", help="tickets of several sizes, none retrained")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as scratch:
         problem = problem_of(options.model, options.data, Path(scratch))
         rows = few_rows(problem.held_out, problem.task, ATTACKED_ROWS, SEED)
         attacked = {
-            name: asdict(attack(model, rows, problem.tokenizer, name)) for name, model in models(problem)
+            name: asdict(attack(model, rows, problem.tokenizer, name))
+            for name, model in (drawn_models if options.drawn else models)(problem)
         }
     said = " ".join(["python", "benchmarks/robust_why.py", "DENSE", *sys.argv[2:]])
+    name = "robust-drawn.json" if options.drawn else "robust-why.json"
     figures = {"task": TASK, "ratio": RATIO, "attacked": attacked}
-    write_result(RESULTS / "pruning" / "robust-why.json", figures, SEED, options.threads, said)
+    write_result(RESULTS / "pruning" / name, figures, SEED, options.threads, said)
     return 0
 
 
@@ -97,6 +103,16 @@ def models(problem: Problem) -> Iterator[tuple[str, Any]]:
         "dense, trained on under the adversary",
         further(problem, problem.teacher, {}, Objective(adversary=Adversary())),
     )
+
+
+def drawn_models(problem: Problem) -> Iterator[tuple[str, Any]]:
+    """Yield the dense model and its tickets of several sizes, as they are drawn from the same gates."""
+    gates = gates_of(problem)
+    yield "dense", problem.teacher
+    for ratio in RATIOS:
+        drawn = copy.deepcopy(problem.teacher)
+        make_permanent(drawn, ticket(replace(problem, budget=Budget(ratio)), gates))
+        yield f"{ratio:g}", drawn
 
 
 def further(problem: Problem, model: Any, masks: Masks, objective: Objective) -> Any:

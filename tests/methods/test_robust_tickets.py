@@ -20,7 +20,7 @@ ROBUST = METHODS["robust-tickets"]
     ("granularity", "within"), [pytest.param("weight", 0.001, marks=pytest.mark.thorough), ("unit", 0.05)]
 )
 def test_a_ticket_of_the_share_that_is_asked_for(problem, granularity, within):
-    case = problem(granularity, ratio=0.4)
+    case = problem(granularity, ratio=0.4, options=ROBUST.settings({}))
     found = ROBUST.run(case)
     dense = EncoderView(case.teacher)
     assert pruning_ratio(dense, found.masks, granularity) == pytest.approx(0.4, abs=within)
@@ -34,6 +34,15 @@ def test_a_ticket_of_the_share_that_is_asked_for(problem, granularity, within):
         facts = found.attack[name]
         assert 0 <= facts["attacked"] <= facts["clean"] <= 1
         assert facts["n"] == len(case.held_out)
+    assert found.training == {}
+    weights = EncoderView(found.model).matrices(0)
+    if granularity == "weight":  # what is left is as it was
+        for name, matrix in dense.matrices(0).items():
+            assert torch.equal(weights[name], matrix * found.masks[0, name].view_as(matrix))
+
+
+def test_what_is_left_can_be_trained_as_in_the_paper(problem):
+    found = ROBUST.run(problem("unit", ratio=0.4, options=ROBUST.settings({"retrain": "yes"})))
     assert found.training["curve"]
 
 

@@ -194,9 +194,14 @@ _ALL = (
         year=2022,
         granularities=_WEIGHT_FIRST,
         removes="the weights, or heads and neurons, whose gates an adversarial training closes",
-        trains="gates alone under attack, then what is left on the labels, from the dense weights",
-        cost="two trainings, the first with three passes a step, and an attack on both models",
+        trains="gates alone, under attack; the weights stay as they are",
+        cost="a training of gates with three passes a step, and an attack on both models",
         entry="leanformer.methods.robust_tickets:run",
+        options=(
+            Option(
+                "retrain", "no", "whether what is left is trained on the labels, as in the paper", ("no", "yes")
+            ),
+        ),
         counts_weights=True,
     ),
     *DYNAMIC,
