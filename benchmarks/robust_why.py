@@ -5,8 +5,8 @@
 
 DENSE is a model that was fine-tuned on the task. Attacked are: the dense model; the same trained on under the
 adversary, without any pruning; the ticket as drawn; the ticket retrained on the labels, as the paper does; and the
-ticket retrained under the adversary instead. With --drawn: tickets of several sizes as drawn from the same gates. Rows
-are held-out training rows, as in the method.
+ticket retrained under the adversary instead. With --drawn: tickets of several sizes, as drawn from the same gates.
+Rows are held-out training rows, as in the method.
 """
 
 from __future__ import annotations
