@@ -118,21 +118,32 @@ def attack_table() -> str:
     facts = read(FOLDER / "robust-tickets.json")
     if facts is None:
         return MISSING
-    rows = [
-        [
-            name,
-            f"{100 * facts['attack'][key]['clean']:.1f}",
-            f"{100 * facts['attack'][key]['attacked']:.1f}",
-            f"{facts['attack'][key]['changed_words']:.1f}",
-        ]
-        for name, key in (
-            ("dense", "dense"),
-            (f"ticket, {facts['pruning_ratio_reached']:.0%} gone", "compressed"),
+    names = {"dense": "dense", f"ticket, {facts['pruning_ratio_reached']:.0%} gone": "compressed"}
+    return attacked_rows({name: facts["attack"][key] for name, key in names.items()}) + source(facts)
+
+
+def robust_parts_table() -> str:
+    """The parts of the method, and tickets of several sizes, under the same attack."""
+    parts, drawn = (read(FOLDER / name) for name in ("robust-why.json", "robust-drawn.json"))
+    tables = []
+    if drawn is not None:
+        names = {name: name if name == "dense" else f"{float(name):.0%} gone" for name in drawn["attacked"]}
+        tables.append(
+            attacked_rows({names[name]: one for name, one in drawn["attacked"].items()}) + source(drawn)
         )
+    if parts is not None:
+        tables.append(attacked_rows(parts["attacked"]) + source(parts))
+    return "\n\n".join(tables) or MISSING
+
+
+def attacked_rows(attacked: dict[str, Facts]) -> str:
+    """Return a table with a row a model that was attacked."""
+    rows = [
+        [name, f"{100 * one['clean']:.1f}", f"{100 * one['attacked']:.1f}", f"{one['changed_words']:.1f}"]
+        for name, one in attacked.items()
     ]
-    n = facts["attack"]["dense"]["n"]
-    header = [f"MiniLM, SST-2, n = {n} held-out rows", "clean", "under attack", "words changed"]
-    return table(header, rows) + source(facts)
+    n = next(iter(attacked.values()))["n"]
+    return table([f"MiniLM, SST-2, n = {n} held-out rows", "clean", "under attack", "words changed"], rows)
 
 
 def multitask_table() -> str:
@@ -157,5 +168,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "systems": systems_table,
     "heads": heads_table,
     "attack": attack_table,
+    "robust_parts": robust_parts_table,
     "multitask": multitask_table,
 }
