@@ -22,10 +22,10 @@ COSTS = SublayerCosts(
 
 
 class FakeClock:
-    """A machine on which everything takes `factor` times as long as the table says."""
+    """A machine on which everything takes `factor` times as long as the table says; choosing tokens may take time."""
 
-    def __init__(self, factor: float) -> None:
-        self.factor, self.calls = factor, 0
+    def __init__(self, factor: float, choosing_ms: float = 0.0) -> None:
+        self.factor, self.choosing_ms, self.calls = factor, choosing_ms, 0
 
     def __call__(self, models):
         self.calls += 1
@@ -35,6 +35,7 @@ class FakeClock:
             took = COSTS.predict_ms([(0, 0)] * view.n_layers)
             for layer in range(view.n_layers):
                 took += read * COSTS.attention_ms(view.heads(layer))
+                took += self.choosing_ms * (view.kept_tokens(layer) < read)
                 read = view.kept_tokens(layer)
                 took += read * COSTS.ffn_ms(view.width(layer))
             took *= self.factor

@@ -1,7 +1,11 @@
 """The Length-Adaptive Transformer on a tiny model: the budget is met, and a kill changes nothing."""
 
-import pytest
+from itertools import pairwise
 
+import pytest
+from fake_clock import FakeClock, pace
+
+from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.methods import length_adaptive
@@ -33,6 +37,40 @@ def test_the_smallest_is_no_larger_than_the_budget_needs(tiny_model):
         assert list(least) == sorted(least, reverse=True)
         assert least[0] <= 0.8
         assert least[-1] < 1 - ratio
+
+
+def test_where_choosing_costs_time_tokens_leave_at_fewer_places(problem, tiny_model):
+    teacher = tiny_model("bert", hidden=16, heads=4, width=48, layers=4)
+    clock = FakeClock(1.0, choosing_ms=0.4)
+    limits = {"latency_ms": 7.0}
+    case = problem(
+        "token", teacher=teacher, budget=Budget(**limits), pace=pace(clock, shorter=True, **limits)
+    )
+    found = METHOD.run(case)
+    timing = clock({"winner": found.model})["winner"]
+    assert timing.latency_ms <= 7.0
+    heats = found.search["heats"]
+    assert min(heats[0]["shortfalls"]) > 1.0
+    assert heats[0]["deadline_ms"] == heats[1]["deadline_ms"] == 7.0  # explained by what choosing costs
+    view = EncoderView(found.model)
+    kept = [view.kept_tokens(layer) for layer in range(view.n_layers)]
+    places = sum(after < before for before, after in pairwise([1.0, *kept]))
+    assert 0 < places < 4
+    masks = [int(found.masks[layer, "token"].sum()) / 64 for layer in range(view.n_layers)]
+    assert masks == kept
+
+
+def test_places_are_spread_evenly():
+    assert length_adaptive.spreads(6) == [
+        (0, 1, 2, 3, 4, 5),
+        (0,),
+        (1,),
+        (0, 3),
+        (1, 3),
+        (0, 2, 4),
+        (1, 2, 4),
+    ]
+    assert length_adaptive.spreads(2) == [(0, 1), (0,), (1,)]
 
 
 def test_families_that_can_not_are_refused(problem, tiny_model):

@@ -16,20 +16,23 @@ from the dense model on held-out rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leanformer.encoders.view import EncoderView
-from leanformer.methods.pace import Heat, race
+from leanformer.errors import BudgetError
+from leanformer.methods.pace import MARGIN, Heat, Pace, race
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, recovered
 from leanformer.search.evaluate import ZERO_SHOT, Judge
-from leanformer.search.falling import TokenRealiser
+from leanformer.search.falling import TokenRealiser, timed_token_space
 from leanformer.search.process_engine import shared_journal
 from leanformer.search.space import Candidate, Space
-from leanformer.search.strategies import Outcome, Proposal, Rung, Search
+from leanformer.search.strategies import Outcome, Proposal, Rung, Search, overall
 from leanformer.structure.masks import Masks
 from leanformer.structure.tokens import check_tokens, with_kept_tokens
 from leanformer.tasks.split import few_rows
@@ -44,8 +47,10 @@ DROP = 0.2
 CANDIDATES = 48
 JUDGING_ROWS = 512
 ATTEMPTS = 6
-"""Searches under a budget of time: seconds each, for the model is trained once, and the first ones ask for too
-little: the latency table prices shorter texts, not the choosing of tokens."""
+"""Searches under a budget of time: seconds each, for the model is trained once."""
+
+MOST_PLACES = 3
+"""Where choosing costs time, tokens leave at so many places, or in all layers."""
 
 
 def run(problem: Problem) -> Compressed:
@@ -111,6 +116,74 @@ class Searched:
     judge: Judge
     outcome: Outcome
 
+    @property
+    def standing(self) -> tuple[float, float]:
+        """By how much its best candidate breaks the limits on changes, and how far its answers are from the dense."""
+        best, watch = self.outcome.ranked[0], self.outcome.watch
+        beyond = 0.0 if watch is None else float(watch.excess(self.outcome.harms[best]))
+        return beyond, overall(self.outcome.scores[best])
+
+
+def spaces(view: EncoderView, problem: Problem) -> Iterator[Space]:
+    """Yield what can be searched: lengths of all layers; once choosing tokens is known to cost time, of a few, too.
+
+    Args:
+        view: The model that was trained.
+        problem: Budget and pace.
+
+    Yields:
+        Spaces on the budget.
+
+    Raises:
+        BudgetError: If none can meet it.
+    """
+    price = None if problem.pace is None else problem.pace.price
+    if price is None or not price.choosing_ms:
+        yield build_space(view, problem)
+        return
+    refused: list[BudgetError] = []
+    costs = (price.costs, *price.shorter)
+    tried = spreads(view.n_layers)
+    for places in tried:
+        try:
+            yield timed_token_space(view, costs, price.deadline_ms, places, price.choosing_ms)
+        except BudgetError as error:
+            refused.append(error)
+    if len(refused) == len(tried):
+        raise refused[-1]
+
+
+def spreads(layers: int) -> list[tuple[int, ...]]:
+    """Return places at which tokens may leave: all layers; and one to three, evenly from the first or second on."""
+    few = [
+        tuple(int(place) for place in np.linspace(start, layers, count, endpoint=False))
+        for count in range(1, min(MOST_PLACES, layers - 1) + 1)
+        for start in (0, 1)
+    ]
+    return list(dict.fromkeys([tuple(range(layers)), *few]))
+
+
+def repriced(pace: Pace, found: Searched, heat: Heat) -> Pace:
+    """Return the pace in which choosing tokens costs what the clock found beyond the table, a place.
+
+    Args:
+        pace: The pace of the last search.
+        found: That search.
+        heat: What the clock said of its finalists.
+
+    Returns:
+        A higher price; a shorter deadline where choosing does not explain it.
+    """
+    short, price = min(heat.shortfalls), pace.price
+    realiser: Any = found.judge.realiser
+    shares = realiser.shares(heat.finalists[heat.shortfalls.index(short)])
+    places = sum(after < before for before, after in pairwise([1.0, *shares]))
+    reckoned = price.deadline_ms - price.choosing_ms * len(realiser.space.groups)  # by the table alone
+    choosing_ms = (price.deadline_ms * short / MARGIN - reckoned) / max(1, places)
+    if choosing_ms <= price.choosing_ms:
+        return pace.tightened(short)
+    return replace(pace, price=replace(price, choosing_ms=choosing_ms))
+
 
 def winner_of(
     problem: Problem, view: EncoderView, trained: PreTrainedModel
@@ -130,8 +203,11 @@ def winner_of(
     """
 
     def search(problem: Problem) -> Searched:
-        judge = judge_of(problem, build_space(view, problem), trained)
-        return Searched(judge, searched(problem, judge))
+        found = []
+        for space in spaces(view, problem):
+            judge = judge_of(problem, space, trained)
+            found.append(Searched(judge, searched(problem, judge)))
+        return min(found, key=lambda one: one.standing)
 
     if problem.pace is None or problem.pace.clock is None:
         found = search(problem)
@@ -143,6 +219,7 @@ def winner_of(
         lambda found: found.outcome.ranked,
         lambda found, candidate: found.judge.realiser.build(candidate, "none"),
         ATTEMPTS,
+        repriced,
     )
 
 
@@ -173,7 +250,8 @@ def judge_of(problem: Problem, space: Space, trained: PreTrainedModel) -> Judge:
         The judge.
     """
     rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
-    name = f"token-{space.pruning_ratio:g}-{problem.seed}"
+    places = "".join(f"{group.layer}." for group in space.groups)
+    name = f"token-{space.pruning_ratio:g}-{places}-{problem.seed}"
     journal = shared_journal(problem.journal or problem.folder / "journal.log", name)
     realiser: Any = TokenRealiser(problem.teacher, trained, space)
     kind, watch = problem.task.kind, problem.watch
@@ -199,4 +277,6 @@ def searched(problem: Problem, judge: Judge) -> Outcome:
     falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
     seeds = [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
     search = Search(judge, space, ladder(judge), problem.seed, problem.engine, problem.watch)
+    if len(space.groups) == 1:  # the budget leaves no choice
+        return search.evolve(seeds[:1], 1)
     return search.evolve(seeds, CANDIDATES // 4 if problem.quick else CANDIDATES)

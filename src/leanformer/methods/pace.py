@@ -137,6 +137,7 @@ def race(
     ranked: Callable[[Found], Sequence[Candidate]],
     build: Callable[[Found, Candidate], PreTrainedModel],
     attempts: int = ATTEMPTS,
+    learned: Callable[[Pace, Found, Heat], Pace] | None = None,
 ) -> tuple[Found, Candidate, list[Heat]]:
     """Search, time the finalists, and search again for less time where none was fast enough.
 
@@ -147,6 +148,8 @@ def race(
         ranked: Gives a search's candidates, best first.
         build: Makes a candidate's model.
         attempts: Searches at most.
+        learned: Says what the next search reckons with, from the last one and its heat; by default a deadline that is
+            as much shorter as the finalists were too slow.
 
     Returns:
         The last search, its best finalist that meets the budget, and all heats.
@@ -162,7 +165,7 @@ def race(
         if heat.winner is not None:
             return found, heat.winner, tried
         tell(heat)
-        asked = asked.tightened(min(heat.shortfalls))
+        asked = asked.tightened(min(heat.shortfalls)) if learned is None else learned(asked, found, heat)
     raise missed(asked, tried)
 
 
@@ -192,7 +195,7 @@ def tell(heat: Heat) -> None:
         heat: The heat that nobody won.
     """
     percent = 100 * (min(heat.shortfalls) - 1)
-    say(f"on the target the finalists are {percent:.1f}% too slow: the search asks for less time")
+    say(f"on the target the finalists are {percent:.1f}% too slow: the search is made again")
 
 
 def _heat(facts: dict[str, Any]) -> Heat:

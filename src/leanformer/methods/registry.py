@@ -199,7 +199,10 @@ _ALL = (
         entry="leanformer.methods.robust_tickets:run",
         options=(
             Option(
-                "retrain", "no", "whether what is left is trained on the labels, as in the paper", ("no", "yes")
+                "retrain",
+                "no",
+                "whether what is left is trained on the labels, as in the paper",
+                ("no", "yes"),
             ),
         ),
         counts_weights=True,

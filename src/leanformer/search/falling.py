@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,29 +43,42 @@ class FallingSpace(Space):
         )  # over a plateau a level may have risen for nothing
 
 
-def token_groups(view: EncoderView) -> tuple[Group, ...]:
-    """Return one group a layer: the parts of a text that are left after its attention.
+def token_groups(view: EncoderView, places: Sequence[int] | None = None) -> tuple[Group, ...]:
+    """Return one group a place: the parts of a text that are left after a layer's attention.
 
-    A part costs what reads it: the layer's FFN and the next layer's attention, in products with weights.
+    A part costs what reads it until the next place: the FFNs, and the attention behind the first, in products with
+    weights.
 
     Args:
         view: The encoder.
+        places: The layers in which tokens may leave; by default all. Layers without heads can drop nothing.
 
     Returns:
-        The groups; layers without heads can drop nothing, and are reckoned to the one before.
+        The groups.
     """
     costs, groups = unit_costs(view), []
-    for layer in range(view.n_layers):
-        after = range(layer, view.n_layers)
-        until = next((later for later in after if later > layer and view.heads(later)), view.n_layers)
-        if not view.heads(layer):
-            continue
-        reads = sum(view.width(one) for one in range(layer, until)) * costs["neuron"]
-        if until < view.n_layers:
-            dimensions = view.heads(until) * (view.query_key_size(until) + view.value_size(until))
+    for layer, reading in _readers(view, places).items():
+        reads = sum(view.width(one) for one in reading) * costs["neuron"]
+        for later in _attending(view, reading):
+            dimensions = view.heads(later) * (view.query_key_size(later) + view.value_size(later))
             reads += dimensions * costs[VALUE_OUTPUT]
         groups.append(Group(layer, TOKEN, PARTS, PARTS, reads / PARTS))
     return tuple(groups)
+
+
+def _readers(view: EncoderView, places: Sequence[int] | None) -> dict[int, range]:
+    """Return the layers whose FFNs read what each place has left."""
+    able = [
+        layer for layer in range(view.n_layers) if view.heads(layer) and (places is None or layer in places)
+    ]
+    return {layer: range(layer, end) for layer, end in zip(able, [*able[1:], view.n_layers], strict=True)}
+
+
+def _attending(view: EncoderView, reading: range) -> list[int]:
+    """Return the layers whose attention reads what a place has left: up to that of the next place."""
+    return [
+        later for later in range(reading.start + 1, min(reading.stop + 1, view.n_layers)) if view.heads(later)
+    ]
 
 
 def token_space(view: EncoderView, ratio: float) -> FallingSpace:
@@ -91,16 +105,24 @@ def token_space(view: EncoderView, ratio: float) -> FallingSpace:
     return FallingSpace(groups, ratio / reach, least=1)
 
 
-def timed_token_space(view: EncoderView, costs: Sequence[SublayerCosts], deadline_ms: float) -> FallingSpace:
+def timed_token_space(
+    view: EncoderView,
+    costs: Sequence[SublayerCosts],
+    deadline_ms: float,
+    places: Sequence[int] | None = None,
+    choosing_ms: float = 0.0,
+) -> FallingSpace:
     """Return the space of kept tokens under a deadline.
 
     Args:
         view: The encoder.
         costs: Milliseconds of its sub-layers, for the whole texts first and for shorter ones.
         deadline_ms: What the whole model may take.
+        places: The layers in which tokens may leave; by default all.
+        choosing_ms: What it takes to choose them, a place.
 
     Returns:
-        One group a layer, whose curve is in milliseconds.
+        One group a place, whose curve is in milliseconds.
 
     Raises:
         BudgetError: If the first attention alone, and what is beside the layers, take longer; or the dense model
@@ -114,26 +136,26 @@ def timed_token_space(view: EncoderView, costs: Sequence[SublayerCosts], deadlin
         return float(np.interp(share * lengths[-1], [0, *lengths], [0.0, *known]))
 
     groups = []
-    for group in token_groups(view):
-        after = next(
-            (later.layer for later in token_groups(view) if later.layer > group.layer), view.n_layers
-        )
+    readers = _readers(view, places)
+    for group in token_groups(view, places):
+        reading = readers[group.layer]
         curve = rising(
-            sum(ms("neuron", view.width(layer), level / PARTS) for layer in range(group.layer, after))
-            + (ms("head", view.heads(after), level / PARTS) if after < view.n_layers else 0.0)
+            sum(ms("neuron", view.width(layer), level / PARTS) for layer in reading)
+            + sum(ms("head", view.heads(layer), level / PARTS) for layer in _attending(view, reading))
             for level in range(PARTS + 1)
         )
         groups.append(replace(group, cost=curve[-1] / PARTS, curve=curve))
     whole = sum(float(group.costs[-1]) for group in groups)
     shapes = [(view.heads(layer), view.width(layer)) for layer in range(view.n_layers)]
     dense_ms = by_length[-1].sum_ms(shapes)
-    left = deadline_ms - (dense_ms - whole)
+    beside = dense_ms - whole + choosing_ms * len(groups)
+    left = deadline_ms - beside
     least = sum(float(group.costs[1]) for group in groups)
     if left < least:
         raise BudgetError(
             f"{deadline_ms:.3g} ms can not be reached by dropping tokens: the first attention, which reads all of "
-            f"them, and what is beside the layers take {dense_ms - whole:.3g} ms; the nearest is "
-            f"{dense_ms - whole + least:.3g} ms: give that much, or a method that removes weights"
+            f"them, and what is beside the layers take {beside:.3g} ms; the nearest is {beside + least:.3g} ms: give "
+            "that much, or a method that removes weights"
         )
     if left >= whole:
         raise BudgetError(
@@ -162,11 +184,21 @@ class TokenRealiser:
         return replace(self, dense=afresh(self.dense), trained=afresh(self.trained))
 
     def masks(self, candidate: Candidate) -> Masks:
-        """Return the candidate's 0/1 masks, of kind "token"."""
+        """Return the candidate's 0/1 masks, of kind "token": of every layer that could drop some."""
+        shares = self.shares(candidate)
         return {
-            (group.layer, TOKEN): (torch.arange(PARTS) < group.kept(level)).float()
+            (group.layer, TOKEN): (torch.arange(PARTS) < round(shares[group.layer] * PARTS)).float()
+            for group in token_groups(EncoderView(self.trained))
+        }
+
+    def shares(self, candidate: Candidate) -> list[float]:
+        """Return what is left of a text after each layer, (layers,)."""
+        kept = {
+            group.layer: group.kept(level) / PARTS
             for group, level in zip(self.space.groups, candidate, strict=True)
         }
+        layers = EncoderView(self.trained).n_layers
+        return list(accumulate((kept.get(layer, 1.0) for layer in range(layers)), min))
 
     def build(self, candidate: Candidate, repair: Repair = "none") -> PreTrainedModel:
         """Return the candidate's model.
@@ -178,8 +210,5 @@ class TokenRealiser:
         Returns:
             A new model in eval mode.
         """
-        chosen = zip(self.space.groups, candidate, strict=True)
-        kept = {group.layer: group.kept(level) / PARTS for group, level in chosen}
-        shares = [kept.get(layer, 1.0) for layer in range(EncoderView(self.trained).n_layers)]
-        model: PreTrainedModel = with_kept_tokens(self.trained, shares).eval()
+        model: PreTrainedModel = with_kept_tokens(self.trained, self.shares(candidate)).eval()
         return model

@@ -33,11 +33,13 @@ class Price:
         costs: Milliseconds of the sub-layers on the target, from the latency table.
         deadline_ms: What the whole model may take.
         shorter: The same costs for shorter texts, where tokens are going to leave.
+        choosing_ms: What choosing the tokens that leave takes, a place: the table does not know it, a clock does.
     """
 
     costs: SublayerCosts
     deadline_ms: float
     shorter: tuple[SublayerCosts, ...] = ()
+    choosing_ms: float = 0.0
 
     def scaled(self, factor: float) -> Price:
         """Return the price of a deadline so many times as long."""
