@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-timing", action="store_true", help="scores alone, for a machine with a GPU")
     parser.add_argument("--lanes", type=int, default=1, help="cells that run side by side")
+    parser.add_argument("--limit", type=float, help="seconds of timing a batch size; by default 30 a model")
     options = parser.parse_args()
     for task in options.task or GLUE_FOLDERS:
         name = f"{Path(options.model).name}-{task}-{options.pruning_ratio:g}"
@@ -78,6 +79,7 @@ def command(options: argparse.Namespace, task: str) -> list[str]:
     parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
     parts += ["--threads", str(options.threads), "--lanes", str(options.lanes)]
     parts += ["--no-timing"] if options.no_timing else []
+    parts += [] if options.limit is None else ["--limit", f"{options.limit:g}"]
     for name in options.method or METHODS[options.into]:
         parts += ["--method", name]
     return parts + (["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else [])
