@@ -24,10 +24,11 @@ from leanformer.tasks.predict import predict
 EXPORTERS = {"onnx": export_onnx, "openvino": export_openvino}
 CASES = [
     ("bert", "onnx", "learned"),
+    ("bert", "openvino", "learned"),
     pytest.param("bert", "openvino", "entropy", marks=pytest.mark.thorough),
     pytest.param("mpnet", "onnx", "patience", marks=pytest.mark.thorough),
     pytest.param("distilbert", "onnx", "entropy", marks=pytest.mark.slow),
-    pytest.param("mpnet", "openvino", "learned", marks=pytest.mark.slow),
+    pytest.param("mpnet", "openvino", "entropy", marks=pytest.mark.slow),
 ]
 
 

@@ -178,10 +178,12 @@ class OpenVinoRunner:
             "NUM_STREAMS": 1,
         }
         self.precision = precision
-        compiled = openvino.Core().compile_model(str(path), "CPU", properties)
-        self.inputs = [port.get_any_name() for port in compiled.inputs]
-        self.answers = range(answers_given([port.get_any_name() for port in compiled.outputs]))
-        self.request = compiled.create_infer_request()
+        core = openvino.Core()
+        model = core.read_model(str(path))
+        # a compiled model may give its ports further names, and any of them first
+        self.inputs = [port.get_any_name() for port in model.inputs]
+        self.answers = range(answers_given([port.get_any_name() for port in model.outputs]))
+        self.request = core.compile_model(model, "CPU", properties).create_infer_request()
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Answer a batch."""

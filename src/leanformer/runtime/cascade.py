@@ -182,13 +182,14 @@ def _openvino_session(path: Path, threads: int | None, precision: str) -> Sessio
         "NUM_STREAMS": 1,
         **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
     }
-    compiled = openvino.Core().compile_model(str(path), "CPU", properties)
-    given = [port.get_any_name() for port in compiled.inputs]
-    made = [port.get_any_name() for port in compiled.outputs]
-    request = compiled.create_infer_request()
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    # a compiled model may give its ports further names, and any of them first
+    given, made = ([port.get_any_name() for port in ports] for ports in (model.inputs, model.outputs))
+    request = core.compile_model(model, "CPU", properties).create_infer_request()
 
     def run(batch: Arrays) -> Arrays:
         request.infer({name: batch[name] for name in given}, share_inputs=True)
-        return {name: request.get_tensor(name).data.copy() for name in made}
+        return {name: request.get_output_tensor(place).data.copy() for place, name in enumerate(made)}
 
     return run
