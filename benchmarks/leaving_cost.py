@@ -49,12 +49,12 @@ def main() -> int:
 
 
 def saved(options: argparse.Namespace, folder: Path, scratch: Path) -> dict[int, Path]:
-    """Save a model a number of places: none, the first layer, half of the layers, all of them."""
+    """Save a model a number of places: none, two, half of the layers, all of them; OpenVINO can not do one."""
     task = load_data(DataSpec(source=options.task, data_dir=str(folder))).task
     model, tokenizer, _ = load_model(options.model, task, finetune=False)
     layers = EncoderView(model).n_layers
     found = {}
-    for places in (0, 1, layers // 2, layers):
+    for places in sorted({0, 2, layers // 2, layers}):
         shares = [1 - min(layer + 1, places) / 64 for layer in range(layers)]
         found[places] = scratch / str(places)
         save_model(with_kept_tokens(model, shares), tokenizer, found[places])
