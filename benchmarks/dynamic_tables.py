@@ -95,8 +95,35 @@ def dial_table(facts: Facts) -> str:
     return table(header, lines) + source(facts, facts["name"])
 
 
+def leaving_table() -> str:
+    """Show what choosing tokens costs, a place."""
+    facts = read(RESULTS / "leaving_cost.json")
+    if facts is None:
+        return MISSING
+    times = {
+        (row["runtime"], row["precision"], row["batch"], row["places"]): row["latency_ms"]
+        for row in facts["rows"]
+    }
+    served_in = sorted({key[:3] for key in times})
+    places = sorted({key[3] for key in times})
+    most = places[-1]
+    header = ["runtime", "batch", *(f"{count} places" for count in places), "a place"]
+    lines = [
+        [
+            f"{numbers.runtime_name(runtime)} {precision}",
+            str(batch),
+            *(f"{times[runtime, precision, batch, count]:.2f} ms" for count in places),
+            f"{(times[runtime, precision, batch, most] - times[runtime, precision, batch, 0]) / most:.2f} ms",
+        ]
+        for runtime, precision, batch in served_in
+        if all((runtime, precision, batch, count) in times for count in places)
+    ]
+    return table(header, lines) + source(facts, f"MiniLM on {facts['task']}")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "dynamic": lambda: league_table("dynamic"),
     "dial": dial_tables,
+    "leaving": leaving_table,
     "long_text": long_text_table,
 }

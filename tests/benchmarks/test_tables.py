@@ -204,6 +204,27 @@ def test_a_dial_has_a_line_a_setting_the_safest_first(monkeypatch, tmp_path):
     assert lines[3].startswith("| 0.5 | 3.0 | 85.0 | 1.0 |")
 
 
+def test_choosing_has_a_price_a_place(monkeypatch, tmp_path):
+    rows = [
+        {
+            "runtime": "openvino",
+            "precision": "int8",
+            "batch": 8,
+            "places": places,
+            "latency_ms": 4 + places / 4,
+        }
+        for places in (0, 2, 6)
+    ]
+    facts = {"task": "mrpc", "rows": [*rows, {**rows[0], "precision": "fp32"}], "seed": 0, "machine": MACHINE}
+    facts |= {"command": "it", "commit": "abc"}
+    (tmp_path / "leaving_cost.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(dynamic_tables, "RESULTS", tmp_path)
+    lines = dynamic_tables.leaving_table().splitlines()
+    assert lines[0] == "| runtime | batch | 0 places | 2 places | 6 places | a place |"
+    assert lines[2] == "| OpenVINO int8 | 8 | 4.00 ms | 4.50 ms | 5.50 ms | 0.25 ms |"
+    assert "fp32" not in "".join(lines)
+
+
 def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
     run = {"n": 1000, "dense": 0.9, "compressed": 0.89, "drop_points": 1.0, "drop_interval": [0.0, 2.0]}
     bench = [
