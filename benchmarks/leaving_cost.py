@@ -14,7 +14,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def saved(options: argparse.Namespace, folder: Path, scratch: Path) -> dict[int,
 
 def timed(options: argparse.Namespace, folder: Path, places: dict[int, Path]) -> list[dict[str, Any]]:
     """Time all of them side by side in every runtime."""
-    command: Sequence[str] = [sys.executable, "-m", "leanformer", "bench", *map(str, places.values())]
+    command = [sys.executable, "-m", "leanformer", "bench", *map(str, places.values())]
     data = ["--data", options.task, "--data-dir", str(folder), "--threads", str(options.threads)]
     done = subprocess.run(
         [*command, *data, "--no-memory", "--json"], stdout=subprocess.PIPE, text=True, check=False

@@ -70,9 +70,12 @@ def parts_of(model: str, against: str | None, suite: Suite, folder: Path, resume
         The parts; without a scan nothing is kept.
 
     Raises:
+        DataError: If there is nothing that could be gone on with.
         RunError: If the interrupted audit is of something else.
     """
     if suite.scan is None:
+        if resume:
+            raise DataError("--resume goes on with an interrupted scan: name its text with --scan")
         return NOTHING_KEPT
     return open_parts(folder, fingerprint(*_named(model, against).values(), suite.scan), resume)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.audit.answering import Answer
 from leanformer.encoders.forms import FORMS
 from leanformer.errors import ModelError, first_line
 from leanformer.export.layout import FILES, file_name
@@ -47,7 +47,7 @@ class Opened(NamedTuple):
         shape: Its model without weights, which says how long a text may be.
     """
 
-    answer: Callable[[Dataset], NDArray[np.floating]]
+    answer: Answer
     tokenizer: PreTrainedTokenizerBase
     shape: PreTrainedModel
 

@@ -182,6 +182,7 @@ def test_a_scan_that_finds_nothing_is_said(call, tiny_model_folder, tmp_path):
         (("--most", "0"), "leaves nothing to measure"),
         (("--flow",), "--flow follows gender words and occupations of a text: name one with --scan"),
         (("--group", "sex"), "add --data"),
+        (("--resume",), "--resume goes on with an interrupted scan: name its text with --scan"),
         (("--out", "nowhere/audit.json"), "there is no folder nowhere"),
         (("--against", "./absent"), "no model folder absent"),
     ],

@@ -61,8 +61,9 @@ def test_where_choosing_costs_time_tokens_leave_at_fewer_places(problem, tiny_mo
 
 
 def test_places_are_spread_evenly():
-    assert length_adaptive.spreads(6) == [(0, 1, 2, 3, 4, 5), (0, 3), (1, 3), (0, 2, 4), (1, 2, 4)]
-    assert length_adaptive.spreads(2) == [(0, 1)]
+    assert length_adaptive.spreads(range(6)) == [(0, 1, 2, 3, 4, 5), (0, 3), (1, 3), (0, 2, 4), (1, 2, 4)]
+    assert length_adaptive.spreads(range(2)) == [(0, 1)]
+    assert length_adaptive.spreads([0, 2, 3, 5])[1:3] == [(0, 3), (2, 3)]
 
 
 def test_families_that_can_not_are_refused(problem, tiny_model):

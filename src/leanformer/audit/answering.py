@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+Answer = Callable[["Dataset"], NDArray[np.floating]]
+"""Gives a model's logits on encoded rows."""
+
 
 class Answering(NamedTuple):
     """What answers, and how texts are put to it.
@@ -25,7 +28,7 @@ class Answering(NamedTuple):
         max_tokens: Longest input; longer ones are cut, for a twin may be longer than its text.
     """
 
-    answer: Callable[[Dataset], NDArray[np.floating]]
+    answer: Answer
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
 

@@ -171,7 +171,7 @@ def significance(probabilities: torch.Tensor, real: torch.Tensor) -> torch.Tenso
     """
     place = torch.arange(real.shape[1], device=real.device)
     others = (place[:, None] != place) & real[:, :, None]  # (batch, queries, keys)
-    return (probabilities.mean(dim=1) * others).sum(dim=1)  # heads first: a third of the time on a batch
+    return (probabilities.mean(dim=1) * others).sum(dim=1)  # heads first: less to multiply
 
 
 def attend_and_note(module: Any, *given: Any, **named: Any) -> tuple[torch.Tensor, torch.Tensor]:

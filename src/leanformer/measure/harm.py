@@ -6,13 +6,14 @@ same rows and on the same gender-swapped twins of their texts. Validation rows a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.audit.answering import Answer
 from leanformer.audit.answers import FEWEST, KINDS, drawn, make_twins, probabilities
 from leanformer.audit.figure import Figure, mean_figure
 from leanformer.budget import BIAS, FLIPS, Budget
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from leanformer.tasks.task import Task
-
-Answer = Callable[["Dataset"], NDArray[np.floating]]
-"""Gives a model's logits on encoded rows."""
 
 
 class Seen(NamedTuple):

@@ -16,7 +16,7 @@ from the dense model on held-out rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,7 @@ def spaces(view: EncoderView, problem: Problem) -> Iterator[Space]:
         return
     refused: list[BudgetError] = []
     costs = (price.costs, *price.shorter)
-    tried = spreads(view.n_layers)
+    tried = spreads([layer for layer in range(view.n_layers) if view.heads(layer)])
     for places in tried:
         try:
             yield timed_token_space(view, costs, price.deadline_ms, places, price.choosing_ms)
@@ -153,18 +153,19 @@ def spaces(view: EncoderView, problem: Problem) -> Iterator[Space]:
         raise refused[-1]
 
 
-def spreads(layers: int) -> list[tuple[int, ...]]:
+def spreads(layers: Sequence[int]) -> list[tuple[int, ...]]:
     """Return places at which tokens may leave: all layers; and two or three, evenly from the first or second on.
 
-    One place alone is left out: OpenVINO (2026.4) answers padded batches of such a model otherwise than PyTorch does,
-    which the check of its export finds and refuses.
+    Layers without heads, where nothing can leave, are not among those that are given. One place alone is left out:
+    OpenVINO (2026.4) answers padded batches of such a model otherwise than PyTorch does, which the check of an export
+    refuses.
     """
     few = [
-        tuple(int(place) for place in np.linspace(start, layers, count, endpoint=False))
-        for count in range(2, min(MOST_PLACES, layers - 1) + 1)
+        tuple(layers[int(place)] for place in np.linspace(start, len(layers), count, endpoint=False))
+        for count in range(2, min(MOST_PLACES, len(layers) - 1) + 1)
         for start in (0, 1)
     ]
-    return list(dict.fromkeys([tuple(range(layers)), *few]))
+    return list(dict.fromkeys([tuple(layers), *few]))
 
 
 def repriced(pace: Pace, found: Searched, heat: Heat) -> Pace:
@@ -281,6 +282,4 @@ def searched(problem: Problem, judge: Judge) -> Outcome:
     falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
     seeds = [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
     search = Search(judge, space, ladder(judge), problem.seed, problem.engine, problem.watch)
-    if len(space.groups) == 1:  # the budget leaves no choice
-        return search.evolve(seeds[:1], 1)
     return search.evolve(seeds, CANDIDATES // 4 if problem.quick else CANDIDATES)
