@@ -13,7 +13,7 @@ from leanformer.encoders.forms import forms_for
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods import auto
-from leanformer.methods.ladder import board, pruning
+from leanformer.methods.ladder import board, half_way, pruning
 from leanformer.methods.ladder.ascent import Ascent
 from leanformer.methods.ladder.board import Board
 from leanformer.methods.problem import Serving
@@ -22,7 +22,7 @@ from leanformer.structure.cost import macs_share, pruning_ratio
 from leanformer.structure.exits import exits_of
 from leanformer.structure.masks import TOKEN
 
-LEAVING = ["fewer tokens", "early exits"]
+LEAVING = [half_way.SHORTER, half_way.EARLIER]
 
 
 @pytest.fixture(autouse=True)
