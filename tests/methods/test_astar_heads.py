@@ -7,6 +7,7 @@ import pytest
 
 from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
 from leanformer.methods.registry import METHODS
 from leanformer.search.answers import Answers
 from leanformer.tasks.metrics import score
@@ -63,3 +64,10 @@ def test_answers_come_back_from_the_file(problem):
     assert known.asked == 0
     assert second.score == first.score
     np.testing.assert_allclose(second.losses, first.losses, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0, 1.5])
+def test_a_weight_that_is_none_is_refused(problem, weight):
+    case = problem(granularity="head", options=ASTAR.settings({"weight": weight}))
+    with pytest.raises(BudgetError, match="option weight"):
+        ASTAR.run(case)

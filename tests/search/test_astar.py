@@ -33,9 +33,10 @@ def brute_force(units: int, score, least: float) -> int:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("width", [1, 3, 8])
 @pytest.mark.parametrize("least", [0.5, 0.8])
-def test_the_set_is_as_large_as_brute_force_finds(seed, width, least):
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_the_set_is_as_large_as_brute_force_finds(seed, width, least, weight):
     score = additive(8, seed)
-    found = largest_set(range(8), score, least, expansions=100_000, width=width)
+    found = largest_set(range(8), score, least, expansions=100_000, width=width, weight=weight)
     assert len(found.removed) == brute_force(8, score, least)
     assert found.score == score(found.removed) >= least
     assert found.finished
@@ -49,10 +50,33 @@ def test_two_by_two_heads():
     assert found.removed == {(0, 0), (1, 1)}
 
 
-def test_no_set_is_asked_for_twice():
+@pytest.mark.parametrize("weight", [0.25, 1.0])
+def test_no_set_is_asked_for_twice(weight):
     score, asked = additive(7, 1), []
-    largest_set(range(7), lambda removed: (asked.append(removed), score(removed))[1], 0.6, 100_000, 3)
+    largest_set(
+        range(7), lambda removed: (asked.append(removed), score(removed))[1], 0.6, 100_000, 3, weight=weight
+    )
     assert len(asked) == len(set(asked))
+
+
+def test_a_small_weight_goes_deep_where_few_sets_may_be_tried():
+    """Forty units of which every third breaks the bound: A* proper stays among the small sets."""
+
+    def score(removed):
+        return float(not any(unit % 3 == 0 for unit in removed))
+
+    shallow, deep = (len(largest_set(range(40), score, 1.0, 30, 6, weight=w).removed) for w in (1.0, 0.25))
+    assert deep == 26 > shallow
+
+
+def test_as_many_of_the_first_units_as_keep_the_bound_are_a_start():
+    asked = []
+    found = largest_set(
+        range(100), lambda removed: (asked.append(removed), 1.0 - len(removed) / 100)[1], 0.5, 0, 4, weight=0.5
+    )
+    assert found.removed == frozenset(range(50))
+    assert len(asked) <= 9
+    assert not found.finished
 
 
 def test_a_search_that_is_cut_short_returns_the_deepest_set():

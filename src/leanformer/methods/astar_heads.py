@@ -10,7 +10,10 @@ tables were not seen, and there is no public code. Reconstructed:
 - h counts the heads not known to be infeasible beside a subset of the state: it is optimistic where feasibility only
   ever ends as heads leave, which networks keep about;
 - heads are tried in the order of their Taylor importance (`taylor-heads`), `width` of them a state, and after
-  `expansions` states the largest set so far is taken.
+  `expansions` states the largest set so far is taken;
+- h is so optimistic that with g + h the search hardly leaves the small sets (10 of 144 heads after 152 scorings), so
+  that states are taken by g + `weight` h, and the search starts from as many of the least important heads as keep the
+  bound, too. `weight=1` is A* proper.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import recovered
 from leanformer.methods.taylor_heads import JUDGING_ROWS, Head, by_importance, head_importance, without
@@ -42,8 +46,14 @@ def run(problem: Problem) -> Compressed:
 
     Returns:
         The compressed model, trained on where the option `refit` says so; its "heads" facts hold the path.
+
+    Raises:
+        BudgetError: If the option `weight` is not in (0, 1].
     """
     view, options, budget = EncoderView(problem.teacher), problem.options, problem.budget
+    weight = float(options["weight"])
+    if not 0 < weight <= 1:
+        raise BudgetError(f"the option weight is {weight:g}: give a number above 0 and up to 1")
     rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
     answers = Answers(
         problem.teacher, problem.tokenizer, rows, problem.task, problem.folder / "answers.jsonl"
@@ -65,7 +75,7 @@ def run(problem: Problem) -> Compressed:
             progress.update(shown, completed=found.expanded, description=words)
 
         most = None if budget.pruning_ratio is None else fewest_units(budget.pruning_ratio, len(order))
-        found = largest_set(order, evaluate, least, expansions, int(options["width"]), most, tell)
+        found = largest_set(order, evaluate, least, expansions, int(options["width"]), most, weight, tell)
     masks = without(view, sorted(found.removed))
     facts: dict[str, Any] = {
         "measure": "importance",

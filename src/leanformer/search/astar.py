@@ -1,4 +1,9 @@
-"""A* over sets of removed units, with a measured score as the test of a goal."""
+"""A* over sets of removed units, with a measured score as the test of a goal.
+
+The estimate of what may yet leave is far too high for sets that are small, so that A* proper (weight 1) looks at
+nearly all small sets before a large one. A weight below 1 goes deep first, as weighted A* does (Pohl 1970; anytime:
+Hansen and Zhou 2007), and what it finds is known to be the largest only once nothing is left to try.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +65,14 @@ def largest_set(
     expansions: int,
     width: int,
     most: int | None = None,
+    weight: float = 1.0,
     on_expansion: Callable[[Found[Unit]], None] = lambda found: None,
 ) -> Found[Unit]:
     """Return the largest set of units without which the score stays at or above a bound.
 
-    Each set is reached once: of the units that a set was tried with, the one of best score may be joined by all
-    others, the next one by all but it, and so on.
+    It starts from no unit and, with a weight below 1, from as many of the first ones as keep the bound as well. From one
+    start each set is reached once: of the units that a set was tried with, the one of best score may be joined by
+    all others, the next one by all but it, and so on.
 
     Args:
         units: What may leave, first to be tried first.
@@ -74,30 +81,63 @@ def largest_set(
         expansions: After so many sets the deepest one so far is returned.
         width: How many units a set is tried with at a time.
         most: A set of this size is large enough.
+        weight: Of what may yet leave, in (0, 1]: how far the order of trial trusts that it will.
         on_expansion: Called after each, for a progress bar.
 
     Returns:
         The set.
     """
-    start = Node(frozenset(), tuple(units), evaluate(frozenset()))
+    known: dict[frozenset[Unit], float] = {}
+
+    def score(removed: frozenset[Unit]) -> float:
+        if removed not in known:
+            known[removed] = evaluate(removed)
+        return known[removed]
+
+    def rank(node: Node[Unit]) -> tuple[float, int, float, int]:
+        hope = len(node.removed) + weight * len(node.open)
+        return (-hope, -len(node.removed), -node.score, -next(order))  # of equals the deeper one
+
+    start, order = Node(frozenset(), tuple(units), score(frozenset())), count()
     found = Found(start.removed, start.score, path=[(0, start.score)])
-    order, queue = count(), [(-start.promise, -start.score, 0, start)]
-    while queue and found.expanded < expansions:
-        *_, node = heapq.heappop(queue)
-        if node.promise <= len(found.removed):  # no set is promised to be larger than the one at hand
-            found.finished = True
-            return found
+    starts = [start] if weight == 1 else [start, *_first_units(units, score, least, most)]
+    queue = []
+    for node in starts:
+        _note(found, node)
+        heapq.heappush(queue, (rank(node), node))
+    while queue and found.expanded < expansions and len(found.removed) < (most or len(units)):
+        _, node = heapq.heappop(queue)
+        if node.promise <= len(found.removed):  # it can not become larger than the set at hand
+            continue
         found.expanded += 1
-        for child in _children(node, evaluate, least, width):
-            if len(child.removed) > len(found.removed):
-                found.removed, found.score = child.removed, child.score
-                found.path.append((len(child.removed), child.score))
-            heapq.heappush(queue, (-child.promise, -child.score, -next(order) - 1, child))
+        for child in _children(node, score, least, width):
+            _note(found, child)
+            heapq.heappush(queue, (rank(child), child))
         on_expansion(found)
-        if most is not None and len(found.removed) >= most:
-            return found
-    found.finished = not queue
+    found.finished = all(node.promise <= len(found.removed) for _, node in queue)
     return found
+
+
+def _note(found: Found[Unit], node: Node[Unit]) -> None:
+    """Keep a set that is larger than the largest so far."""
+    if len(node.removed) > len(found.removed):
+        found.removed, found.score = node.removed, node.score
+        found.path.append((len(node.removed), node.score))
+
+
+def _first_units(
+    units: Sequence[Unit], score: Callable[[frozenset[Unit]], float], least: float, most: int | None
+) -> list[Node[Unit]]:
+    """Return as many of the first units as keep the bound, by halving, which asks for log2(units) scores; or none."""
+    fine, broken = 0, (len(units) if most is None else most) + 1
+    while broken - fine > 1:
+        middle = (fine + broken) // 2
+        if score(frozenset(units[:middle])) >= least:
+            fine = middle
+        else:
+            broken = middle
+    first = frozenset(units[:fine])
+    return [Node(first, tuple(units[fine:]), score(first))] if fine else []
 
 
 def _children(
