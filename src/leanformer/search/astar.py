@@ -70,9 +70,9 @@ def largest_set(
 ) -> Found[Unit]:
     """Return the largest set of units without which the score stays at or above a bound.
 
-    It starts from no unit and, with a weight below 1, from as many of the first ones as keep the bound as well. From one
-    start each set is reached once: of the units that a set was tried with, the one of best score may be joined by
-    all others, the next one by all but it, and so on.
+    It starts from no unit and, with a weight below 1, from as many of the first ones as keep the bound as well. From
+    one start each set is reached once: of the units that a set was tried with, the one of best score may be joined
+    by all others, the next one by all but it, and so on.
 
     Args:
         units: What may leave, first to be tried first.
