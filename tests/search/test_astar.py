@@ -72,7 +72,12 @@ def test_a_small_weight_goes_deep_where_few_sets_may_be_tried():
 def test_as_many_of_the_first_units_as_keep_the_bound_are_a_start():
     asked = []
     found = largest_set(
-        range(100), lambda removed: (asked.append(removed), 1.0 - len(removed) / 100)[1], 0.5, 0, 4, weight=0.5
+        range(100),
+        lambda removed: (asked.append(removed), 1.0 - len(removed) / 100)[1],
+        0.5,
+        0,
+        4,
+        weight=0.5,
     )
     assert found.removed == frozenset(range(50))
     assert len(asked) <= 9

@@ -116,7 +116,9 @@ _ALL = (
         options=(
             Option("expansions", 40, "after so many sets the largest so far is taken"),
             Option("width", 6, "heads that a set is tried with at a time"),
-            Option("weight", 0.25, "of the heads that may yet leave, in (0, 1]; 1: A* proper, small sets first"),
+            Option(
+                "weight", 0.25, "of the heads that may yet leave, in (0, 1]; 1: A* proper, small sets first"
+            ),
             Option("refit", "no", "whether what is left is distilled", ("no", "yes")),
         ),
         goes_by_score=True,
