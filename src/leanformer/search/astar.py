@@ -101,7 +101,7 @@ def largest_set(
     start, order = Node(frozenset(), tuple(units), score(frozenset())), count()
     found = Found(start.removed, start.score, path=[(0, start.score)])
     starts = [start] if weight == 1 else [start, *_first_units(units, score, least, most)]
-    queue = []
+    queue: list[tuple[tuple[float, int, float, int], Node[Unit]]] = []
     for node in starts:
         _note(found, node)
         heapq.heappush(queue, (rank(node), node))
