@@ -1,7 +1,8 @@
 """The picture of docs/dynamic.md: the curve of every method that drops tokens, lets texts leave, or drops layers.
 
-A curve joins the leagues of several ratios that benchmarks/league.py keeps with --into dynamic. A panel is a task and
-a batch size; x is the speed-up over the dense model, each in its best fp32 runtime, y the points lost.
+A curve joins the leagues of several ratios: those that benchmarks/league.py keeps with --into dynamic, and the rows
+of these methods in the leagues of all. A panel is a model, a task and a batch size; x is the speed-up over the dense
+model, each in its best fp32 runtime, y the points lost.
 """
 
 from __future__ import annotations
@@ -32,20 +33,40 @@ WORDS = {"square": "layers", "circle": "tokens", "diamond": "exits"}
 
 
 def leagues() -> list[Facts]:
-    """Return what was measured, by task and ratio."""
-    found = [facts for path in (RESULTS / "dynamic").glob("*.json") if (facts := read(path)) is not None]
-    return sorted(found, key=lambda facts: (facts["task"]["name"], facts["pruning_ratio"]))
+    """Return what was measured of these methods, by model, task and ratio."""
+    paths = [path for folder in ("dynamic", "league") for path in (RESULTS / folder).glob("*.json")]
+    found = [of_these(facts) for path in paths if (facts := read(path)) is not None]
+    return sorted(
+        (facts for facts in found if facts["rows"]), key=lambda facts: (*named(facts), facts["pruning_ratio"])
+    )
+
+
+def of_these(facts: Facts) -> Facts:
+    """Return a league with the rows of these methods alone."""
+    return {**facts, "rows": [row for row in facts["rows"] if row["method"] in LOOKS]}
+
+
+def named(facts: Facts) -> tuple[str, str]:
+    """Return model and task of a league."""
+    return facts["model"], facts["task"]["name"]
 
 
 def picture(found: list[Facts]) -> str:
     """Return the picture of all leagues as a file."""
     parts, top = [], 0.0
-    for task, ones in groupby(found, key=lambda facts: facts["task"]["name"]):
+    models = {facts["model"] for facts in found}
+    for (model, task), ones in groupby(found, key=named):
         of_task = list(ones)
         width = (svg.WIDE - GAP * (len(of_task[0]["batches"]) - 1)) / len(of_task[0]["batches"])
         for number, batch in enumerate(of_task[0]["batches"]):
             place = f"translate({number * (width + GAP):g} {top:g})"
-            parts.append(svg.element("g", *panel(task, of_task, batch, width), transform=place))
+            parts.append(
+                svg.element(
+                    "g",
+                    *panel(task if len(models) == 1 else f"{model}, {task}", of_task, batch, width),
+                    transform=place,
+                )
+            )
         top += HEIGHT + 70
     drawn = {row["method"] for facts in found for row in facts["rows"]}
     legend = [
@@ -56,15 +77,15 @@ def picture(found: list[Facts]) -> str:
     return file_of(parts, "Points lost against speed-up, one curve a method", top, legend)
 
 
-def panel(task: str, found: list[Facts], batch: int, width: float) -> list[Markup]:
-    """Draw one task at one batch size."""
+def panel(about: str, found: list[Facts], batch: int, width: float) -> list[Markup]:
+    """Draw one model and task at one batch size."""
     rows = [row for facts in found for row in facts["rows"]]
     ratios = [row["speeds"][str(batch)]["fp32"]["ratio"] for row in rows]
     losses = [row["drop_points"] for row in rows]
     edge = EDGE_POINTS if max(losses) > EDGE_POINTS else None
     plane = Plane.around(ratios, [min(loss, EDGE_POINTS) for loss in losses], edge, HEIGHT, width)
     parts = plane.frame(
-        f"{numbers.count(found[0]['n'])} rows of {task}, batch {batch}", "times as fast as the dense model"
+        f"{numbers.count(found[0]['n'])} rows of {about}, batch {batch}", "times as fast as the dense model"
     )
     parts.append(svg.marker("square", *plane.point(1.0, 0.0), 3.5, "bar-dense", "the dense model"))
     for name in LOOKS:

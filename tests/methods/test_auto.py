@@ -16,6 +16,7 @@ from leanformer.methods import auto
 from leanformer.methods.ladder import board, half_way, pruning
 from leanformer.methods.ladder.ascent import Ascent
 from leanformer.methods.ladder.board import Board
+from leanformer.methods.ladder.rungs import Rung, Step
 from leanformer.methods.problem import Serving
 from leanformer.methods.registry import METHODS
 from leanformer.structure.cost import macs_share, pruning_ratio
@@ -56,8 +57,6 @@ def believed(monkeypatch):
         queue = list(facts)
 
         def measure(self, home, variants, ratio):
-            from leanformer.methods.ladder.rungs import Step
-
             speed, drop = queue.pop(0)
             steps = [
                 Step(*variant, 9.0 / speed, speed, speed, speed, 0.9 - drop / 100, drop, 1.0)
@@ -215,6 +214,31 @@ def test_a_size_counts_what_is_stored(problem, believed):
     _, found = climbed(problem, Budget(size_mb=2.0))
     assert told(found.ladder) == ["exact"]
     assert found.ladder["why"] == "budget"
+
+
+def test_a_smaller_model_is_measured_in_the_two_best_forms_of_the_two_best_runtimes(problem):
+    given = problem(budget=Budget(max_drop_points=1.0), serving=serving(Target(batch=2)))
+    ascent = Ascent(given, given.serving)
+    speeds = {
+        ("torch", "fp32", ""): 1.0,
+        ("onnxruntime", "fp32", ""): 2.0,
+        ("onnxruntime", "fp32", "first-token"): 2.2,
+        ("onnxruntime", "fp32", "eager-attention"): 1.9,
+        ("openvino", "int8", "first-token"): 5.0,
+        ("openvino", "int8", ""): 4.8,
+        ("openvino", "bf16", ""): 9.0,  # loses too much
+    }
+    steps = [
+        Step(*variant, 9.0, ratio, ratio, ratio, 0.9, 0.0, 1.0, sound=ratio < 9)
+        for variant, ratio in speeds.items()
+    ]
+    ascent.rungs = [Rung("exact", "", 1.0, 0.0, steps=tuple(steps))]
+    assert ascent.served() == [
+        ("openvino", "int8", "first-token"),
+        ("openvino", "int8", ""),
+        ("onnxruntime", "fp32", "first-token"),
+        ("onnxruntime", "fp32", ""),
+    ]
 
 
 def test_a_resumed_climb_measures_and_trains_nothing_again(problem, believed, monkeypatch):
