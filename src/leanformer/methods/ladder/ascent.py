@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 STATE_FILE = "ladder.json"
 SERVED = 2
-"""A smaller model is measured in so many runtimes, the fastest sound ones of the dense model, and in so many forms."""
+"""A smaller model is measured in so many runtimes, the fastest sound ones of the dense model, and so many forms."""
 
 SAID_ERROR = 0.05
 """Points: a smaller standard error is rounded away."""
