@@ -8,6 +8,7 @@ from league_tables import league_table
 from leanformer.report import numbers
 from leanformer.report.numbers import drop_interval as interval
 from markdown_tables import MISSING, RESULTS, Facts, read, source, table
+from side_by_side_tables import columns, speeds
 
 NAMES = {
     "dense": "dense",
@@ -23,7 +24,12 @@ def long_text_table() -> str:
     if facts is None:
         return MISSING
     run = facts["runs"]["tokens"]
-    header = ["model", f"accuracy, n = {numbers.count(run['n'])}", "points lost (95%)", *columns(facts)]
+    header = [
+        "model",
+        f"accuracy, n = {numbers.count(run['n'])}",
+        "points lost (95%)",
+        *columns(facts["bench"]),
+    ]
     rows = [line(name, facts) for name in facts["names"]]
     about = (
         f"MiniLM, {numbers.count(facts['rows']['train'])} training reviews of {facts['shortest']} tokens and more",
@@ -32,30 +38,12 @@ def long_text_table() -> str:
     return table(header, rows) + source(facts, *about)
 
 
-def served(facts: Facts) -> list[tuple[str, str, int]]:
-    """Return the runtimes, precisions and batch sizes that are shown."""
-    found = {(row["runtime"], row["precision"], row["batch"]) for row in facts["bench"]}
-    return sorted(one for one in found if one[0] != "torch")
-
-
-def columns(facts: Facts) -> list[str]:
-    """Return a heading a runtime, precision and batch size."""
-    return [
-        f"{numbers.runtime_name(runtime)} {precision}, batch {batch}"
-        for runtime, precision, batch in served(facts)
-    ]
-
-
 def line(name: str, facts: Facts) -> list[str]:
-    """Return a model's row: speed-ups over the dense model in the same runtime and precision."""
+    """Return a model's row."""
     dense = facts["runs"]["tokens"]["dense"]
     run = facts["runs"].get(name)
-    cells = [NAMES[name], f"{100 * (run['compressed'] if run else dense):.1f}", lost(run, dense)]
-    timed = {(row["model"], row["runtime"], row["precision"], row["batch"]): row for row in facts["bench"]}
-    for column in served(facts):
-        own, other = timed.get((name, *column)), timed.get(("dense", *column))
-        cells.append(f"{other['latency_ms'] / own['latency_ms']:.2f}x" if own and other else "")
-    return cells
+    points = f"{100 * (run['compressed'] if run else dense):.1f}"
+    return [NAMES[name], points, lost(run, dense), *speeds(name, facts["bench"])]
 
 
 def lost(run: Facts | None, dense: float) -> str:
@@ -68,6 +56,27 @@ def lost(run: Facts | None, dense: float) -> str:
     return f"{points} ({interval(run['drop_interval'])})"
 
 
+def merge_table() -> str:
+    """Show scores and speeds of a model of embeddings with merged tokens, by ratio."""
+    facts = read(RESULTS / "token_merge.json")
+    if facts is None:
+        return MISSING
+    runs, bench = facts["runs"], facts["bench"]
+    dense = next(iter(runs.values()))
+    header = [
+        "pruning ratio",
+        f"Spearman, n = {numbers.count(dense['n'])} pairs",
+        "points lost (95%)",
+        *columns(bench),
+    ]
+    rows = [["dense", f"{100 * dense['dense']:.1f}", "", *speeds("dense", bench)]]
+    rows += [
+        [name, f"{100 * run['compressed']:.1f}", lost(run, run["dense"]), *speeds(name, bench)]
+        for name, run in runs.items()
+    ]
+    return table(header, rows) + source(facts, f"{facts['model']} on sts-b")
+
+
 def dial_tables() -> str:
     """Show score and speed at each setting of a dial, a table a task and method."""
     found = [facts for path in sorted((RESULTS / "dial").glob("*.json")) if (facts := read(path)) is not None]
@@ -77,14 +86,14 @@ def dial_tables() -> str:
 def dial_table(facts: Facts) -> str:
     """Return the table of one dial."""
     rows = {(row["setting"], row["runtime"], row["batch"]): row for row in facts["rows"]}
-    columns = sorted({(runtime, batch) for _, runtime, batch in rows})
+    shown = sorted({(runtime, batch) for _, runtime, batch in rows})
     header = ["dial", "layers used", f"accuracy, n = {numbers.count(facts['n'])}", "points lost"]
-    header += [f"{numbers.runtime_name(runtime)}, batch {batch}" for runtime, batch in columns]
+    header += [f"{numbers.runtime_name(runtime)}, batch {batch}" for runtime, batch in shown]
     lines = []
     for setting in sorted(
-        {setting for setting, _, _ in rows}, key=lambda one: -rows[one, *columns[0]]["layers"]
+        {setting for setting, _, _ in rows}, key=lambda one: -rows[one, *shown[0]]["layers"]
     ):
-        own = [rows[setting, *column] for column in columns]
+        own = [rows[setting, *column] for column in shown]
         speeds = [
             f"{numbers.times_exact(row['ratio'])}x ({numbers.times_interval(row['ratio_low'], row['ratio_high'])})"
             for row in own
@@ -126,4 +135,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "dial": dial_tables,
     "leaving": leaving_table,
     "long_text": long_text_table,
+    "token_merge": merge_table,
 }

@@ -12,32 +12,19 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import random
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from grid import RESULTS, SCRATCH, write_result
+from side_by_side import SEED, compressed, timed
 
 SHORTEST = 256
 ROWS = {"train": 2400, "validation": 1000}
 LABELS = {"0": "negative", "1": "positive"}
-SEED = 0
-KEPT = (
-    "runtime",
-    "precision",
-    "batch",
-    "model",
-    "latency_ms",
-    "ratio",
-    "ratio_low",
-    "ratio_high",
-    "score",
-    "n",
-)
+LIMIT_S = 300.0  # of timing, a batch size
 
 
 def main() -> int:
@@ -47,7 +34,7 @@ def main() -> int:
     )
     parser.add_argument("model", help="a model folder without a task head")
     parser.add_argument("--max-tokens", type=int, default=384)
-    parser.add_argument("--tokens-ratio", type=float, default=0.6, help="pruning ratio of power-bert")
+    parser.add_argument("--tokens-ratio", type=float, default=0.65, help="pruning ratio of power-bert")
     parser.add_argument("--units-ratio", type=float, default=0.5, help="pruning ratio of ae-bert")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -63,7 +50,7 @@ def main() -> int:
         "max_tokens": options.max_tokens,
         "runs": runs,
         "names": list(models),
-        "bench": timed(options, data, models),
+        "bench": timed(models, about(options, data), LIMIT_S),
     }
     said = " ".join(["python", "benchmarks/long_text.py", *sys.argv[1:]])
     write_result(RESULTS / "long_text.json", figures, SEED, options.threads, said)
@@ -103,34 +90,12 @@ def trained(options: argparse.Namespace, data: Path, home: Path) -> dict[str, di
     """Compress, each from the same dense model, and return what is kept of the records."""
     tokens = ["--method", "power-bert", "--pruning-ratio", f"{options.tokens_ratio:g}"]
     units = ["--method", "ae-bert", "--pruning-ratio", f"{options.units_ratio:g}"]
-    dense, pruned = str(home / "tokens" / "teacher"), str(home / "units" / "model")
+    dense, pruned = home / "tokens" / "teacher", home / "units" / "model"
     plan = {"tokens": (options.model, tokens), "units": (dense, units), "both": (pruned, tokens)}
-    records = {}
-    for name, (model, method) in plan.items():
-        command = [sys.executable, "-m", "leanformer", "compress", model, *method, "--out", str(home / name)]
-        command += [*about(options, data), "--seed", str(SEED), "--resume", "--no-export", "--no-timing"]
-        subprocess.run(command, check=False)
-        record = json.loads((home / name / "result.json").read_text(encoding="utf-8"))
-        keys = ("method", "n", "dense", "compressed", "drop_points", "drop_interval", "pruning_ratio_reached")
-        records[name] = {key: record[key] for key in keys}
-    return records
-
-
-def timed(options: argparse.Namespace, data: Path, models: dict[str, Path]) -> list[dict[str, Any]]:
-    """Time all models side by side, in every runtime."""
-    command = [
-        sys.executable,
-        "-m",
-        "leanformer",
-        "bench",
-        *map(str, models.values()),
-        *about(options, data),
-        "--json",
-    ]
-    done = subprocess.run([*command, "--no-memory"], stdout=subprocess.PIPE, text=True, check=False)
-    names = {str(path): name for name, path in models.items()}
-    rows = [{**row, "model": names[row["model"]]} for row in json.loads(done.stdout)["rows"]]
-    return [{key: row[key] for key in KEPT if key in row} for row in rows]
+    return {
+        name: compressed(model, home / name, [*method, *about(options, data)])
+        for name, (model, method) in plan.items()
+    }
 
 
 def about(options: argparse.Namespace, data: Path) -> list[str]:

@@ -21,7 +21,10 @@ import pruning_tables
 import speed_tables
 from markdown_tables import ROOT
 
-PAGES = ("ae-bert.md", "audit.md", "debias.md", "dynamic.md", "league.md", "pruning.md", "speed.md")
+PAGES = (
+    *("ae-bert.md", "audit.md", "debias.md", "dynamic.md", "embeddings.md", "league.md", "pruning.md"),
+    "speed.md",
+)
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
 MODULES = (
     *(ae_bert_tables, audit_tables, debias_tables, dynamic_tables, league_tables),

@@ -225,11 +225,29 @@ def test_choosing_has_a_price_a_place(monkeypatch, tmp_path):
     assert "fp32" not in "".join(lines)
 
 
+def speed_up(ratio):
+    return {"ratio": ratio, "ratio_low": ratio - 0.1, "ratio_high": ratio + 0.1}
+
+
+def test_merged_tokens_have_a_line_a_ratio(monkeypatch, tmp_path):
+    run = {"n": 1500, "dense": 0.867, "compressed": 0.86, "drop_interval": [0.2, 1.2]}
+    row = {"runtime": "onnxruntime", "precision": "fp32", "batch": 1}
+    bench = [{**row, "model": "dense", **speed_up(1.0)}, {**row, "model": "0.2", **speed_up(1.2)}]
+    bench.append({**bench[0], "runtime": "openvino"})  # merged tokens do not run there
+    facts = {"model": "MiniLM", "runs": {"0.2": run}, "bench": bench, "machine": MACHINE}
+    facts |= {"command": "it", "commit": "abc", "seed": 0}
+    (tmp_path / "token_merge.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(dynamic_tables, "RESULTS", tmp_path)
+    lines = dynamic_tables.merge_table().splitlines()
+    assert lines[2] == "| dense | 86.7 |  | 1.00x (0.90 to 1.10) | 1.00x (0.90 to 1.10) |"
+    assert lines[3] == "| 0.2 | 86.0 | 0.7 (0.2 to 1.2) | 1.20x (1.10 to 1.30) |  |"
+
+
 def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
     run = {"n": 1000, "dense": 0.9, "compressed": 0.89, "drop_points": 1.0, "drop_interval": [0.0, 2.0]}
     bench = [
-        {"model": name, "runtime": "openvino", "precision": "int8", "batch": 8, "latency_ms": time}
-        for name, time in (("dense", 30.0), ("tokens", 10.0), ("units", 15.0), ("both", 6.0))
+        {"model": name, "runtime": "openvino", "precision": "int8", "batch": 8, **speed_up(ratio)}
+        for name, ratio in (("dense", 1.0), ("tokens", 3.0), ("units", 2.0), ("both", 5.0))
     ]
     facts = {
         "runs": {"tokens": run, "units": run, "both": {**run, "dense": 0.89, "compressed": 0.88}},
@@ -243,6 +261,6 @@ def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
     (tmp_path / "long_text.json").write_text(json.dumps(facts), encoding="utf-8")
     monkeypatch.setattr(dynamic_tables, "RESULTS", tmp_path)
     made = dynamic_tables.long_text_table()
-    assert "| dense | 90.0 |  | 1.00x |" in made
-    assert "| fewer tokens | 89.0 | 1.0 (0.0 to 2.0) | 3.00x |" in made
-    assert "| fewer units, then fewer tokens | 88.0 | 2.0 | 5.00x |" in made
+    assert "| dense | 90.0 |  | 1.00x (0.90 to 1.10) |" in made
+    assert "| fewer tokens | 89.0 | 1.0 (0.0 to 2.0) | 3.00x (2.90 to 3.10) |" in made
+    assert "| fewer units, then fewer tokens | 88.0 | 2.0 | 5.00x (4.90 to 5.10) |" in made

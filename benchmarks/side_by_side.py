@@ -1,0 +1,60 @@
+"""Models of one dense model: each compressed by a run of its own, then all timed in one run, in every runtime."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from leanformer.measure.statistics import bootstrap_ratio_interval
+
+DENSE, SEED = "dense", 0
+RUN_KEYS = ("method", "metric", "n", "drop_points", "drop_interval", "pruning_ratio_reached")
+ROW_KEYS = (
+    "model",
+    "runtime",
+    "precision",
+    "batch",
+    "latency_ms",
+    "latency_low",
+    "latency_high",
+    "rounds",
+    "score",
+)
+
+
+def compressed(model: str | Path, out: Path, arguments: Sequence[str]) -> dict[str, Any]:
+    """Compress a model, or go on with it, and return what is kept of the record; nothing is exported nor timed."""
+    command = [sys.executable, "-m", "leanformer", "compress", str(model), "--out", str(out), *arguments]
+    subprocess.run([*command, "--seed", str(SEED), "--resume", "--no-export", "--no-timing"], check=False)
+    record = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    scores = {key: record[key]["score"] for key in ("dense", "compressed")}
+    return {**{key: record[key] for key in RUN_KEYS}, **scores}
+
+
+def timed(models: Mapping[str, Path], arguments: Sequence[str], limit_s: float) -> list[dict[str, Any]]:
+    """Time all models side by side; each row has its speed-up over the dense one in its runtime and precision."""
+    command = [sys.executable, "-m", "leanformer", "bench", *map(str, models.values()), *arguments]
+    command += ["--limit", f"{limit_s:g}", "--no-memory", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    names = {str(path): name for name, path in models.items()}
+    rows = [{**row, "model": names[row["model"]]} for row in json.loads(done.stdout)["rows"]]
+    baselines = {served_in(row): row["rounds_ms"] for row in rows if row["model"] == DENSE}
+    return [
+        {key: row[key] for key in ROW_KEYS} | over_dense(row["rounds_ms"], baselines[served_in(row)])
+        for row in rows
+    ]
+
+
+def served_in(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Return runtime, precision and batch size of a row."""
+    return row["runtime"], row["precision"], row["batch"]
+
+
+def over_dense(rounds_ms: Sequence[float], dense_ms: Sequence[float]) -> dict[str, float]:
+    """Return the speed-up over the dense model with its 95% interval, the same rounds paired."""
+    ratio, low, high = bootstrap_ratio_interval(dense_ms, rounds_ms, SEED)
+    return {"ratio": ratio, "ratio_low": low, "ratio_high": high}
