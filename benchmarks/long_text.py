@@ -22,7 +22,7 @@ from grid import RESULTS, SCRATCH, write_result
 from side_by_side import SEED, compressed, timed
 
 SHORTEST = 256
-ROWS = {"train": 2400, "validation": 1000}
+ROWS = {"train": 1500, "validation": 1000}
 LABELS = {"0": "negative", "1": "positive"}
 LIMIT_S = 300.0  # of timing, a batch size
 
@@ -33,7 +33,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="a model folder without a task head")
-    parser.add_argument("--max-tokens", type=int, default=384)
+    parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--tokens-ratio", type=float, default=0.65, help="pruning ratio of power-bert")
     parser.add_argument("--units-ratio", type=float, default=0.5, help="pruning ratio of ae-bert")
     parser.add_argument("--threads", type=int, default=2)
