@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from leanformer.encoders.view import EncoderView
+from leanformer.errors import BudgetError
 from leanformer.methods import movement
 from leanformer.methods.registry import METHODS
 from leanformer.structure.cost import pruning_ratio
@@ -31,7 +32,9 @@ def zeros(model):
     return sum(int((matrix == 0).sum()) for matrix in matrices), sum(matrix.numel() for matrix in matrices)
 
 
-@pytest.mark.parametrize("scores", ["sum", pytest.param("adam", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    "scores", ["usual", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("sum", "adam"))]
+)
 @pytest.mark.parametrize("selection", ["global", pytest.param("local", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("granularity", MOVEMENT.granularities)
 def test_the_ratio_is_met_within_one_unit(problem, granularity, selection, scores):
@@ -70,6 +73,24 @@ def test_what_moved_towards_zero_is_what_leaves(problem, monkeypatch):
     assert {key: mask.tolist() for key, mask in found.masks.items()} == {
         key: gate.mask.tolist() for key, gate in kept["gates"].each()
     }
+
+
+def test_single_weights_leave_by_magnitude_unless_they_move(problem):
+    """Raw sums of a trained model's gradients are noise that grows with the weight: the largest would go first."""
+    case = problem("weight", ratio=0.5, options=MOVEMENT.settings({"selection": "local"}))
+    view = EncoderView(case.teacher)
+    gates = movement.movement_gates(case, view)
+    gates.select(1.0)
+    for (layer, name), mask in gates.masks().items():
+        sizes = view.matrices(layer)[name].abs()
+        assert sizes[mask == 0].max() <= sizes[mask == 1].min()
+
+
+@pytest.mark.parametrize("granularity", ["unit", "block"])
+def test_other_scores_can_not_start_at_magnitudes(problem, granularity):
+    case = problem(granularity, ratio=0.5, options=MOVEMENT.settings({"scores": "magnitude"}))
+    with pytest.raises(BudgetError, match=f"granularity {granularity}"):
+        movement.movement_gates(case, EncoderView(case.teacher))
 
 
 @pytest.mark.parametrize("granularity", ["block", "hybrid"])

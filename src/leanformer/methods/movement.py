@@ -14,7 +14,9 @@ Ours:
   default), as in GRAIN: layers compete; the soft variant's lambda grows in a straight line, not with tau;
 - the scores of a budget add up -dL/dM as it is, the papers' own equation for S, where their code gives it to Adam
   (option `scores`): a recovery has hundreds of steps and not tens of thousands, in which Adam's steps of equal length
-  are next to a random walk;
+  are next to a random walk. Sums of single weights are no better: from a model that has been trained before they are
+  noise that grows with the weight, and the largest go first. Theirs are Adam's and start at the weights' magnitudes,
+  so that what leaves is small or has moved;
 - a neuron of the hybrid has its one gate there, too, where the code masks the row and the column;
 - a head leaves where that is exact: its values or its columns of the output matrix are zero. The code removes it for
   zero queries or keys, too, which changes answers;
@@ -25,12 +27,15 @@ Ours:
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from leanformer.encoders.view import MATRICES, EncoderView
+from leanformer.errors import BudgetError
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import build_space, magnitude_scores, recovered, recovery_steps
 from leanformer.search.realise import Realiser
@@ -39,7 +44,7 @@ from leanformer.structure.empty import without_empty_units
 from leanformer.structure.masks import UNITS, Masks, make_permanent
 from leanformer.structure.surgery import slice_units
 from leanformer.training.gates import gate_shapes, gates_in_force
-from leanformer.training.penalties import Ramped
+from leanformer.training.penalties import Key, Ramped
 from leanformer.training.straight_through import (
     AboveThreshold,
     Ramp,
@@ -125,17 +130,59 @@ def movement_gates(problem: Problem, view: EncoderView) -> SelectedGates:
         key: (shape, block_of(problem.granularity, shape))
         for key, shape in gate_shapes(view, GATED[problem.granularity]).items()
     }
-    if penalty is None and problem.options["scores"] == "sum":
+    scores = scores_of(problem)
+    if penalty is None and scores == "sum":
         summed = {key: Summed(*shape) for key, shape in shapes.items()}
         return SummedGates(summed, selection, unit_costs(view), refreshes)
+    gates = {key: StraightThrough(*shape) for key, shape in shapes.items()}
+    if penalty is None and scores == "magnitude":
+        start_at_magnitude(gates, view)
     return SelectedGates(
-        {key: StraightThrough(*shape) for key, shape in shapes.items()},
+        gates,
         max(LEARNING_RATE, TRAVEL / steps),
         selection,
         unit_costs(view),
         refreshes,
         penalty,
     )
+
+
+def scores_of(problem: Problem) -> str:
+    """Return how scores are kept: "sum", "adam", or "magnitude", which starts Adam's where the weights are.
+
+    Args:
+        problem: Granularity, and the option `scores`.
+
+    Returns:
+        The option's value; where it is "usual", that of the granularity.
+
+    Raises:
+        BudgetError: If scores that are not of single weights are to start at their magnitudes.
+    """
+    scores = str(problem.options["scores"])
+    if scores == "usual":
+        return "magnitude" if problem.granularity == "weight" else "sum"
+    if scores == "magnitude" and problem.granularity != "weight":
+        raise BudgetError(
+            f"scores start at the magnitudes of single weights only, and not with granularity {problem.granularity}: "
+            "leave the option scores out"
+        )
+    return scores
+
+
+@torch.no_grad()
+def start_at_magnitude(gates: Mapping[Key, StraightThrough], view: EncoderView) -> None:
+    """Let scores start at the magnitudes of the weights over their root mean square.
+
+    Args:
+        gates: Of matrices, a score a weight; changed in place.
+        view: The model.
+    """
+    sizes = {key: view.matrices(key[0])[key[1]].abs() for key in gates}
+    square = sum(float(size.square().sum()) for size in sizes.values())
+    usual = math.sqrt(square / sum(size.numel() for size in sizes.values()))
+    for key, gate in gates.items():
+        gate.scores.copy_(sizes[key] / usual)
 
 
 def block_of(granularity: str, shape: tuple[int, ...]) -> tuple[int, int] | None:

@@ -154,7 +154,7 @@ def gates_of(problem: Problem, part: PreTrainedModel, view: EncoderView) -> Gate
     """
     if problem.granularity == "rank":
         return rank_gates(problem, part, ratio_of(problem))
-    options = {**problem.options, "scores": "sum"}
+    options = {**problem.options, "scores": "usual"}
     return movement_gates(replace(problem, options=options), view)
 
 

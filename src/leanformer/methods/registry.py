@@ -161,7 +161,11 @@ _ALL = (
                 ("global", "local", "threshold"),
             ),
             Option(
-                "scores", "sum", "whether scores add up gradients as they are, or are Adam's", ("sum", "adam")
+                "scores",
+                "usual",
+                "sums of gradients as they are, Adam's, or Adam's from the weights' magnitudes on; usual: the last "
+                "for single weights, sums for all else",
+                ("usual", "sum", "adam", "magnitude"),
             ),
             Option(
                 "lambda", 10.0, "the penalty's weight where selection is threshold; no ratio is aimed at then"
