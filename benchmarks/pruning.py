@@ -53,7 +53,9 @@ class Cell:
 CELLS = {
     "taylor-heads": Cell("e5", "mrpc", ("--method", "taylor-heads", "--max-drop", "1")),
     "l0-heads": Cell("e5", "mrpc", ("--method", "l0-heads", "--pruning-ratio", "0.4")),
-    "astar-heads": Cell("e5", "mrpc", ("--method", "astar-heads", "--max-drop", "0.5")),
+    "astar-heads": Cell(
+        "e5", "mrpc", ("--method", "astar-heads", "--max-drop", "0.5", "--option", "expansions=12")
+    ),
     "accuracy-driven-mrpc": Cell("minilm", "mrpc", ("--method", "accuracy-driven")),
     "accuracy-driven-sst-2": Cell("minilm", "sst-2", ("--method", "accuracy-driven")),
     "grain-mrpc": Cell("minilm", "mrpc", ("--method", "grain", "--pruning-ratio", "0.7")),
