@@ -114,7 +114,7 @@ _ALL = (
         cost="up to expansions x width scorings on held-out rows",
         entry="leanformer.methods.astar_heads:run",
         options=(
-            Option("expansions", 40, "after so many sets the largest so far is taken"),
+            Option("expansions", 12, "after so many sets the largest so far is taken"),
             Option("width", 6, "heads that a set is tried with at a time"),
             Option(
                 "weight", 0.25, "of the heads that may yet leave, in (0, 1]; 1: A* proper, small sets first"
