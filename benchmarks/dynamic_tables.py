@@ -8,7 +8,7 @@ from league_tables import league_table
 from leanformer.report import numbers
 from leanformer.report.numbers import drop_interval as interval
 from markdown_tables import MISSING, RESULTS, Facts, read, source, table
-from side_by_side_tables import columns, speeds
+from side_by_side_tables import columns, speed, speeds
 
 NAMES = {
     "dense": "dense",
@@ -94,13 +94,9 @@ def dial_table(facts: Facts) -> str:
         {setting for setting, _, _ in rows}, key=lambda one: -rows[one, *shown[0]]["layers"]
     ):
         own = [rows[setting, *column] for column in shown]
-        speeds = [
-            f"{numbers.times_exact(row['ratio'])}x ({numbers.times_interval(row['ratio_low'], row['ratio_high'])})"
-            for row in own
-        ]
         lost = 100 * (facts["dense"]["score"] - own[0]["accuracy"])
         score = f"{100 * own[0]['accuracy']:.1f}"
-        lines.append([f"{setting:g}", f"{own[0]['layers']:.1f}", score, f"{lost:.1f}", *speeds])
+        lines.append([f"{setting:g}", f"{own[0]['layers']:.1f}", score, f"{lost:.1f}", *map(speed, own)])
     return table(header, lines) + source(facts, facts["name"])
 
 

@@ -10,8 +10,6 @@ run. The table of sub-layers prices shorter texts and not this.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,8 +21,9 @@ from leanformer.encoders.view import EncoderView
 from leanformer.structure.tokens import with_kept_tokens
 from leanformer.tasks.heads import load_model
 from leanformer.tasks.load import DataSpec, load_data
+from side_by_side import SEED, timed
 
-KEPT = ("runtime", "precision", "batch", "latency_ms", "latency_low", "latency_high")
+LIMIT_S = 60.0  # of timing, a batch size
 
 
 def main() -> int:
@@ -40,10 +39,10 @@ def main() -> int:
     folder = Path(options.data) / GLUE_FOLDERS[options.task]
     with tempfile.TemporaryDirectory() as scratch:
         places = saved(options, folder, Path(scratch))
-        rows = timed(options, folder, places)
+        rows = by_places(options, folder, places)
     said = " ".join(["python", "benchmarks/leaving_cost.py", "DENSE", *sys.argv[2:]])
     figures = {"task": options.task, "rows": rows}
-    write_result(RESULTS / "leaving_cost.json", figures, 0, options.threads, said)
+    write_result(RESULTS / "leaving_cost.json", figures, SEED, options.threads, said)
     return 0
 
 
@@ -60,15 +59,11 @@ def saved(options: argparse.Namespace, folder: Path, scratch: Path) -> dict[int,
     return found
 
 
-def timed(options: argparse.Namespace, folder: Path, places: dict[int, Path]) -> list[dict[str, Any]]:
+def by_places(options: argparse.Namespace, folder: Path, places: dict[int, Path]) -> list[dict[str, Any]]:
     """Time all of them side by side in every runtime."""
-    command = [sys.executable, "-m", "leanformer", "bench", *map(str, places.values())]
     data = ["--data", options.task, "--data-dir", str(folder), "--threads", str(options.threads)]
-    done = subprocess.run(
-        [*command, *data, "--no-memory", "--json"], stdout=subprocess.PIPE, text=True, check=False
-    )
-    rows = json.loads(done.stdout)["rows"]
-    return [{"places": int(row["model"]), **{key: row[key] for key in KEPT if key in row}} for row in rows]
+    rows = timed({str(count): path for count, path in places.items()}, data, LIMIT_S)
+    return [{"places": int(row["model"]), **row} for row in rows]
 
 
 if __name__ == "__main__":
