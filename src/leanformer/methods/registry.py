@@ -111,7 +111,7 @@ _ALL = (
         granularities=("head",),
         removes="the largest set of heads that a measured bound on the score allows (--max-drop, 0.5 points)",
         trains="nothing; with the option refit, distilled from the dense model",
-        cost="up to expansions x width scorings on held-out rows",
+        cost="log2(heads) scorings on held-out rows, and up to expansions x width more",
         entry="leanformer.methods.astar_heads:run",
         options=(
             Option("expansions", 12, "after so many sets the largest so far is taken"),
