@@ -37,7 +37,8 @@ def leagues() -> list[Facts]:
     paths = [path for folder in ("dynamic", "league") for path in (RESULTS / folder).glob("*.json")]
     found = [of_these(facts) for path in paths if (facts := read(path)) is not None]
     return sorted(
-        (facts for facts in found if facts["rows"]), key=lambda facts: (*named(facts), facts["pruning_ratio"])
+        (facts for facts in found if facts["rows"] and facts["batches"]),  # of scores alone there is no curve
+        key=lambda facts: (*named(facts), facts["pruning_ratio"]),
     )
 
 

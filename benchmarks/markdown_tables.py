@@ -39,4 +39,5 @@ def source(facts: Facts, *about: str) -> str:
 def processor(facts: Facts) -> str:
     """Return a result's processor and what it has for small numbers: two of one name may differ."""
     machine = facts["machine"]
-    return f"{machine['cpu']} ({', '.join(machine['flags'])})"
+    gpu = f" and {machine['gpu']}" if machine.get("gpu") else ""
+    return f"{machine['cpu']} ({', '.join(machine['flags'])}){gpu}"
