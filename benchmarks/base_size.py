@@ -2,10 +2,10 @@
 
     python benchmarks/base_size.py DENSE PRUNED --data ../shared/data/glue --task sst-2 --train-rows 30000 --name NAME
 
-DENSE is fine-tuned, and PRUNED was made of it by `leanformer compress --no-export --no-timing` on a machine with a GPU;
-`--trained` is that run's result.json. With `--longer N` PRUNED is distilled on here, N times the epochs of the recipe,
-and what came out is timed beside it. All variants of all models take turns in one run; the ratio is over the fastest
-plain variant of the dense model whose score fell by no more than a point, int8 included.
+DENSE is fine-tuned, and PRUNED was made of it by `leanformer compress --no-export --no-timing` on a machine with a
+GPU; `--trained` is that run's result.json. With `--longer N` PRUNED is distilled on here, N times the epochs of the
+recipe, and what came out is timed beside it. All variants of all models take turns in one run; the ratio is over the
+fastest plain variant of the dense model whose score fell by no more than a point, int8 included.
 """
 
 from __future__ import annotations

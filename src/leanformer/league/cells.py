@@ -7,7 +7,9 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from leanformer.errors import LeanformerError
@@ -98,3 +100,12 @@ def _in_lanes(cells: Sequence[Cell], folder: Path, lanes: int) -> list[Played]:
 def _begin_lane(lanes: int) -> None:
     """Take a share of the threads, and say nothing: bars of several processes would run into each other."""
     os.environ |= {LANES: str(lanes), "LEANFORMER_QUIET": "1"}
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this lane when the league is killed: its cell would go on, beside the lane that resumes it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
