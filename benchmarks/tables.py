@@ -13,6 +13,7 @@ from pathlib import Path
 
 import ae_bert_tables
 import audit_tables
+import base_size_tables
 import debias_tables
 import dynamic_picture
 import dynamic_tables
@@ -27,7 +28,7 @@ PAGES = (
 )
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
 MODULES = (
-    *(ae_bert_tables, audit_tables, debias_tables, dynamic_tables, league_tables),
+    *(ae_bert_tables, audit_tables, base_size_tables, debias_tables, dynamic_tables, league_tables),
     *(pruning_tables, speed_tables),
 )
 TABLES = {name: make for module in MODULES for name, make in module.TABLES.items()}

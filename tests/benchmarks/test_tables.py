@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import audit_tables
+import base_size_tables
 import debias_tables
 import dynamic_picture
 import dynamic_tables
@@ -45,7 +46,9 @@ def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(pruning_tables, "RESULTS", tmp_path)
     monkeypatch.setattr(pruning_tables, "FOLDER", tmp_path)
     monkeypatch.setattr(audit_tables, "FOLDER", tmp_path)
+    monkeypatch.setattr(base_size_tables, "RESULTS", tmp_path)
     modules = (speed_tables, league_tables, dynamic_tables, pruning_tables, audit_tables, debias_tables)
+    modules += (base_size_tables,)
     made = [make for module in modules for make in module.TABLES.values()]
     assert {make() for make in made} == {speed_tables.MISSING}
     assert dynamic_picture.pictures() == {} == audit_tables.pictures()
