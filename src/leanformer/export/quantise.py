@@ -188,7 +188,8 @@ def _written(
                 chain = chain_files(source)
                 for number, part in enumerate(chain):
                     samples = _behind(chain[number - 1], samples) if number and samples else samples
-                    own = [name for name in excluded if name in node_names(part)]
+                    names = set(node_names(part)) if excluded else set()
+                    own = [name for name in excluded if name in names]
                     given = {} if samples is None else {"samples": samples}
                     made = part_file(scratch / target.name, number)
                     note = write(part, made, processor=processor, excluded=own, **given)
