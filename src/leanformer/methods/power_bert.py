@@ -17,7 +17,7 @@ trainings are this library's distillation.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from leanformer.training.gates import Gates, Retention, gates_in_force
 from leanformer.training.penalties import LayerMass, Penalty, TowardsShare
 
 if TYPE_CHECKING:
-    from leanformer.search.space import Space
+    from leanformer.search.space import Candidate, Space
 
 LEARNING_RATE = 3e-3  # of the factors, as the public code has it for MRPC
 TRAVEL = 3.0
@@ -51,6 +51,28 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If dropping tokens can not save so much.
         ModelError: If the family's layers can not drop tokens.
     """
+    realiser, candidate, facts = extracted_softly(problem)
+    again = replace(
+        problem, folder=problem.folder / "hard", cache=problem.cache or problem.folder / "teacher-outputs"
+    )
+    again.folder.mkdir(parents=True, exist_ok=True)
+    found = recovered(again, realiser.build(candidate), {}, damaged=problem.teacher)
+    return replace(found, masks=realiser.masks(candidate), training={**found.training, **facts})
+
+
+def extracted_softly(problem: Problem) -> tuple[TokenRealiser, Candidate, dict[str, Any]]:
+    """Learn what each layer keeps.
+
+    Args:
+        problem: What to compress, and how far; granularity "token".
+
+    Returns:
+        What lets tokens leave the model that has learned so far, what is to be kept, and the facts of the training.
+
+    Raises:
+        BudgetError: If dropping tokens can not save so much.
+        ModelError: If the family's layers can not drop tokens.
+    """
     view = EncoderView(problem.teacher)
     check_tokens(view)
     space = build_space(view, problem)
@@ -61,14 +83,8 @@ def run(problem: Problem) -> Compressed:
         faded = recovered(problem, soft, {}, damaged=problem.teacher, gates=gates)
     masses = {layer: float(gate().detach().mean()) for (layer, _), gate in gates.each()}
     candidate = space.project(np.array([masses[group.layer] for group in space.groups]))
-    realiser = TokenRealiser(problem.teacher, faded.model, space)
-    again = replace(
-        problem, folder=problem.folder / "hard", cache=problem.cache or problem.folder / "teacher-outputs"
-    )
-    again.folder.mkdir(parents=True, exist_ok=True)
-    found = recovered(again, realiser.build(candidate), {}, damaged=problem.teacher)
-    facts = {**found.training, "masses": list(masses.values()), "soft": faded.training}
-    return replace(found, masks=realiser.masks(candidate), training=facts)
+    facts = {"masses": list(masses.values()), "soft": faded.training}
+    return TokenRealiser(problem.teacher, faded.model, space), candidate, facts
 
 
 def retention_gates(problem: Problem, space: Space) -> Gates:
