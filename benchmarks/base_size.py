@@ -125,6 +125,8 @@ def timed(models: Mapping[str, Path], options: argparse.Namespace) -> list[dict[
         command += ["--batch", str(options.batch), "--limit", f"{options.limit:g}", "--no-memory", "--json"]
         command += ["--threads", str(options.threads)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if not done.stdout:
+        sys.exit(f"nothing was timed: leanformer bench ended with exit code {done.returncode}")
     return list(json.loads(done.stdout)["rows"])
 
 

@@ -126,10 +126,47 @@ def leaving_table() -> str:
     return table(header, lines) + source(facts, f"MiniLM on {facts['task']}")
 
 
+def rates_table() -> str:
+    """Show what held-out rows say of the learning rates at which models learn whose tokens or texts leave."""
+    found = [
+        facts
+        for path in sorted((RESULTS / "leaving_rate").glob("*.json"))
+        if (facts := read(path)) is not None
+    ]
+    rates = sorted({row["rate"] for facts in found for row in facts["rows"]})
+    header = ["method and task", "judged at", "dense", *(f"{rate:g}" for rate in rates)]
+    lines = [line for facts in found for line in rate_lines(facts, rates)]
+    notes = [source(facts, f"{facts['method']} on {facts['task']}", f"n = {facts['n']:,}") for facts in found]
+    return table(header, lines) + "".join(notes) if lines else MISSING
+
+
+def rate_lines(facts: Facts, rates: list[float]) -> list[list[str]]:
+    """Return the rows of a method and task, a row for all that it was judged at."""
+    by_rate = {row["rate"]: judged(facts["method"], row) for row in facts["rows"]}
+    named = f"{facts['method']}, {facts['task']}"
+    return [
+        [named, where, f"{facts['dense']:.1f}", *(by_rate.get(rate, {}).get(where, "") for rate in rates)]
+        for where in next(iter(by_rate.values()))
+    ]
+
+
+def judged(method: str, row: Facts) -> dict[str, str]:
+    """Return the scores of one training in points, by what they are of."""
+    if method == "patience":
+        return {
+            f"patience {one['threshold']:g}": f"{100 * one['score']:.1f}, {100 * one['saved']:.0f}% saved"
+            for one in row["exits"]["curve"]
+        }
+    if method == "length-adaptive":
+        return {f"{100 * float(ratio):.0f}% saved": f"{score:.1f}" for ratio, score in row["scores"].items()}
+    return {"as it leaves": f"{row['untrained']:.1f}", "trained": f"{row['score']:.1f}"}
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "dynamic": lambda: league_table("dynamic"),
     "dial": dial_tables,
     "leaving": leaving_table,
+    "leaving_rate": rates_table,
     "long_text": long_text_table,
     "token_merge": merge_table,
 }

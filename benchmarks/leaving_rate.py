@@ -32,7 +32,7 @@ from leanformer.methods.registry import METHODS
 from leanformer.search.falling import TokenRealiser
 from leanformer.structure.tokens import set_kept_tokens, with_kept_tokens
 from leanformer.tasks.predict import predict
-from leanformer.training.config import TrainingConfig, dense_rate
+from leanformer.training.config import TrainingConfig
 from leanformer.training.lengths import Sandwich
 
 SEED, RATIO = 0, 0.5
@@ -105,11 +105,10 @@ def score(problem: Problem, model: Any) -> float:
 
 
 def at_rate(problem: Problem, rate: float, train: Callable[[Problem], Any]) -> Any:
-    """Run a training at a learning rate, whatever the damage."""
+    """Run a training at a learning rate, whatever it would take."""
 
-    def config(given: Problem, lost: float) -> TrainingConfig:
-        usual = usual_config(given, lost)
-        return replace(usual, learning_rate=rate * dense_rate(given.teacher.config.hidden_size))
+    def config(given: Problem, lost: float, _: float | None = None) -> TrainingConfig:
+        return usual_config(given, lost, rate)
 
     usual_config = steps.recovery_config
     home = problem.folder / f"{rate:g}"

@@ -19,9 +19,7 @@ def short(monkeypatch):
     """A dozen candidates, and ten steps of recovery."""
     recipe = steps.recovery_config
     for module in (steps, tr_bert):
-        monkeypatch.setattr(
-            module, "recovery_config", lambda problem, lost: replace(recipe(problem, lost), max_steps=10)
-        )
+        monkeypatch.setattr(module, "recovery_config", lambda *given: replace(recipe(*given), max_steps=10))
     monkeypatch.setattr(ae_bert, "CANDIDATES", 12)
 
 

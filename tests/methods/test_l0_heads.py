@@ -33,9 +33,7 @@ def test_exactly_the_share_of_heads_leaves(problem, ratio):
 
 def test_a_large_lambda_closes_all_and_a_tiny_one_none(problem, monkeypatch):
     recipe = steps.recovery_config
-    monkeypatch.setattr(
-        steps, "recovery_config", lambda problem, lost: replace(recipe(problem, lost), max_steps=80)
-    )
+    monkeypatch.setattr(steps, "recovery_config", lambda *given: replace(recipe(*given), max_steps=80))
     for weight, folder in (("100", "closing"), ("1e-9", "open")):
         case = problem(granularity="head", folder=folder, options=L0.settings({"lambda": weight}))
         heads = EncoderView(L0.run(case).model)

@@ -128,9 +128,7 @@ def test_a_penalty_closes_and_none_keeps(problem, monkeypatch):
     from leanformer.methods import steps
 
     recipe = steps.recovery_config
-    monkeypatch.setattr(
-        steps, "recovery_config", lambda problem, lost: replace(recipe(problem, lost), max_steps=60)
-    )
+    monkeypatch.setattr(steps, "recovery_config", lambda *given: replace(recipe(*given), max_steps=60))
     left = {}
     for weight in (0.0, 1000.0):
         options = MOVEMENT.settings({"selection": "threshold", "lambda": weight})

@@ -13,6 +13,7 @@ from leanformer.errors import BudgetError
 from leanformer.methods import steps
 from leanformer.search.realise import Realiser
 from leanformer.structure.importance import unit_magnitude, weight_magnitude
+from leanformer.training.config import dense_rate
 from leanformer.training.fake_quant import fake_quantised
 
 
@@ -76,6 +77,14 @@ def test_the_learning_rate_follows_the_damage_of_the_model_that_is_named(problem
     assert found.training["damage"] == pytest.approx(0.0, abs=1e-6)
     assert found.training["learning_rate"] == steps.recovery_config(case, 0.0).learning_rate
     assert found.training["learning_rate"] < steps.recovery_config(case, 1.0).learning_rate
+
+
+def test_a_learning_rate_that_is_told_goes_before_the_damage(problem):
+    case = problem("unit")
+    found = steps.recovered(case, *pruned(case), rate=3.0)
+    width = case.teacher.config.hidden_size
+    assert found.training["learning_rate"] == pytest.approx(3.0 * dense_rate(width))
+    assert "damage" not in found.training
 
 
 def test_quantisation_aware_training_brings_int8_closer_to_the_teacher(problem):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from leanformer.methods.leaving import unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import recovered
+from leanformer.methods.steps import LEAVING_RATE, recovered
 
 
 def run(problem: Problem) -> Compressed:
@@ -31,5 +31,5 @@ def run(problem: Problem) -> Compressed:
         ModelError: If texts can not leave between the layers of the family.
     """
     model = with_new_exits(problem)
-    trained = recovered(unseen(problem), model, {}, damaged=problem.teacher, exits="weighted")
+    trained = recovered(unseen(problem), model, {}, exits="weighted", rate=LEAVING_RATE)
     return with_dial(problem, trained, "patience")

@@ -17,7 +17,7 @@ from leanformer.search.pricing import budgeted_space
 from leanformer.search.space import Space
 from leanformer.structure.importance import Scores, unit_magnitude, weight_magnitude
 from leanformer.structure.masks import Masks, kept_layers
-from leanformer.training.config import TrainingConfig
+from leanformer.training.config import TrainingConfig, dense_rate
 from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
@@ -38,6 +38,10 @@ SHORT_SHARE = 8
 MIN_SHORT_STEPS = 30
 NEW_HEADS = 10.0
 """Dense learning rates for heads that start from nothing: FastBERT's 2e-4, where its backbone has 2e-5."""
+
+LEAVING_RATE = 5.0
+"""Dense learning rates of trainings in which tokens or texts leave: no damage tells what they have to make up, and at
+the least rate they lost 3 points where this one loses none (docs/dynamic.md, "How fast may it learn?")."""
 
 
 def build_space(view: EncoderView, problem: Problem) -> Space:
@@ -115,6 +119,7 @@ def recovered(
     gates: Gates | None = None,
     sandwich: Sandwich | None = None,
     exits: ExitRule | None = None,
+    rate: float | None = None,
 ) -> Compressed:
     """Distil the teacher into a pruned model: the last step of every method, the same recipe for all.
 
@@ -129,6 +134,8 @@ def recovered(
         gates: Gates that train along; the caller keeps them in force.
         sandwich: Which fewer tokens train along.
         exits: What heads between the layers learn along.
+        rate: The learning rate in dense ones, where no damage tells: states of tokens that have left are compared
+            with nothing. By default it follows from the damage.
 
     Returns:
         The compressed model and its training facts.
@@ -137,12 +144,14 @@ def recovered(
     objective, teacher = distillation(problem)
     objective = objective.for_student(kept_layers(masks, EncoderView(problem.teacher).n_layers))
     objective = replace(objective, sandwich=sandwich, exits=exits)
-    lost = damage_of(problem, model if damaged is None else damaged, objective, teacher)
-    config = recovery_config(problem, lost)
+    start = model if damaged is None else damaged
+    lost = None if rate is not None else damage_of(problem, start, objective, teacher)
+    config = recovery_config(problem, lost or 0.0, rate)
     config = replace(config, epochs=longer * config.epochs)
     found = trained(problem, model, masks, config, "Recovery", objective, teacher, on_step, gates)
     seconds = time.perf_counter() - started  # the teacher's outputs included
-    return replace(found, training={**found.training, "recovery_seconds": seconds, "damage": lost})
+    told = {} if lost is None else {"damage": lost}
+    return replace(found, training={**found.training, "recovery_seconds": seconds, **told})
 
 
 def trained(
@@ -294,19 +303,21 @@ def damage_of(problem: Problem, model: PreTrainedModel, objective: Objective, te
     return damage(model, problem.tokenizer, problem.train, teacher, objective.compared)
 
 
-def recovery_config(problem: Problem, lost: float) -> TrainingConfig:
+def recovery_config(problem: Problem, lost: float, rate: float | None = None) -> TrainingConfig:
     """Return the recipe of the recovery.
 
     Args:
         problem: Rows, seed, and whether it has to be quick.
         lost: The damage that it has to make up.
+        rate: The learning rate in dense ones, where it is not to follow from the damage.
 
     Returns:
         The recipe.
     """
     rows = len(all_training_rows(problem))
     width = problem.teacher.config.hidden_size
-    return TrainingConfig.for_recovery(rows, lost, problem.quick, problem.seed, width)
+    config = TrainingConfig.for_recovery(rows, lost, problem.quick, problem.seed, width)
+    return config if rate is None else replace(config, learning_rate=rate * dense_rate(width))
 
 
 def recovery_steps(problem: Problem, config: TrainingConfig | None = None) -> int:
