@@ -6,8 +6,10 @@ import torch
 from leanformer.encoders.carried_tokens import PARTS, Tokens
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.registry import METHODS
+from leanformer.methods.steps import LEAVING_RATE
 from leanformer.structure.cost import pruning_ratio
 from leanformer.structure.fading import faded
+from leanformer.training.config import dense_rate
 
 METHOD = METHODS["power-bert"]
 
@@ -22,6 +24,8 @@ def test_the_ratio_is_met_and_the_masses_fall(problem, weight):
     assert kept == sorted(kept, reverse=True)
     assert all(0 <= mass < 1 for mass in found.training["masses"])
     assert found.training["soft"]["curve"]
+    width = case.teacher.config.hidden_size
+    assert found.training["learning_rate"] == pytest.approx(LEAVING_RATE * dense_rate(width))
     assert not any(name.startswith("gates") for name, _ in found.model.named_parameters())
 
 

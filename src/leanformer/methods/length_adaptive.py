@@ -27,7 +27,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods.pace import MARGIN, Heat, Pace, race
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import build_space, recovered
+from leanformer.methods.steps import LEAVING_RATE, build_space, recovered
 from leanformer.search.evaluate import ZERO_SHOT, Judge
 from leanformer.search.falling import TokenRealiser, timed_token_space
 from leanformer.search.process_engine import shared_journal
@@ -89,7 +89,7 @@ def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compres
     space: Any = build_space(view, problem)
     sandwich = Sandwich(smallest(space, view.n_layers), seed=problem.seed)
     model = with_kept_tokens(start, sandwich.least)
-    trained = recovered(problem, model, masks, damaged=start, sandwich=sandwich)
+    trained = recovered(problem, model, masks, sandwich=sandwich, rate=LEAVING_RATE)
     found, winner, heats = winner_of(problem, view, trained.model)
     realiser, outcome = found.judge.realiser, found.outcome
     facts: dict[str, Any] = {
