@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -50,6 +51,28 @@ def test_static_says_how_it_was_calibrated(small, tmp_path):
     note = write_static(small.onnx.path, tmp_path / "static.onnx", samples, PHONE)
     assert note == ("static, per channel, 8-bit weights, signed activations calibrated on 3 training texts")
     assert byte_weights(tmp_path / "static.onnx")
+
+
+def operators_run(path, tmp_path):
+    """The operators that ONNX Runtime makes of a file."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+
+
+@pytest.mark.parametrize("name", ["dynamic", "static"])
+def test_residual_sums_and_norms_stay_apart(name, small, tmp_path):
+    target = tmp_path / "int8.onnx"
+    if name == "dynamic":
+        write_dynamic(small.onnx.path, target, NEW)
+    else:
+        samples = [arrays(batch) for _, batch in batches(small.encoded.select(range(3)), small.tokenizer, 1)]
+        write_static(small.onnx.path, target, samples, NEW)
+    run = operators_run(target, tmp_path)
+    assert "LayerNormalization" in run
+    assert "SkipLayerNormalization" not in run
 
 
 def test_the_passing_copy_goes_also_when_quantising_fails(small, tmp_path, monkeypatch):
