@@ -1,10 +1,12 @@
-"""The table of docs/speed.md on a base-size model, as benchmarks/base_size.py keeps it."""
+"""The tables of docs/speed.md on a base-size model, and on what its profile showed of int8 files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from markdown_tables import MISSING, RESULTS, Facts, processor, read, source, table
+
+KINDS = ("recorded", "forgotten")
 
 
 def base_size_table() -> str:
@@ -43,4 +45,22 @@ def notes_of(facts: Facts) -> str:
     return source(facts, facts["name"], f"n = {trained['n']:,}", where)
 
 
-TABLES: dict[str, Callable[[], str]] = {"base_size": base_size_table}
+def norms_table() -> str:
+    """What ONNX Runtime makes of int8 files with recorded shapes, and without."""
+    facts = read(RESULTS / "int8_norms.json")
+    if facts is None:
+        return MISSING
+    header = ["model", "batch", "with shapes", "without", "faster", "accuracy with", "without"]
+    rows = [
+        [
+            *(row["model"], str(row["batch"])),
+            *(f"{row[f'{name}_ms']:.2f} ms" for name in KINDS),
+            f"{row['ratio']:.2f}x ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})",
+            *(f"{100 * row['scores'][name]:.1f}" for name in KINDS),
+        ]
+        for row in facts["rows"]
+    ]
+    return table(header, rows) + source(facts, facts["task"], f"n = {facts['rows'][0]['n']:,}")
+
+
+TABLES: dict[str, Callable[[], str]] = {"base_size": base_size_table, "int8_norms": norms_table}

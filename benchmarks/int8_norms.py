@@ -3,8 +3,8 @@
     python benchmarks/int8_norms.py DENSE PRUNED --data ../shared/data/glue --task sst-2
 
 Each model is quantised twice, dynamically: by `quantize_dynamic` alone, which records shapes in the file, and as
-leanformer writes it, without them. Both take turns on validation texts; the ratio is of the same rounds. Scores are of
-all validation rows.
+leanformer writes it, without them. Both take turns on validation texts; the ratio is of the same rounds. Scores are
+of all validation rows.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
     for name, model in zip(options.name, options.models, strict=True):
         with tempfile.TemporaryDirectory() as scratch:
             rows += [{"model": name, **row} for row in measured(model, Path(scratch), options)]
-    said = " ".join(["python", "benchmarks/int8_norms.py", *sys.argv[1:]])
+    said = f"python benchmarks/int8_norms.py MODELS --data {options.data} --task {options.task}"
     figures = {"task": options.task, "rows": rows}
     write_result(RESULTS / "int8_norms.json", figures, SEED, options.threads, said)
     return 0
