@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from grid import GLUE_FOLDERS, RESULTS, SCRATCH, write_result
 from leanformer.measure.statistics import bootstrap_ratio_interval
+from side_by_side import SEED, benched
 
-SEED = 0
 POINT = 0.01
 ROW_KEYS = (
     *("model", "runtime", "precision", "form", "batch", "latency_ms", "latency_low", "latency_high"),
@@ -58,7 +57,10 @@ def main() -> int:
         distil_on(options, models["longer"])
     if options.no_timing:
         return 0
-    rows = timed(models, options)
+    folder = options.data / GLUE_FOLDERS[options.task]
+    arguments = ["--data", options.task, "--data-dir", str(folder), "--first-token"]
+    arguments += ["--batch", str(options.batch), "--threads", str(options.threads)]
+    rows = benched(models, arguments, options.limit)
     run = json.loads(options.trained.read_text(encoding="utf-8")) if options.trained else {}
     figures = {
         "name": options.name,
@@ -75,59 +77,23 @@ def main() -> int:
 
 def distil_on(options: argparse.Namespace, out: Path) -> None:
     """Distil the pruned model on, and save it; one that is there stays."""
-    from leanformer.budget import Budget
+    from glue_problem import glue_problem
     from leanformer.encoders.saving import save_model
     from leanformer.encoders.view import EncoderView
-    from leanformer.methods.problem import Problem
     from leanformer.methods.steps import recovered
-    from leanformer.tasks.encode import encode, longest_input
     from leanformer.tasks.heads import load_model
-    from leanformer.tasks.load import load_data
-    from leanformer.tasks.split import split_held_out
     from leanformer.training.threads import use_threads
 
     if (out / "config.json").is_file():
         return
     use_threads(options.threads)
-    data = load_data(data_spec(options))
-    dense, tokenizer, _ = load_model(str(options.dense), data.task, finetune=False)
-    small, _, _ = load_model(str(options.pruned), data.task, finetune=False)
-    if EncoderView(small).n_layers != EncoderView(dense).n_layers:
+    home = out.with_name(f"{options.name}-training")
+    problem = glue_problem(options.dense, options.data, options.task, options.train_rows, home)
+    small, _, _ = load_model(str(options.pruned), problem.task, finetune=False)
+    if EncoderView(small).n_layers != EncoderView(problem.teacher).n_layers:
         sys.exit("a layer is gone: which hidden states belong together is not known")
-    longest = longest_input(dense, tokenizer, None)
-    rows, validation = (encode(some, tokenizer, longest, False) for some in (data.train, data.validation))
-    train, held_out = split_held_out(rows, validation, data.task, SEED)
-    home = SCRATCH / "base-size" / f"{options.name}-training"
-    home.mkdir(parents=True, exist_ok=True)
-    problem = Problem(
-        dense, tokenizer, data.task, train, held_out, Budget(0.5), "unit", SEED, home, True, quick=True
-    )
-    found = recovered(problem, small, {}, longer=options.longer)
-    save_model(found.model, tokenizer, out)
-
-
-def data_spec(options: argparse.Namespace) -> Any:
-    """Return the task's rows, as `leanformer compress` takes them."""
-    from leanformer.tasks.load import DataSpec
-
-    folder = options.data / GLUE_FOLDERS[options.task]
-    return DataSpec(source=options.task, data_dir=str(folder), train_rows=options.train_rows)
-
-
-def timed(models: Mapping[str, Path], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Time every variant of every model side by side, plain and with the last layer for the first token only."""
-    with tempfile.TemporaryDirectory() as scratch:
-        links = [Path(scratch) / name for name in models]  # leanformer bench calls a model as its folder is
-        for link, path in zip(links, models.values(), strict=True):
-            link.symlink_to(path.resolve())
-        command = [sys.executable, "-m", "leanformer", "bench", *map(str, links), "--data", options.task]
-        command += ["--data-dir", str(options.data / GLUE_FOLDERS[options.task]), "--first-token"]
-        command += ["--batch", str(options.batch), "--limit", f"{options.limit:g}", "--no-memory", "--json"]
-        command += ["--threads", str(options.threads)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if not done.stdout:
-        sys.exit(f"nothing was timed: leanformer bench ended with exit code {done.returncode}")
-    return list(json.loads(done.stdout)["rows"])
+    found = recovered(replace(problem, resume=True, quick=True), small, {}, longer=options.longer)
+    save_model(found.model, problem.tokenizer, out)
 
 
 def best_of(rows: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from markdown_tables import MISSING, RESULTS, Facts, processor, read, source, table
+from speed_tables import ratio_of, times
 
 KINDS = ("recorded", "forgotten")
 
@@ -23,7 +24,6 @@ def base_size_table() -> str:
 def rows_of(facts: Facts) -> Iterator[list[str]]:
     """Return the rows of one model."""
     for best in facts["best"]:
-        ratio = f"{best['ratio']:.2f}x ({best['ratio_low']:.2f} to {best['ratio_high']:.2f})"
         epochs = facts["trained"]["training"]["epochs"]
         longer = f"{epochs:g} epochs" + (", and on" if best["model"] == "longer" else "")
         yield [
@@ -33,7 +33,7 @@ def rows_of(facts: Facts) -> Iterator[list[str]]:
             best["variant"],
             f"{100 * best['score']:.1f} of {100 * best['dense_score']:.1f}",
             f"{best['drop_points']:+.1f}",
-            f"{ratio} over {best['plain']}",
+            f"{times(ratio_of(best))} over {best['plain']}",
             f"{best['over_torch']:.1f}x",
         ]
 
@@ -55,7 +55,7 @@ def norms_table() -> str:
         [
             *(row["model"], str(row["batch"])),
             *(f"{row[f'{name}_ms']:.2f} ms" for name in KINDS),
-            f"{row['ratio']:.2f}x ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})",
+            times(ratio_of(row)),
             *(f"{100 * row['scores'][name]:.1f}" for name in KINDS),
         ]
         for row in facts["rows"]

@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from glue_problem import SEED, glue_problem
 from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
@@ -35,7 +36,7 @@ from leanformer.tasks.predict import predict
 from leanformer.training.config import TrainingConfig
 from leanformer.training.lengths import Sandwich
 
-SEED, RATIO = 0, 0.5
+RATIO = 0.5
 RATIOS = (0.3, 0.5, 0.65)
 Found = dict[str, Any]
 
@@ -72,30 +73,20 @@ def main() -> int:
 
 def problem_of(options: argparse.Namespace) -> Problem:
     """Return the problem whose trainings read no held-out row."""
-    from leanformer.tasks.encode import encode, longest_input
-    from leanformer.tasks.heads import load_model
-    from leanformer.tasks.load import DataSpec, load_data
-    from leanformer.tasks.split import split_held_out
     from leanformer.training.threads import use_threads
 
     use_threads(options.threads)
-    folder = options.data / GLUE_FOLDERS[options.task]
-    rows = TRAIN_ROWS.get(options.task)
-    data = load_data(DataSpec(source=options.task, data_dir=str(folder), train_rows=rows))
-    dense, tokenizer, _ = load_model(options.model, data.task, finetune=False)
-    longest = longest_input(dense, tokenizer, None)
-    encoded = [encode(some, tokenizer, longest, False) for some in (data.train, data.validation)]
-    train, held_out = split_held_out(*encoded, data.task, SEED)
     home = SCRATCH / "leaving-rate" / f"{options.method}-{options.task}"
-    home.mkdir(parents=True, exist_ok=True)
+    rows = TRAIN_ROWS.get(options.task)
+    problem = glue_problem(options.model, options.data, options.task, rows, home, RATIO)
     method = METHODS[options.method]
-    problem = Problem(
-        *(dense, tokenizer, data.task, train, held_out, Budget(RATIO), method.granularities[0], SEED, home),
-        resume=False,
-        options={option.name: option.default for option in method.options},
+    return replace(
+        problem,
+        granularity=method.granularities[0],
+        options=method.settings({}),
         judges_trained=True,
+        cache=home / "teacher-outputs",
     )
-    return replace(problem, cache=home / "teacher-outputs")
 
 
 def score(problem: Problem, model: Any) -> float:

@@ -38,6 +38,17 @@ def compressed(model: str | Path, out: Path, arguments: Sequence[str]) -> dict[s
 
 def timed(models: Mapping[str, Path], arguments: Sequence[str], limit_s: float) -> list[dict[str, Any]]:
     """Time all models side by side; each row has its speed-up over the first one in its runtime and precision."""
+    rows = benched(models, arguments, limit_s)
+    first = next(iter(models))
+    baselines = {served_in(row): row["rounds_ms"] for row in rows if row["model"] == first}
+    return [
+        {key: row[key] for key in ROW_KEYS} | over_first(row["rounds_ms"], baselines[served_in(row)])
+        for row in rows
+    ]
+
+
+def benched(models: Mapping[str, Path], arguments: Sequence[str], limit_s: float) -> list[dict[str, Any]]:
+    """Return what `leanformer bench` says of each variant of all models, which take turns in one run."""
     with tempfile.TemporaryDirectory() as scratch:
         links = [
             Path(scratch) / name for name in models
@@ -47,13 +58,9 @@ def timed(models: Mapping[str, Path], arguments: Sequence[str], limit_s: float) 
         command = [sys.executable, "-m", "leanformer", "bench", *map(str, links), *arguments]
         command += ["--limit", f"{limit_s:g}", "--no-memory", "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    rows = json.loads(done.stdout)["rows"]
-    first = next(iter(models))
-    baselines = {served_in(row): row["rounds_ms"] for row in rows if row["model"] == first}
-    return [
-        {key: row[key] for key in ROW_KEYS} | over_first(row["rounds_ms"], baselines[served_in(row)])
-        for row in rows
-    ]
+    if not done.stdout:
+        sys.exit(f"nothing was timed: leanformer bench ended with exit code {done.returncode}")
+    return list(json.loads(done.stdout)["rows"])
 
 
 def served_in(row: Mapping[str, Any]) -> tuple[str, str, int]:

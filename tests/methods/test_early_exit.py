@@ -7,7 +7,7 @@ import torch
 
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
-from leanformer.methods import leaving
+from leanformer.methods import learned_exit, leaving
 from leanformer.methods.registry import METHODS
 from leanformer.tasks.predict import predict
 
@@ -50,6 +50,14 @@ def test_agreement_and_drop_are_budgets(problem):
         method.run(problem("exit", folder="b", options=method.settings({"agreement": 0.9999})))
     with pytest.raises(BudgetError, match="of the layers at most"):
         method.run(problem("exit", folder="c", ratio=0.95, options=method.settings({})))
+
+
+def test_learned_exits_have_a_judge_each(problem, tiny_model):
+    teacher = tiny_model("bert", layers=4).eval()
+    case = problem("exit", ratio=0.3, teacher=teacher, options=METHODS["learned-exit"].settings({}))
+    exits = EncoderView(learned_exit.run(case).model).encoder().exits
+    assert len(exits) == 3
+    assert all(one.certainty is not None for one in exits.values())
 
 
 def test_values_have_no_entropy(problem):

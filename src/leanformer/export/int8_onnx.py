@@ -124,7 +124,7 @@ def _without_shapes(source: Path, target: Path) -> None:
     """Copy a model without recorded shapes.
 
     Where ONNX Runtime (1.32) reads them it fuses the residual sum and the norm behind it into one operator, whose
-    kernel takes many times as long as the two (docs/speed.md, "int8").
+    kernel takes several times as long as the two (docs/speed.md, "int8").
     """
     import onnx
 

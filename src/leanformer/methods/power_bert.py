@@ -23,7 +23,7 @@ import numpy as np
 
 from leanformer.encoders.view import EncoderView
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import LEAVING_RATE, build_space, recovered, recovery_steps
+from leanformer.methods.steps import LEAVING_RATE, apart, build_space, recovered, recovery_steps
 from leanformer.search.falling import TokenRealiser
 from leanformer.structure.masks import TOKEN
 from leanformer.structure.tokens import check_tokens, set_kept_tokens, with_kept_tokens
@@ -52,10 +52,7 @@ def run(problem: Problem) -> Compressed:
         ModelError: If the family's layers can not drop tokens.
     """
     realiser, candidate, facts = extracted_softly(problem)
-    again = replace(
-        problem, folder=problem.folder / "hard", cache=problem.cache or problem.folder / "teacher-outputs"
-    )
-    again.folder.mkdir(parents=True, exist_ok=True)
+    again = apart(problem, "hard")
     found = recovered(again, realiser.build(candidate), {}, rate=LEAVING_RATE)
     return replace(found, masks=realiser.masks(candidate), training={**found.training, **facts})
 

@@ -40,8 +40,8 @@ NEW_HEADS = 10.0
 """Dense learning rates for heads that start from nothing: FastBERT's 2e-4, where its backbone has 2e-5."""
 
 LEAVING_RATE = 5.0
-"""Dense learning rates of trainings in which tokens or texts leave: no damage tells what they have to make up, and at
-the least rate they lost 3 points where this one loses none (docs/dynamic.md, "How fast may it learn?")."""
+"""Dense learning rates of trainings in which tokens or texts leave: no damage tells what they have to make up. At the
+least rate power-bert lost 3 points on SST-2 and none at this (docs/dynamic.md, "How fast may it learn?")."""
 
 
 def build_space(view: EncoderView, problem: Problem) -> Space:
@@ -248,11 +248,23 @@ def quantisation_aware(
     """
     if model is problem.teacher:
         raise ValueError("The teacher can not teach itself; give a copy of it.")
-    folder = problem.folder / "quantisation-aware"  # the recovery's checkpoints are another training's
-    folder.mkdir(parents=True, exist_ok=True)
-    cache = problem.cache or problem.folder / "teacher-outputs"
     with fake_quantised(model, bits, float_sublayers):
-        return recovered(replace(problem, folder=folder, cache=cache), model, masks)
+        return recovered(apart(problem, "quantisation-aware"), model, masks)
+
+
+def apart(problem: Problem, name: str) -> Problem:
+    """Return the problem for a second training: checkpoints of its own, the teacher's outputs shared.
+
+    Args:
+        problem: The first training's.
+        name: Of the folder inside the problem's, which is made.
+
+    Returns:
+        The problem.
+    """
+    folder = problem.folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return replace(problem, folder=folder, cache=problem.cache or problem.folder / "teacher-outputs")
 
 
 def short_training(problem: Problem) -> Callable[[PreTrainedModel], None]:

@@ -25,7 +25,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.gpu import borrowed
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import LEAVING_RATE, build_space, recovered, recovery_config, trained
+from leanformer.methods.steps import LEAVING_RATE, apart, build_space, recovered, recovery_config, trained
 from leanformer.progress import track
 from leanformer.search.falling import FallingSpace, TokenRealiser
 from leanformer.search.space import Group
@@ -70,10 +70,7 @@ def run(problem: Problem) -> Compressed:
     wished = kept_by_policy(problem, model, places)
     candidate = space.project(np.array(wished))
     realiser = TokenRealiser(problem.teacher, model, space)
-    again = replace(
-        problem, folder=problem.folder / "hard", cache=problem.cache or problem.folder / "teacher-outputs"
-    )
-    again.folder.mkdir(parents=True, exist_ok=True)
+    again = apart(problem, "hard")
     found = recovered(again, realiser.build(candidate), {}, rate=LEAVING_RATE)
     facts = {**found.training, "kept_by_policy": wished, "policy": taught.training}
     return replace(found, masks=realiser.masks(candidate), training=facts)

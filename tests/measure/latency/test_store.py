@@ -28,7 +28,7 @@ def test_round_trip(cache):
     table = example_table()
     path = store.write_table(table)
     assert path.parent == cache
-    assert path.name == "test-cpu-9000_bert_64-4x16-128-3layers.json"
+    assert path.name == "test-cpu-9000_bert_64-4x16-128-3layers.2.json"
     assert store.read_table(SUBJECT) == table
     assert store.all_tables() == [table]
     assert [one.name for one in cache.iterdir()] == [path.name]  # no partial file

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from leanformer.errors import LatencyError
-from leanformer.measure.latency.table import Subject, Table, from_json, to_json
+from leanformer.measure.latency.table import VERSION, Subject, Table, from_json, to_json
 
 
 def cache_folder() -> Path:
@@ -19,12 +19,12 @@ def cache_folder() -> Path:
 
 
 def table_path(subject: Subject) -> Path:
-    """Name the file of a subject's table; it need not exist."""
+    """Name the file of a subject's table; it need not exist. Times of another version are not looked for."""
     cpu = re.sub(r"[^a-z0-9]+", "-", subject.cpu.lower()).strip("-")[:80] or "unknown"
     shape = (
         f"{subject.hidden_size}-{subject.heads}x{subject.head_size}-{subject.width}-{subject.layers}layers"
     )
-    return cache_folder() / f"{cpu}_{subject.family}_{shape}.json"
+    return cache_folder() / f"{cpu}_{subject.family}_{shape}.{VERSION}.json"
 
 
 def read_table(subject: Subject) -> Table:
