@@ -87,4 +87,4 @@ def test_a_file_that_is_no_table(call, tmp_path, cache):
     assert "no latency table" in done.stderr
     write_file(tmp_path / "table.json", [example_table()])
     assert call("latency", "import", tmp_path / "table.json", "--json").exit_code == 0
-    assert [path.name for path in cache.iterdir()] == ["test-cpu-9000_bert_64-4x16-128-3layers.json"]
+    assert [path.name for path in cache.iterdir()] == ["test-cpu-9000_bert_64-4x16-128-3layers.2.json"]
