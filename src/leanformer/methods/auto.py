@@ -12,12 +12,12 @@ No paper: the order is that of cost to the user, and the rungs are the project's
 8. fewer tokens: pruned half of the way, and the unimportant tokens of a text leave it for the rest;
 9. early exits: that pruned model, left by the texts that an exit is sure of; the last resort.
 
-Speed is asked for in milliseconds of the runtime and precision in which the dense model is fastest and sound. The
-climb stops at the first rung with a step that meets the budget. Without a budget of size or time, pruning asks for
-more and more speed until too much is lost. Loss is measured on held-out rows, which no training here reads: a slice
-of the training rows, or of the validation rows where the model arrives trained; what is reported is of other rows.
-The best of many steps was also lucky, so that a standard error is added to what each loses (Breiman et al. 1984,
-the one-standard-error rule).
+Speed is asked for in milliseconds of the runtime and precision in which the dense model is fastest and sound; once
+a smaller model was measured, of those in which that one is clearly fastest. The climb stops at the first rung with
+a step that meets the budget. Without a budget of size or time, pruning asks for more and more speed until too much
+is lost. Loss is measured on held-out rows, which no training here reads: a slice of the training rows, or of the
+validation rows where the model arrives trained; what is reported is of other rows. The best of many steps was also
+lucky, so that a standard error is added to what each loses (Breiman et al. 1984, the one-standard-error rule).
 """
 
 from __future__ import annotations
@@ -139,9 +139,8 @@ def pruned(ascent: Ascent) -> None:
     if ascent.goal.budget.is_open:
         _pruned_further_and_further(ascent)
         return
-    asked = asked_of(ascent)
     for climb in (repaired, distilled, trained_longer, layers, shorter, earlier):
-        climb(ascent, asked)
+        climb(ascent, asked_of(ascent))
         if ascent.is_met:
             return
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from leanformer.structure.masks import Masks
 
 STATE_FILE = "ladder.json"
-SERVED = 2
+SERVED, FORMS_SERVED = 3, 2
 """A smaller model is measured in so many runtimes, the fastest sound ones of the dense model, and so many forms."""
 
 SAID_ERROR = 0.05
@@ -98,7 +98,7 @@ class Ascent:
     def served(self) -> list[Variant]:
         """Return the variants that a smaller model is measured in: the fastest sound ones, or the smallest.
 
-        In each runtime and precision the two fastest forms: of a smaller model the other one may be the faster.
+        In each runtime and precision the two fastest forms. Of a smaller model another one may be the fastest.
         """
         chosen: dict[tuple[str, str], list[Variant]] = {}
         steps = self.sound()
@@ -106,7 +106,7 @@ class Ascent:
             steps = sorted(steps, key=lambda step: step.size_mb)
         for step in steps:
             chosen.setdefault((step.runtime, step.precision), []).append(step.variant)
-        return [variant for forms in list(chosen.values())[:SERVED] for variant in forms[:SERVED]]
+        return [variant for forms in list(chosen.values())[:SERVED] for variant in forms[:FORMS_SERVED]]
 
     def dense_rung(
         self,

@@ -18,7 +18,7 @@ from leanformer.export.cpu import cpu
 from leanformer.measure.bench import BASELINE, Variant
 from leanformer.methods.ae_bert import Found, record, winner_of
 from leanformer.methods.ladder.ascent import Ascent, Built
-from leanformer.methods.ladder.rungs import Rung
+from leanformer.methods.ladder.rungs import Rung, Step
 from leanformer.methods.one_shot import refitted
 from leanformer.methods.pace import Pace
 from leanformer.methods.problem import Compressed, Problem
@@ -31,6 +31,9 @@ SAID_S = 1.0
 DISTILLED = "ae-bert"
 LONGER = 2
 MARGIN = 1.02  # of what pruning asks for: the clock has the last word, and it is noisy
+CLEARLY = (
+    1.1  # so much faster a smaller model has to be in another runtime before the search counts in that one
+)
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,19 @@ def speed_asked(ascent: Ascent, asked: Asked) -> float:
 
 def asked_of(ascent: Ascent) -> Asked:
     """Translate the user's limits to what pruning understands: speed in the plain form, megabytes of float32."""
-    budget, sound = ascent.goal.budget, ascent.sound()
+    budget, sound, target = ascent.goal.budget, ascent.sound(), _target(ascent)
     speedup = ascent.goal.needed_ratio(ascent.dense_ms)
     if speedup is not None and sound:
-        speedup = round(speedup * MARGIN * _plain_ratio(ascent) / sound[0].ratio, 2)
+        pair = (target.runtime, target.precision)
+        best = next(step.ratio for step in sound if (step.runtime, step.precision) == pair)
+        speedup = round(speedup * MARGIN * _plain_ratio(ascent) / best, 2)
         speedup = speedup if speedup > 1.0 else None
     size_mb = budget.size_mb
     if size_mb is not None and sound:
         float_mb = max(step.size_mb for step in sound)
         size_mb *= float_mb / min(step.size_mb for step in sound)
     limits = Budget(budget.pruning_ratio, speedup, None, size_mb, budget.max_drop_points)
-    return Asked(limits, _target(ascent), budget.words())
+    return Asked(limits, target, budget.words())
 
 
 def repaired(ascent: Ascent, asked: Asked) -> Rung:
@@ -254,10 +259,22 @@ def _built(ascent: Ascent, found: Found, small: Compressed) -> Built:
 
 
 def _target(ascent: Ascent) -> Target:
-    """Return what time is counted in: the runtime and precision in which the dense model is fastest and sound."""
-    best = next(iter(ascent.sound()), None)
-    runtime, precision = BASELINE if best is None else (best.runtime, best.precision)
+    """Return what time is counted in: the runtime and precision that are fastest.
+
+    At first for the dense model. For a smaller one another may be, and as soon as one was measured, that tells.
+    """
+    dense = _fastest(ascent.sound())
+    first = max(dense, key=dense.__getitem__, default=BASELINE)
+    smaller = next((rung.steps for rung in reversed(ascent.rungs) if rung.pruning_ratio and rung.steps), ())
+    found = {pair: ratio for pair, ratio in _fastest(smaller).items() if pair in dense}
+    best = max(found, key=found.__getitem__, default=first)
+    runtime, precision = best if found.get(best, 0.0) > CLEARLY * found.get(first, 0.0) else first
     return Target(runtime, precision, ascent.goal.target.batch)
+
+
+def _fastest(steps: Sequence[Step]) -> dict[tuple[str, str], float]:
+    """Return the speed-up of the fastest form, by runtime and precision."""
+    return {(step.runtime, step.precision): step.ratio for step in sorted(steps, key=lambda step: step.ratio)}
 
 
 def _plain_ratio(ascent: Ascent) -> float:
