@@ -76,8 +76,8 @@ def _smooths_a_product(model: Model) -> bool:
     """Whether a product of two activations is scaled by channel right behind it, as SmoothQuant does.
 
     OpenVINO (2026.4) fuses the two and reads the scales out of bounds: answers are wrong, and differ from run to run.
-    It happens where the attention of a layer has one head and one query left, so that nothing lies between the product
-    and the scale.
+    It happens where the attention of a layer has one head and one query left, so that nothing lies between
+    the product and the scale.
     """
     return any(
         node.get_type_name() == "Multiply"
