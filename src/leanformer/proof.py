@@ -11,10 +11,8 @@ import numpy as np
 
 from leanformer.audit.cheap import cheap_audit
 from leanformer.encoders.forms import PLAIN
-from leanformer.encoders.merging import merges_tokens
 from leanformer.encoders.view import EncoderView
 from leanformer.export.exporters import remove_int8
-from leanformer.export.loading import load_config
 from leanformer.export.runtimes import load_runner, predict_with
 from leanformer.exports import Examples, installed, write_exports
 from leanformer.measure.bench import BATCHES, ROUNDS, bench
@@ -147,9 +145,6 @@ def _exports(run: Run, folder: str, examples: Examples, forms: Sequence[str]) ->
         say(f'no {EXPORT_STAGES[folder]} export: install it with pip install "leanformer[{folder}]"')
         return []
     model = run.artefact("model")
-    if folder == "openvino" and merges_tokens(load_config(model)):
-        say("no OpenVINO export: a model that merges tokens answers otherwise there than in PyTorch")
-        return []
 
     def work(_: Path) -> Facts:
         bound = run.job.budget.max_drop_points

@@ -14,7 +14,7 @@ import transformers
 from torch.nn import functional
 
 from .carried_attention import eager_attention
-from .carried_tokens import PARTS, Tokens
+from .carried_tokens import PARTS, Tokens, lengths_of
 
 PROPORTIONAL = "leanformer-proportional-attention"
 HALVES = 2 * PARTS
@@ -118,7 +118,7 @@ class MergedTokens(Tokens):
         # not by a sort, whose ties every runtime breaks in its own way: how many pairs come before, (batch, tokens)
         higher, level = best[:, None] > best[:, :, None], best[:, None] == best[:, :, None]
         rank = (higher | (level & (place < place[:, None]))).sum(dim=2)
-        count = merged_count(self.real.sum(dim=1, keepdim=True), parts)
+        count = merged_count(lengths_of(self.real), parts)
         return rank < count, partner
 
 

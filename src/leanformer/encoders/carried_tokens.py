@@ -25,6 +25,12 @@ def count_of(length: Any, share: float) -> Any:
     return (length * max(1, round(share * PARTS)) + PARTS - 1) // PARTS
 
 
+def lengths_of(real: torch.Tensor) -> torch.Tensor:
+    """Count the tokens that are no padding, (batch, tokens) to (batch, 1)."""
+    # not by sum: where its result is read once, OpenVINO (2026.4) fuses a sum with the arithmetic behind it, wrongly
+    return real.cumsum(dim=1)[:, -1:]
+
+
 class Tokens:
     """Which tokens of a batch are still there; one object for all layers of an encoder, set anew by each call.
 
@@ -58,7 +64,7 @@ class Tokens:
             first = self.mask[:, 0, 0]
             self.real = first if first.dtype == torch.bool else first == 0
             self.real = self.real.expand(batch, self.width)
-        self.lengths = self.real.sum(dim=1, keepdim=True)
+        self.lengths = lengths_of(self.real)
         self.positions = torch.arange(self.width, device=states.device).expand(batch, self.width)
         self.bias = bias
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.carried_tokens import PARTS
 from leanformer.encoders.forms import PLAIN, in_form
-from leanformer.encoders.merging import merges_tokens
 from leanformer.encoders.outputs import PLACES, answers_questions
 from leanformer.encoders.sentence import is_embedder
 from leanformer.encoders.view import EncoderView
@@ -21,7 +20,7 @@ from leanformer.export.layout import FILES, artefact, artefact_mb, parts, staged
 from leanformer.export.loading import load_classifier
 from leanformer.export.parity import check_parity, sample_texts
 from leanformer.export.quiet import quietly
-from leanformer.export.runtimes import VariantError, load_runner
+from leanformer.export.runtimes import load_runner
 from leanformer.export.sublayers import name_onnx_nodes, name_openvino_nodes
 from leanformer.runtime.cascade import part_file
 from leanformer.tasks.encode import batches
@@ -254,11 +253,6 @@ def _write_onnx(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> N
 
 def _write_openvino(model: PreTrainedModel, inputs: dict[str, Any], path: Path) -> None:
     """Write .xml and .bin with float32 weights."""
-    if merges_tokens(model.config):
-        raise VariantError(
-            "a model that merges tokens answers otherwise in OpenVINO than in PyTorch (seen with version 2026.4), so "
-            "it is not written for it: take ONNX Runtime"
-        )
     import openvino
     from transformers.exporters import OpenVINOConfig, OpenVINOExporter
 

@@ -51,12 +51,8 @@ def has_form(runtime: str, form: str) -> bool:
     return runtime != "torch" or "eager-attention" not in form
 
 
-class VariantError(ModelError):
-    """A model has no such variant, or not here: a bench leaves it out, and says so."""
-
-
-class CompileError(VariantError):
-    """torch.compile does not work here, or not for this model."""
+class CompileError(ModelError):
+    """torch.compile does not work here, or not for this model: a bench leaves it out, and says so."""
 
 
 class Runner(Protocol):

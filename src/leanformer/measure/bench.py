@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from leanformer.encoders.forms import PLAIN
 from leanformer.errors import DataError
 from leanformer.export.cpu import cpu, usable_threads
-from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, VariantError, has_form
+from leanformer.export.runtimes import PRECISIONS, RUNTIMES, VARIANTS, CompileError, has_form
 from leanformer.measure.clock import FEWEST_ROUNDS, Times, interleave
 from leanformer.measure.field import Entrant, Field
 from leanformer.measure.memory import peak_mb
@@ -202,7 +202,7 @@ def _enter(field: Field, wanted: Sequence[Wanted]) -> list[Entrant]:
     for variant in track(wanted, "Preparing and scoring the runtimes"):
         try:
             entrants.append(field.enter(*variant))
-        except VariantError as error:
+        except CompileError as error:
             say(f"{' '.join(filter(None, variant))} is left out: {error}")
     return entrants
 

@@ -156,9 +156,8 @@ def spaces(view: EncoderView, problem: Problem) -> Iterator[Space]:
 def spreads(layers: Sequence[int]) -> list[tuple[int, ...]]:
     """Return places at which tokens may leave: all layers; and two or three, evenly from the first or second on.
 
-    Layers without heads, where nothing can leave, are not among those that are given. One place alone is left out:
-    OpenVINO (2026.4) answers padded batches of such a model otherwise than PyTorch does, which the check of an export
-    refuses.
+    Layers without heads, where nothing can leave, are not among those that are given. One place alone leaves a search
+    nothing to trade.
     """
     few = [
         tuple(layers[int(place)] for place in np.linspace(start, len(layers), count, endpoint=False))
