@@ -16,7 +16,7 @@ from leanformer.methods import auto
 from leanformer.methods.ladder import board, half_way, pruning
 from leanformer.methods.ladder.ascent import Ascent
 from leanformer.methods.ladder.board import Board
-from leanformer.methods.ladder.rungs import Rung, Step
+from leanformer.methods.ladder.rungs import Step
 from leanformer.methods.problem import Serving
 from leanformer.methods.registry import METHODS
 from leanformer.structure.cost import macs_share, pruning_ratio
@@ -214,62 +214,6 @@ def test_a_size_counts_what_is_stored(problem, believed):
     _, found = climbed(problem, Budget(size_mb=2.0))
     assert told(found.ladder) == ["exact"]
     assert found.ladder["why"] == "budget"
-
-
-def ascent_of(problem, *rungs):
-    """A climb whose rungs (pruning ratio, ratios by variant) are done; nine times as fast is too much lost."""
-    given = problem(budget=Budget(speedup=8.0, max_drop_points=1.0), serving=serving(Target(batch=2)))
-    ascent = Ascent(given, given.serving)
-    for pruned, speeds in rungs:
-        steps = [
-            Step(*variant, 9.0, ratio, ratio, ratio, 0.9, 0.0, 1.0, sound=ratio < 9)
-            for variant, ratio in speeds.items()
-        ]
-        ascent.rungs.append(Rung("rung", "", 1.0, pruned, steps=tuple(steps)))
-    return ascent
-
-
-def test_a_smaller_model_is_measured_in_the_two_best_forms_of_the_three_best_runtimes(problem):
-    speeds = {
-        ("torch", "fp32", ""): 1.0,
-        ("torch", "bf16", ""): 1.5,
-        ("onnxruntime", "fp32", ""): 2.0,
-        ("onnxruntime", "fp32", "first-token"): 2.2,
-        ("onnxruntime", "fp32", "eager-attention"): 1.9,
-        ("openvino", "int8", "first-token"): 5.0,
-        ("openvino", "int8", ""): 4.8,
-        ("openvino", "bf16", ""): 9.0,  # loses too much
-    }
-    assert ascent_of(problem, (0.0, speeds)).served() == [
-        ("openvino", "int8", "first-token"),
-        ("openvino", "int8", ""),
-        ("onnxruntime", "fp32", "first-token"),
-        ("onnxruntime", "fp32", ""),
-        ("torch", "bf16", ""),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("smaller", "runtime", "asked"),
-    [
-        ({("openvino", "int8", "first-token"): 6.0, ("onnxruntime", "int8", ""): 8.5}, "onnxruntime", 8.0),
-        ({("openvino", "int8", "first-token"): 6.0, ("onnxruntime", "int8", ""): 6.1}, "openvino", 6.4),
-    ],
-)
-def test_pruning_counts_in_what_is_clearly_the_fastest_for_a_smaller_model(problem, smaller, runtime, asked):
-    dense = {
-        ("openvino", "int8", ""): 4.0,
-        ("openvino", "int8", "first-token"): 5.0,
-        ("onnxruntime", "int8", ""): 4.5,
-    }
-    first = pruning.asked_of(ascent_of(problem, (0.0, dense)))
-    assert first.target.runtime == "openvino"
-    assert first.budget.speedup == pytest.approx(
-        6.4 * pruning.MARGIN, abs=0.01
-    )  # its best form adds a quarter
-    then = pruning.asked_of(ascent_of(problem, (0.0, dense), (0.8, smaller)))
-    assert then.target.runtime == runtime
-    assert then.budget.speedup == pytest.approx(asked * pruning.MARGIN, abs=0.01)
 
 
 def test_a_resumed_climb_measures_and_trains_nothing_again(problem, believed, monkeypatch):

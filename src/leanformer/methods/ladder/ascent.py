@@ -32,6 +32,7 @@ STATE_FILE = "ladder.json"
 SERVED, FORMS_SERVED = 3, 2
 """A smaller model is measured in so many runtimes, the fastest sound ones of the dense model, and so many forms."""
 
+CLEARLY_SLOWER = 1.1
 SAID_ERROR = 0.05
 """Points: a smaller standard error is rounded away."""
 
@@ -160,7 +161,7 @@ class Ascent:
                 self._keep(home, build(home))
             ratio = json.loads((home / "facts.json").read_text(encoding="utf-8"))["pruning_ratio"]
             said, steps = self._measured(home, self.served() if variants is None else variants, ratio)
-            return ratio, "; ".join(filter(None, (note, said))), steps
+            return ratio, "; ".join(filter(None, (note, said, self._fewer_threads(home, steps)))), steps
 
         return self._climbed(name, words, work)
 
@@ -231,6 +232,18 @@ class Ascent:
         if not self._state["rungs"]:  # the first time counts: a resumed run must not see another
             self._state.update(dense_score=score, dense_ms=dense_ms)
         return "; ".join(filter(None, notes)), steps
+
+    def _fewer_threads(self, home: Path, steps: Sequence[Step]) -> str:
+        """Say where a model is faster with fewer threads: a small one may wait for them longer than it computes."""
+        best, threads = max(steps, key=lambda step: step.ratio, default=None), self.serving.threads
+        if best is None or threads == 1 or best.runtime == "torch":  # whose count holds for the whole process
+            return ""
+        times = self.board.times_by_threads(home, best.variant)
+        count = min(times, key=times.__getitem__)
+        if times[threads] < CLEARLY_SLOWER * times[count]:
+            return ""
+        few = f"{count} thread{'s' if count > 1 else ''}"
+        return f"{best.runtime} is faster with {few}: {times[count]:.3g} ms, with {threads} {times[threads]:.3g} ms"
 
     def _keep(self, home: Path, built: Built) -> None:
         """Write a rung's model; the facts come last and say that it is whole."""
