@@ -11,12 +11,10 @@ import torch
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods import steps
-from leanformer.methods.problem import Compressed
 from leanformer.search.realise import Realiser
 from leanformer.structure.importance import unit_magnitude, weight_magnitude
 from leanformer.training.config import dense_rate
 from leanformer.training.fake_quant import fake_quantised
-from leanformer.training.learning import weights_of
 
 
 def pruned(case) -> tuple[torch.nn.Module, dict]:
@@ -87,26 +85,6 @@ def test_a_learning_rate_that_is_told_goes_before_the_damage(problem):
     width = case.teacher.config.hidden_size
     assert found.training["learning_rate"] == pytest.approx(3.0 * dense_rate(width))
     assert "damage" not in found.training
-
-
-@pytest.mark.parametrize(("ends", "rates"), [(1.9, [1.0, 1 / 3]), (0.5, [1.0])])
-def test_a_recovery_that_learned_nothing_is_made_again_from_its_start(problem, monkeypatch, ends, rates):
-    case, found = problem("unit"), []
-    model, masks = pruned(case)
-
-    def spoilt(problem, model, masks, config, *rest):
-        found.append((config.learning_rate, weights_of(model)))
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight.zero_()
-        return Compressed(model, masks, training={"curve": [{"loss": 2.0}, {"loss": ends}]})
-
-    monkeypatch.setattr(steps, "trained", spoilt)
-    monkeypatch.setattr(steps, "damage_of", lambda *given: 0.7)
-    steps.recovered(case, model, masks)
-    first_rate, first = found[0]
-    assert [rate / first_rate for rate, _ in found] == pytest.approx(rates)
-    assert all(torch.equal(weights[name], first[name]) for _, weights in found for name in first)
 
 
 def test_quantisation_aware_training_brings_int8_closer_to_the_teacher(problem):

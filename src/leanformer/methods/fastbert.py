@@ -13,8 +13,9 @@ since its classifier reads no other; the speed is set on held-out rows by what t
 from __future__ import annotations
 
 from leanformer.errors import BudgetError
-from leanformer.methods.leaving import trained_exits, unseen, with_dial, with_new_exits
+from leanformer.methods.leaving import unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.steps import trained_exits
 
 
 def run(problem: Problem) -> Compressed:

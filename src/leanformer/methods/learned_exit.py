@@ -11,8 +11,9 @@ model stays what it was; each exit judges itself, by what its own branch has poo
 
 from __future__ import annotations
 
-from leanformer.methods.leaving import trained_exits, unseen, with_dial, with_new_exits
+from leanformer.methods.leaving import unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.steps import trained_exits
 
 
 def run(problem: Problem) -> Compressed:

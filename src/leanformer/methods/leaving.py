@@ -13,19 +13,13 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.gpu import borrowed
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.methods.steps import recovery_config, trained
 from leanformer.progress import track
 from leanformer.structure.exits import answers_between, exits_of, set_policy, with_exits
 from leanformer.tasks.encode import batches
 from leanformer.tasks.metrics import score
-from leanformer.training.config import TrainingConfig
-from leanformer.training.objective import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-NEW_HEADS = 10.0
-"""Dense learning rates for heads that start from nothing: FastBERT's 2e-4, where its backbone has 2e-5."""
 
 MOST_EXITS = 6
 """Each exit begins a part of the exported model: a deep encoder is not to become two dozen files (ours)."""
@@ -155,20 +149,3 @@ def _setting(problem: Problem, found: Heard, scores: list[float]) -> float:
             "that removes weights"
         )
     return threshold
-
-
-def trained_exits(problem: Problem, model: PreTrainedModel) -> Compressed:
-    """Let the heads between a model's layers learn what its last head answers; the rest stands still.
-
-    Args:
-        problem: Rows and seed.
-        model: A model with exits, trained in place.
-
-    Returns:
-        The model and its training facts.
-    """
-    width = problem.teacher.config.hidden_size
-    config = recovery_config(problem, 0.0)
-    rate = NEW_HEADS * TrainingConfig.for_teacher(1, hidden_size=width).learning_rate
-    config = replace(config, only="exits", learning_rate=rate)
-    return trained(problem, model, {}, config, "Exits", Objective(task=0.0, exits="distilled"), None)

@@ -13,7 +13,6 @@ from datasets import concatenate_datasets
 
 from leanformer.encoders.view import MATRICES, EncoderView
 from leanformer.methods.problem import Compressed, Problem
-from leanformer.progress import say
 from leanformer.search.pricing import budgeted_space
 from leanformer.search.space import Space
 from leanformer.structure.importance import Scores, unit_magnitude, weight_magnitude
@@ -23,7 +22,6 @@ from leanformer.training.damage import damage
 from leanformer.training.fake_quant import fake_quantised
 from leanformer.training.finetune import fine_tune
 from leanformer.training.gates import Gates
-from leanformer.training.learning import CALM, has_learned, is_heavy, weights_of
 from leanformer.training.lengths import Sandwich
 from leanformer.training.masking import fixed_masks, fixed_zeros
 from leanformer.training.objective import ExitRule, Objective
@@ -38,6 +36,8 @@ SHORT_SHARE = 8
 """A short training takes this part of the recovery's steps."""
 
 MIN_SHORT_STEPS = 30
+NEW_HEADS = 10.0
+"""Dense learning rates for heads that start from nothing: FastBERT's 2e-4, where its backbone has 2e-5."""
 
 LEAVING_RATE = 5.0
 """Dense learning rates of trainings in which tokens or texts leave: no damage tells what they have to make up. At the
@@ -148,14 +148,7 @@ def recovered(
     lost = None if rate is not None else damage_of(problem, start, objective, teacher)
     config = recovery_config(problem, lost or 0.0, rate)
     config = replace(config, epochs=longer * config.epochs)
-    plain = on_step is None and gates is None
-    start_again = weights_of(model) if plain and is_heavy(lost) else None
     found = trained(problem, model, masks, config, "Recovery", objective, teacher, on_step, gates)
-    if start_again is not None and not has_learned(found.training["curve"]):
-        say("the recovery learned nothing at its learning rate: once more, at a third of it")
-        model.load_state_dict(start_again)
-        calm = replace(config, learning_rate=CALM * config.learning_rate)
-        found = trained(apart(problem, "calm"), model, masks, calm, "Recovery", objective, teacher)
     seconds = time.perf_counter() - started  # the teacher's outputs included
     told = {} if lost is None else {"damage": lost}
     return replace(found, training={**found.training, "recovery_seconds": seconds, **told})
@@ -210,6 +203,23 @@ def trained(
         "curve": [{"step": step, "loss": loss} for step, loss in result.curve],
     }
     return Compressed(model, masks, training=facts)
+
+
+def trained_exits(problem: Problem, model: PreTrainedModel) -> Compressed:
+    """Let the heads between a model's layers learn what its last head answers; the rest stands still.
+
+    Args:
+        problem: Rows and seed.
+        model: A model with exits, trained in place.
+
+    Returns:
+        The model and its training facts.
+    """
+    width = problem.teacher.config.hidden_size
+    config = recovery_config(problem, 0.0)
+    rate = NEW_HEADS * TrainingConfig.for_teacher(1, hidden_size=width).learning_rate
+    config = replace(config, only="exits", learning_rate=rate)
+    return trained(problem, model, {}, config, "Exits", Objective(task=0.0, exits="distilled"), None)
 
 
 def quantisation_aware(
