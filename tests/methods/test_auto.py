@@ -150,8 +150,9 @@ def test_what_no_search_reaches_is_searched_for_once(problem, believed, monkeypa
     monkeypatch.setattr(pruning, "winner_of", out_of_reach)
     _, found = climbed(problem, Budget(speedup=2.0))
     assert told(found.ladder) == ["exact", "repair", "ae-bert", "layers", "ae-bert", *LEAVING]
-    notes = [rung["note"] for rung in found.ladder["rungs"][1:5]]
-    assert notes == ["no candidate is so fast"] * 4
+    notes = {rung["name"]: rung["note"] for rung in found.ladder["rungs"][1:5]}
+    assert "one of the 2 layers alone" in notes.pop("layers")
+    assert set(notes.values()) == {"no candidate is so fast"}
     assert len(asked) == 2  # the whole way, and half of it
     assert found.masks == {}
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from leanformer.budget import Budget, Target
 from leanformer.encoders.forms import PLAIN
 from leanformer.encoders.view import EncoderView
@@ -22,6 +20,7 @@ from leanformer.methods.ladder.rungs import Rung, Step
 from leanformer.methods.one_shot import refitted
 from leanformer.methods.pace import Pace
 from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.registry import METHODS
 from leanformer.methods.steps import quantisation_aware, recovered
 from leanformer.search.pricing import Price
 from leanformer.search.realise import START
@@ -127,15 +126,19 @@ def trained_longer(ascent: Ascent, asked: Asked) -> None:
 
 
 def layers(ascent: Ascent, asked: Asked) -> Rung:
-    """Keep the first layers whole and drop the last ones, as far as the budget asks; distil."""
+    """Drop the last layers as a whole, as far as the budget asks; distil."""
     words = f"the last layers dropped, distilled, {asked.words}"
 
     def build(home: Path) -> Built:
-        realiser = _search(ascent, asked)[0].judge.realiser
-        space, count = realiser.space, EncoderView(ascent.problem.teacher).n_layers
-        kept = round(count * (1.0 - space.pruning_ratio))
-        candidate = space.project(np.array([float(group.layer < kept) for group in space.groups]))
-        small = recovered(inside(ascent, home), realiser.build(candidate, START), realiser.masks(candidate))
+        method = METHODS["drop-layers"]
+        problem = replace(
+            inside(ascent, home),
+            granularity=method.granularities[0],
+            budget=asked.budget,
+            pace=pace_for(ascent, asked),
+            options=method.settings({"strategy": "top"}),
+        )
+        small = method.run(problem)
         ratio = pruning_ratio(EncoderView(ascent.problem.teacher), small.masks)
         return Built(small.model, small.masks, ratio, {"training": small.training})
 
