@@ -25,6 +25,7 @@ from leanformer.methods.ladder.pruning import (
     is_sound,
     pace_for,
     speed_asked,
+    trained_longer,
 )
 from leanformer.methods.length_adaptive import shortened
 from leanformer.methods.registry import METHODS
@@ -39,7 +40,9 @@ def shorter(ascent: Ascent, asked: Asked) -> None:
     if asked.budget.speedup is None:
         return
     half = faster(ascent, math.sqrt(speed_asked(ascent, asked)))
-    distilled(ascent, replace(half, budget=replace(asked.budget, speedup=half.budget.speedup)))
+    half = replace(half, budget=replace(asked.budget, speedup=half.budget.speedup))
+    distilled(ascent, half)
+    trained_longer(ascent, half, whatever_speed=True)
     if ascent.is_met:
         return
 

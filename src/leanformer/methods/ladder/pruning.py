@@ -108,11 +108,17 @@ def distilled(ascent: Ascent, asked: Asked) -> Rung:
     return rung
 
 
-def trained_longer(ascent: Ascent, asked: Asked) -> None:
-    """Distil the model of the rung before on, where all that it misses is the score: training brings no speed."""
+def trained_longer(ascent: Ascent, asked: Asked, whatever_speed: bool = False) -> None:
+    """Distil the model of the rung before on, where all that it misses is the score: training brings no speed.
+
+    Args:
+        ascent: The climb.
+        asked: What that rung was asked for.
+        whatever_speed: Whether a model is worth it that is too slow for the budget, since others go on from it.
+    """
     before, rung = len(ascent.rungs) - 1, ascent.rungs[-1]
-    fits = any(ascent.goal.is_within(step, rung.pruning_ratio) for step in rung.steps)
-    if rung.name != DISTILLED or not fits or is_sound(rung):
+    fits = whatever_speed or any(ascent.goal.is_within(step, rung.pruning_ratio) for step in rung.steps)
+    if rung.name != DISTILLED or not rung.steps or not fits or is_sound(rung):
         return
 
     def build(home: Path) -> Built:
