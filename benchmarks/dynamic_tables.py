@@ -31,6 +31,11 @@ def long_text_table() -> str:
         *columns(facts["bench"]),
     ]
     rows = [line(name, facts) for name in facts["names"]]
+    dense, blank = run["dense"], [""] * (len(header) - 3)
+    rows += [
+        [f"dense, of {tokens} tokens", f"{100 * found:.1f}", f"{100 * (dense - found):.1f}", *blank]
+        for tokens, found in facts["cut"].items()
+    ]
     about = (
         f"MiniLM, {numbers.count(facts['rows']['train'])} training reviews of {facts['shortest']} tokens and more",
         f"cut at {facts['max_tokens']}",

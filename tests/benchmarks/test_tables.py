@@ -256,6 +256,7 @@ def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
         "runs": {"tokens": run, "units": run, "both": {**run, "dense": 0.89, "compressed": 0.88}},
         "names": ["dense", "tokens", "units", "both"],
         "bench": bench,
+        "cut": {"192": 0.86},
         "rows": {"train": 2400},
         "shortest": 256,
         "max_tokens": 384,
@@ -267,3 +268,4 @@ def test_long_texts_are_compared_within_a_runtime(monkeypatch, tmp_path):
     assert "| dense | 90.0 |  | 1.00x (0.90 to 1.10) |" in made
     assert "| fewer tokens | 89.0 | 1.0 (0.0 to 2.0) | 3.00x (2.90 to 3.10) |" in made
     assert "| fewer units, then fewer tokens | 88.0 | 2.0 | 5.00x (4.90 to 5.10) |" in made
+    assert "| dense, of 192 tokens | 86.0 | 4.0 |  |" in made
