@@ -138,6 +138,9 @@ def test_a_method_that_goes_by_the_score_needs_no_ratio():
     assert Job("bert", data, Budget(max_drop_points=2.0), "taylor-heads").budget.pruning_ratio is None
     assert Job("bert", data, method="taylor-heads").budget.pruning_ratio == 0.5
     assert Job("bert", data, Budget(max_drop_points=2.0), "ae-bert").budget.pruning_ratio == 0.5
+    agreed = Job("bert", data, method="fastbert", options={"agreement": 0.98})
+    assert agreed.budget == Budget()  # the agreement ends its work
+    assert Job("bert", data, method="fastbert").budget.pruning_ratio == 0.5
 
 
 @pytest.mark.parametrize("budget", [Budget(speedup=2.0), Budget(latency_ms=5.0), Budget(macs_share=0.5)])

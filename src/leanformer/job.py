@@ -76,7 +76,7 @@ class Job:
         object.__setattr__(self, "granularity", self.granularity or method.granularities[0])
         object.__setattr__(self, "options", method.settings(self.options))
         if self.method != AUTO:
-            object.__setattr__(self, "budget", _budget_for(method, self.budget))
+            object.__setattr__(self, "budget", _budget_for(method, self.budget, self.options))
             object.__setattr__(self, "target", self.target.or_torch())
         if not 0 <= self.seed <= LARGEST_SEED:
             raise RunError(f"the seed {self.seed} lies outside 0 to {LARGEST_SEED}: give another --seed")
@@ -156,7 +156,7 @@ class Job:
         return settings_apart(asdict(self), asdict(other))
 
 
-def _budget_for(method: Method, budget: Budget) -> Budget:
+def _budget_for(method: Method, budget: Budget, options: Mapping[str, Value]) -> Budget:
     """Return a budget that a method can work with: half of what it can remove, where nothing else ends its work."""
     if method.counts_weights and (budget.asks_for_time or budget.macs_share is not None):
         raise BudgetError(
@@ -165,7 +165,7 @@ def _budget_for(method: Method, budget: Budget) -> Budget:
         )
     if budget.is_silent and method.default_drop_points is not None:
         return replace(budget, max_drop_points=method.default_drop_points)
-    if method.goes_by_score and budget.max_drop_points is not None:
+    if method.goes_by_score and (budget.max_drop_points is not None or options.get("agreement")):
         return budget
     return budget.or_half()
 
