@@ -30,9 +30,8 @@ SAID_S = 1.0
 DISTILLED = "ae-bert"
 LONGER = 2
 MARGIN = 1.02  # of what pruning asks for: the clock has the last word, and it is noisy
-CLEARLY = (
-    1.1  # so much faster a smaller model has to be in another runtime before the search counts in that one
-)
+CLEARLY = 1.1
+"""So many times as fast a smaller model has to be in another runtime before the search counts in that one."""
 
 
 @dataclass(frozen=True)
