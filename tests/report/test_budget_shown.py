@@ -61,7 +61,7 @@ def test_a_result_without_a_budget_has_nothing_to_show(result: dict[str, Any]) -
 def test_a_missed_limit_says_by_how_much_and_what_to_do() -> None:
     result = asked(speedup=SLOW)
     assert sentence(result) == (
-        "Budget missed by 2.5×: speed-up in OpenVINO int8 at batch 1 is 5.51× (95% interval 5.30 to 5.70), the "
+        "Budget missed: speed-up in OpenVINO int8 at batch 1 is 5.51× (95% interval 5.30 to 5.70), the "
         "limit is at least 8×; ask for less with --speedup, or choose another target"
     )
     assert missed_names(result) == {"speedup"}
@@ -127,7 +127,7 @@ def test_the_tone_of_the_verdict(limits: dict[str, Any], tone: str) -> None:
 
 def test_the_verdict_begins_its_notes_with_what_is_missed() -> None:
     said = verdict(asked(speedup=SLOW, **{"size_mb": MET["size_mb"]}))
-    assert said.notes[0].startswith("Budget missed by 2.5×")
+    assert said.notes[0].startswith("Budget missed: speed-up")
     assert said.notes[0].endswith(".")
     assert sum("Budget" in note for note in said.notes) == 1
 

@@ -76,6 +76,15 @@ def test_a_rung_without_a_sound_step_shows_the_least_loss_marked() -> None:
     assert "▼" not in printed(ladder_table(example_ladder("knee", rungs=2)), 80)
 
 
+def test_of_a_rung_that_loses_too_much_the_step_shown_is_as_fast_as_asked() -> None:
+    ladder = example_ladder()
+    rung = ladder["rungs"][4]
+    slow, fast = sorted(rung["steps"], key=lambda step: step["ratio"])[-2:]
+    slow["drop_points"], fast["drop_points"] = 2.9, 3.2
+    ladder["asked"] = f"{(slow['ratio'] + fast['ratio']) / 2:.3f} times faster in OpenVINO int8"
+    assert best_step(ladder, rung) is fast
+
+
 def test_the_standard_error_stands_under_what_is_lost() -> None:
     ladder = example_ladder()
     assert "±" not in printed(ladder_table(ladder), 80)

@@ -205,11 +205,13 @@ def _sentence(limit: Facts, result: Facts) -> str:
         return (
             f"Budget missed: {view.where} was not measured, the limit is {view.asked}; {_unmeasured(result)}"
         )
-    gap = f"{abs(limit['measured'] - limit['asked']):.2g}{kind.unit}"
+    gap = f" by {abs(limit['measured'] - limit['asked']):.2g}{kind.unit}"
+    if limit["name"] == "speedup":  # "missed by 11x" would read as a factor
+        gap = ""
     within = f" (95% interval {view.interval})" if view.interval else ""
     near = ", within that interval" if _is_near(limit) else ""
     return (
-        f"Budget missed by {gap}: {view.where} is {view.measured}{within}, the limit is {view.asked}{near}; "
+        f"Budget missed{gap}: {view.where} is {view.measured}{within}, the limit is {view.asked}{near}; "
         f"{_advice(limit, result)}"
     )
 

@@ -14,6 +14,7 @@ from leanformer.report import numbers
 from leanformer.report.ladder_words import (
     Rung,
     Step,
+    asked_speedup,
     asks_for_more,
     chosen_rung,
     chosen_step,
@@ -91,18 +92,19 @@ def best_step(ladder: dict[str, Any], rung: Rung) -> Step | None:
 
     Returns:
         The chosen step where it is of this rung; else the fastest that meets the budget; else the fastest sound one;
-        else the one that loses least. None where the rung has no steps.
+        else the one that loses least of those that are as fast as asked, or of all. None where the rung has no steps.
     """
     if rung is chosen_rung(ladder):
         return chosen_step(ladder)
+    asked = asked_speedup(ladder) or 0.0
     ways: tuple[tuple[Callable[[Step], bool], Callable[[Step], float]], ...] = (
         (lambda step: step["met"] and step["sound"], lambda step: step["ratio"]),
         (lambda step: step["sound"], lambda step: step["ratio"]),
+        (lambda step: step["ratio"] >= asked, lambda step: -step["drop_points"]),
         (lambda step: True, lambda step: -step["drop_points"]),
     )
     for fits, worth in ways:
-        steps = [step for step in rung["steps"] if fits(step)]
-        if steps:
+        if steps := [step for step in rung["steps"] if fits(step)]:
             return max(steps, key=worth)
     return None
 
@@ -192,5 +194,5 @@ def _caption(rows: list[RungRow], limit: str, is_limited: bool) -> Text:
         lines.append(f"±: one standard error; with it no more than {limit} may be lost")
     if not all(row.is_sound for row in rows):
         both = f"{limit}, and to the limits on what may change" if is_limited else limit
-        lines.append(f"▼ none of the rung's steps keeps to {both}: this one loses least")
+        lines.append(f"▼ none of the rung's steps keeps to {both}: this one loses least of those that are fast enough, or of all")
     return Text("\n".join(lines), style="dim")
