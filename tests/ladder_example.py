@@ -60,7 +60,7 @@ def example_ladder(why: str = "budget", rungs: int = 7, seed: int = 0) -> dict[s
     needed = math.floor(1.8 * step[chosen]["ratio"]) / 2 if why == "budget" else 9.0
     for one in step.values():
         one["met"] = one["sound"] and one["ratio"] >= needed
-    asked = {"knee": "no budget", "fastest": "at most 1 points lost"}
+    asked = {"knee": "no budget", "fastest": "at most 1 point lost"}
     return {
         "batch": 1,
         "metric": "accuracy",

@@ -52,7 +52,7 @@ def test_only_time_asks_for_time():
 def test_in_words():
     assert Budget().words() == "no budget"
     assert Budget(0.5, size_mb=20.0).words() == "pruning ratio 0.5 and at most 20 MB"
-    assert Budget(speedup=3.0, max_drop_points=1.0).words() == "3 times faster and at most 1 points lost"
+    assert Budget(speedup=3.0, max_drop_points=1.0).words() == "3 times faster and at most 1 point lost"
     assert Budget(macs_share=0.4).words() == "at most 0.4 of the multiply-accumulates"
     assert Target("onnxruntime", "int8", 8).words() == "onnxruntime int8, batch 8"
 

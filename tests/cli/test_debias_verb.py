@@ -129,7 +129,7 @@ def test_where_no_level_keeps_the_score_it_says_so(call, embedder, monkeypatch):
     monkeypatch.setattr(movement, "choice", lambda levels, most: choose(levels, -1000.0))
     done = call(*movement_call())
     assert done.exit_code == 1, done.output
-    assert "No level loses at most 1 points" in " ".join(done.stdout.split())
+    assert "No level loses at most 1 point" in " ".join(done.stdout.split())
 
 
 def test_a_classifier_is_debiased_with_its_head(call, tmp_path):

@@ -177,7 +177,7 @@ def test_a_pruned_model_that_loses_too_much_is_trained_on(problem, believed):
     assert found.ladder["why"] == "budget"
     before, after = found.ladder["rungs"][2:]
     assert after["pruning_ratio"] == before["pruning_ratio"] > 0
-    assert after["words"].endswith("2 times faster and at most 1 points lost")
+    assert after["words"].endswith("2 times faster and at most 1 point lost")
 
 
 def test_more_training_is_no_way_to_speed(problem, believed):

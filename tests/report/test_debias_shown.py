@@ -36,7 +36,7 @@ def test_the_notes_say_how_the_level_was_chosen() -> None:
     assert said[4] == "2 of the target words are asked about by SEAT 6, 7 or 8, too: art, science."
     missed = notes(movement_record(within=False))
     assert missed[0].startswith(
-        "No level loses at most 1 points on 575 rows of train: level 0.1 loses least there."
+        "No level loses at most 1 point on 575 rows of train: level 0.1 loses least there."
     )
 
 

@@ -58,7 +58,7 @@ def test_the_words_give_the_chosen_steps_figures() -> None:
 
 
 def test_a_limit_that_the_budget_names_is_not_told_twice() -> None:
-    ladder = example_ladder() | {"asked": "4.5 times faster and at most 1 points lost"}
+    ladder = example_ladder() | {"asked": "4.5 times faster and at most 1 point lost"}
     assert why_words(ladder).count("lost") == 1
 
 

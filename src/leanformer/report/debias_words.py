@@ -87,7 +87,7 @@ def notes(record: Facts) -> list[str]:
 def _notes_of_movement(record: Facts) -> list[str]:
     level, key = record["levels"][record["chosen"]], measured_by(record)
     apart, score, words = level[f"{key}_change"], level["score"], record["words"]
-    bound = f"{record['max_drop_points']:g} points on {numbers.count(record['judged_n'])} rows of train"
+    bound = f"{numbers.points_words(record['max_drop_points'])} on {numbers.count(record['judged_n'])} rows of train"
     within = (
         f"Level {level['level']:g} was chosen: the smallest effect on our own word tests among the levels that lose "
         f"at most {bound}."

@@ -19,7 +19,6 @@ from leanformer.report.ladder_words import (
     chosen_rung,
     chosen_step,
     error_words,
-    points_words,
 )
 from leanformer.report.runtimes import variant
 
@@ -142,7 +141,7 @@ def ladder_table(ladder: dict[str, Any]) -> Table:
     Returns:
         The table; the rung that the climb ended at is marked, and what each rung does stands below.
     """
-    limit, n = points_words(ladder["max_drop_points"]), numbers.count(ladder["n"])
+    limit, n = numbers.points_words(ladder["max_drop_points"]), numbers.count(ladder["n"])
     rows, has_budget = rung_rows(ladder), asks_for_more(ladder)
     table = Table(
         title=f"the ladder, batch {ladder['batch']}: each rung's fastest within {limit} lost (n = {n})",
@@ -194,5 +193,7 @@ def _caption(rows: list[RungRow], limit: str, is_limited: bool) -> Text:
         lines.append(f"±: one standard error; with it no more than {limit} may be lost")
     if not all(row.is_sound for row in rows):
         both = f"{limit}, and to the limits on what may change" if is_limited else limit
-        lines.append(f"▼ none of the rung's steps keeps to {both}: this one loses least of those that are fast enough, or of all")
+        lines.append(
+            f"▼ none of the rung's steps keeps to {both}: this one loses least of those that are fast enough, or of all"
+        )
     return Text("\n".join(lines), style="dim")

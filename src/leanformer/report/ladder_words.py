@@ -42,17 +42,12 @@ def rung_name(rung: Rung) -> str:
     return f"{rung['name']}, {numbers.percent(ratio)} pruned" if ratio else str(rung["name"])
 
 
-def points_words(points: float) -> str:
-    """Write points of score: "1 point", "0.5 points"."""
-    return f"{points:g} point{'' if points == 1 else 's'}"
-
-
 def lost_words(step: Step) -> str:
     """Say what a step loses: "loses 0.3 points", "loses nothing", "gains 0.4 points"."""
     lost = round(step["drop_points"], 1)
     if lost == 0:
         return "loses nothing"
-    return f"{'loses' if lost > 0 else 'gains'} {points_words(abs(lost))}"
+    return f"{'loses' if lost > 0 else 'gains'} {numbers.points_words(abs(lost))}"
 
 
 def error_words(step: Step) -> str:
@@ -96,7 +91,7 @@ def _left_out(ladder: dict[str, Any]) -> str:
 
 
 def _why(ladder: dict[str, Any]) -> str:
-    name, limit = f"“{rung_name(chosen_rung(ladder))}”", points_words(ladder["max_drop_points"])
+    name, limit = f"“{rung_name(chosen_rung(ladder))}”", numbers.points_words(ladder["max_drop_points"])
     if ladder["why"] == "budget":
         return f"The budget was {_asked(ladder)}; the climb ended at {name}, the first rung that meets it."
     if ladder["why"] == "lossy":
@@ -138,7 +133,9 @@ def _asked(ladder: dict[str, Any]) -> str:
     """Return the budget in words, with the limit on the score where the budget itself names none."""
     asked = str(ladder["asked"])
     return (
-        asked if "lost" in asked else f"{asked}, with at most {points_words(ladder['max_drop_points'])} lost"
+        asked
+        if "lost" in asked
+        else f"{asked}, with at most {numbers.points_words(ladder['max_drop_points'])} lost"
     )
 
 

@@ -123,3 +123,8 @@ def seconds(duration: float) -> str:
 def percent(share: float) -> str:
     """Write a share as a whole percentage."""
     return f"{100 * share:.0f}%"
+
+
+def points_words(value: float) -> str:
+    """Write points of score in words: "1 point", "0.5 points"."""
+    return f"{value:g} point{'' if value == 1 else 's'}"

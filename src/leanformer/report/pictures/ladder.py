@@ -14,7 +14,6 @@ from leanformer.report.ladder_words import (
     asked_speedup,
     chosen_rung,
     chosen_step,
-    points_words,
     rung_name,
     step_words,
 )
@@ -116,7 +115,7 @@ def _limits(ladder: dict[str, Any], plane: Plane) -> list[Markup]:
     """Draw what may be lost, and the speed-up that was asked for."""
     x, limit, asked = plane.x, ladder["max_drop_points"], asked_speedup(ladder)
     y = plane.y(limit)
-    words = svg.text(x.start + 4, y + 14, f"at most {points_words(limit)}", "limit halo")
+    words = svg.text(x.start + 4, y + 14, f"at most {numbers.points_words(limit)}", "limit halo")
     parts = [svg.line(x.start, y, plane.width, y, "one"), words]
     if asked is not None:
         anchor = "end" if x(asked) > plane.width - 60 else "middle"
