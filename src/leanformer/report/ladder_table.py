@@ -193,5 +193,7 @@ def _caption(rows: list[RungRow], limit: str, is_limited: bool) -> Text:
         lines.append(f"±: one standard error; with it no more than {limit} may be lost")
     if not all(row.is_sound for row in rows):
         both = f"{limit}, and to the limits on what may change" if is_limited else limit
-        lines.append(f"▼ none of the rung's steps keeps to {both}: of those fast enough, or of all, this loses least")
+        lines.append(
+            f"▼ none of the rung's steps keeps to {both}: of those fast enough, or of all, this loses least"
+        )
     return Text("\n".join(lines), style="dim")
