@@ -31,7 +31,7 @@ from side_by_side import SEED, compressed, timed
 SHORTEST = 256
 ROWS = {"train": 6000, "validation": 1000}
 LABELS = {"0": "negative", "1": "positive"}
-LIMIT_S = 300.0  # of timing, a batch size
+LIMIT_S = 120.0  # of timing, a batch size
 SHORTER = (0.75, 0.5, 0.375)  # of --max-tokens
 
 
