@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 
 from leanformer.errors import BudgetError
+from leanformer.report.numbers import points_words
 
 HALF = 0.5
 """The pruning ratio of a method that was given no budget."""
@@ -105,13 +106,12 @@ class Budget:
 
     def words(self) -> str:
         """Return the constraints for people, for example "pruning ratio 0.5 and at most 20 MB"."""
-        points = "point" if self.max_drop_points == 1 else "points"
         forms = {
             "pruning_ratio": "pruning ratio {:g}",
             "speedup": "{:g} times faster",
             "latency_ms": "at most {:g} ms a batch",
             "size_mb": "at most {:g} MB",
-            "max_drop_points": f"at most {{:g}} {points} lost",
+            "max_drop_points": f"at most {points_words(self.max_drop_points or 0.0)} lost",
             "macs_share": "at most {:g} of the multiply-accumulates",
             "max_flips_percent": "at most {:g}% of the answers changed",
             "max_bias_increase": "a swap gap at most {:g} larger",

@@ -205,9 +205,8 @@ def _sentence(limit: Facts, result: Facts) -> str:
         return (
             f"Budget missed: {view.where} was not measured, the limit is {view.asked}; {_unmeasured(result)}"
         )
-    gap = f" by {abs(limit['measured'] - limit['asked']):.2g}{kind.unit}"
-    if limit["name"] == "speedup":  # "missed by 11x" would read as a factor
-        gap = ""
+    is_ratio = limit["name"] == "speedup"  # of which a difference, "by 11x", would read as a factor
+    gap = "" if is_ratio else f" by {abs(limit['measured'] - limit['asked']):.2g}{kind.unit}"
     within = f" (95% interval {view.interval})" if view.interval else ""
     near = ", within that interval" if _is_near(limit) else ""
     return (
