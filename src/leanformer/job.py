@@ -165,7 +165,12 @@ def _budget_for(method: Method, budget: Budget, options: Mapping[str, Value]) ->
         )
     if budget.is_silent and method.default_drop_points is not None:
         return replace(budget, max_drop_points=method.default_drop_points)
-    if method.goes_by_score and (budget.max_drop_points is not None or options.get("agreement")):
+    ended_by = method.ended_by(options)
+    if ended_by is not None and budget.pruning_ratio is not None:
+        raise BudgetError(
+            f"--option {ended_by} and --pruning-ratio both say how far {method.name} goes: give one of the two"
+        )
+    if ended_by is not None or (method.goes_by_score and budget.max_drop_points is not None):
         return budget
     return budget.or_half()
 

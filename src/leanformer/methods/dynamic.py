@@ -6,7 +6,10 @@ from leanformer.methods.method import Method, Option
 
 _DIAL = (
     Option(
-        "agreement", 0.0, "share of the texts whose answer has to be the whole model's; 0: the budget decides"
+        "agreement",
+        0.0,
+        "share of the texts whose answer has to be the whole model's; 0: the budget decides",
+        ends_work=True,
     ),
     Option("confidence", 0.95, "that it is, on texts like the held-out ones"),
 )

@@ -29,12 +29,14 @@ class Option:
         default: What holds where nothing is given; its type is the option's.
         text: What it decides, for people.
         choices: The values that there are; empty where any of the type will do.
+        ends_work: Whether a value other than the default says how far to go, in place of a pruning ratio.
     """
 
     name: str
     default: Value
     text: str
     choices: tuple[Value, ...] = ()
+    ends_work: bool = False
 
     def read(self, given: Value) -> Value:
         """Return a value as the option's type.
@@ -111,6 +113,18 @@ class Method:
             there = f"choose from {', '.join(known)}" if known else "it has none"
             raise BudgetError(f"{self.name} has no option '{unknown[0]}': {there}")
         return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
+
+    def ended_by(self, settings: Mapping[str, Value]) -> str | None:
+        """Return the option that says how far to go, where one is given; None: the budget says it.
+
+        Args:
+            settings: All options of the method.
+
+        Returns:
+            The option's name.
+        """
+        given = (one.name for one in self.options if one.ends_work and settings[one.name] != one.default)
+        return next(given, None)
 
     def account(self) -> str:
         """Return what the method's file says of its paper, of what is reconstructed and of what is ours."""
