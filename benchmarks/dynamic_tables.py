@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 
-from league_tables import league_table
+from dynamic_picture import LOOKS, leagues, named
+from league_tables import lost as lost_of
+from league_tables import speed as speed_of
 from leanformer.report import numbers
 from leanformer.report.numbers import drop_interval as interval
 from markdown_tables import MISSING, RESULTS, Facts, read, source, table
@@ -16,6 +19,36 @@ NAMES = {
     "units": "fewer units",
     "both": "fewer units, then fewer tokens",
 }
+
+
+def curve_tables() -> str:
+    """Show what the methods of the curves lose and gain, by ratio: a table a model and task."""
+    return "\n\n".join(curve_table(list(ones)) for _, ones in groupby(leagues(), key=named)) or MISSING
+
+
+def curve_table(found: list[Facts]) -> str:
+    """Join the leagues of several ratios; the rows of a method stand together."""
+    test, sizes = found[0]["dense"]["test"], found[0]["batches"]
+    header = ["method", "asked", "reached", f"points lost, n = {numbers.count(found[0]['n'])}"]
+    header += [f"points lost, {numbers.count(test['n'])} test rows"] if test else []
+    header += [f"batch {size}" for size in sizes]
+    rows = [
+        [name, f"{facts['pruning_ratio']:g}", f"{row['reached']:.2f}", *of_dense(row, facts["dense"])]
+        + [speed_of(row["speeds"][str(size)]) for size in sizes]
+        for name in LOOKS
+        for facts in found
+        for row in facts["rows"]
+        if row["method"] == name
+    ]
+    model, task = named(found[0])
+    notes = [source(facts, f"{model} on {task}, pruning ratio {facts['pruning_ratio']:g}") for facts in found]
+    return table(header, rows) + "".join(notes)
+
+
+def of_dense(row: Facts, dense: Facts) -> list[str]:
+    """Return the points lost with what they are of: each league has a dense model of its own."""
+    pairs = [(row, dense), *([(row["test"], dense["test"])] if dense["test"] else [])]
+    return [f"{lost_of(own)} of {100 * whole['score']:.1f}" for own, whole in pairs]
 
 
 def long_text_table() -> str:
@@ -168,7 +201,7 @@ def judged(method: str, row: Facts) -> dict[str, str]:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "dynamic": lambda: league_table("dynamic"),
+    "dynamic": curve_tables,
     "dial": dial_tables,
     "leaving": leaving_table,
     "leaving_rate": rates_table,

@@ -140,7 +140,9 @@ def test_a_method_that_goes_by_the_score_needs_no_ratio():
     assert Job("bert", data, Budget(max_drop_points=2.0), "ae-bert").budget.pruning_ratio == 0.5
     agreed = Job("bert", data, method="fastbert", options={"agreement": 0.98})
     assert agreed.budget == Budget()  # the agreement ends its work
-    with pytest.raises(BudgetError, match="--option agreement and --pruning-ratio both say how far fastbert goes"):
+    with pytest.raises(
+        BudgetError, match="--option agreement and --pruning-ratio both say how far fastbert goes"
+    ):
         Job("bert", data, Budget(0.5), "fastbert", options={"agreement": 0.98})
     assert Job("bert", data, method="fastbert").budget.pruning_ratio == 0.5
 

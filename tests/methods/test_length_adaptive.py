@@ -3,21 +3,23 @@
 from itertools import pairwise
 
 import pytest
+import torch
 from fake_clock import FakeClock, pace
 
 from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
-from leanformer.errors import ModelError
-from leanformer.methods import length_adaptive
+from leanformer.errors import BudgetError, ModelError
+from leanformer.methods import length_adaptive, lengths
 from leanformer.methods.registry import METHODS
 from leanformer.search.falling import token_space
 from leanformer.structure.cost import pruning_ratio
+from leanformer.structure.tokens import with_kept_tokens
 
 METHOD = METHODS["length-adaptive"]
 
 
 def test_the_ratio_is_met_and_the_model_drops_tokens(problem):
-    case = problem("token", ratio=0.4)
+    case = problem("token", ratio=0.4, options=METHOD.settings({}))
     found = METHOD.run(case)
     assert pruning_ratio(EncoderView(case.teacher), found.masks, "token") == pytest.approx(0.4, abs=0.011)
     view = EncoderView(found.model)
@@ -28,6 +30,35 @@ def test_the_ratio_is_met_and_the_model_drops_tokens(problem):
     assert chosen[0]["kept"] == pytest.approx(kept, abs=1e-4)
     assert found.training["curve"]
     assert len(found.search["candidates"]) > 3
+
+
+def test_one_training_serves_other_budgets(problem, tmp_path):
+    case = problem("token", ratio=0.4, options=METHOD.settings({}))
+    slow = METHOD.run(case)
+    for part in (slow.model, case.tokenizer):
+        part.save_pretrained(tmp_path / "slow" / "model")
+    options = METHOD.settings({"trained": str(tmp_path / "slow")})
+    fast = METHOD.run(problem("token", ratio=0.6, folder="fast", options=options))
+    assert fast.training == {}
+    assert pruning_ratio(EncoderView(case.teacher), fast.masks, "token") == pytest.approx(0.6, abs=0.011)
+    weights = slow.model.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in fast.model.state_dict().items())
+    assert fast.search["candidates"]
+
+
+def test_a_training_is_taken_over_from_a_run_of_this_method_and_this_dense_model(
+    problem, tiny_model, tmp_path
+):
+    case = problem("token", ratio=0.4, options=METHOD.settings({"trained": str(tmp_path / "dense")}))
+    for part in (case.teacher, case.tokenizer):
+        part.save_pretrained(tmp_path / "dense")
+    with pytest.raises(BudgetError, match="no token leaves"):
+        METHOD.run(case)
+    wider = with_kept_tokens(tiny_model("bert", hidden=16, heads=4, width=64), [1.0, 0.5])
+    for part in (wider, case.tokenizer):
+        part.save_pretrained(tmp_path / "dense")
+    with pytest.raises(BudgetError, match="other layers than the dense model"):
+        METHOD.run(case)
 
 
 def test_the_smallest_is_no_larger_than_the_budget_needs(tiny_model):
@@ -44,7 +75,11 @@ def test_where_choosing_costs_time_tokens_leave_at_fewer_places(problem, tiny_mo
     clock = FakeClock(1.0, choosing_ms=0.4)
     limits = {"latency_ms": 7.0}
     case = problem(
-        "token", teacher=teacher, budget=Budget(**limits), pace=pace(clock, shorter=True, **limits)
+        "token",
+        teacher=teacher,
+        budget=Budget(**limits),
+        pace=pace(clock, shorter=True, **limits),
+        options=METHOD.settings({}),
     )
     found = METHOD.run(case)
     timing = clock({"winner": found.model})["winner"]
@@ -61,11 +96,11 @@ def test_where_choosing_costs_time_tokens_leave_at_fewer_places(problem, tiny_mo
 
 
 def test_places_are_spread_evenly():
-    assert length_adaptive.spreads(range(6)) == [(0, 1, 2, 3, 4, 5), (0, 3), (1, 3), (0, 2, 4), (1, 2, 4)]
-    assert length_adaptive.spreads(range(2)) == [(0, 1)]
-    assert length_adaptive.spreads([0, 2, 3, 5])[1:3] == [(0, 3), (2, 3)]
+    assert lengths.spreads(range(6)) == [(0, 1, 2, 3, 4, 5), (0, 3), (1, 3), (0, 2, 4), (1, 2, 4)]
+    assert lengths.spreads(range(2)) == [(0, 1)]
+    assert lengths.spreads([0, 2, 3, 5])[1:3] == [(0, 3), (2, 3)]
 
 
 def test_families_that_can_not_are_refused(problem, tiny_model):
     with pytest.raises(ModelError, match="modernbert"):
-        METHOD.run(problem("token", teacher=tiny_model("modernbert").eval()))
+        METHOD.run(problem("token", teacher=tiny_model("modernbert").eval(), options=METHOD.settings({})))

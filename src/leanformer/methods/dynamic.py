@@ -57,6 +57,13 @@ DYNAMIC = (
         trains="distilled from the dense model with all tokens, and from itself with fewer",
         cost="one recovery of four passes a step, and a search of 48 candidates without training",
         entry="leanformer.methods.length_adaptive:run",
+        options=(
+            Option(
+                "trained",
+                "",
+                "folder of an earlier run: its training is taken over, only lengths are searched",
+            ),
+        ),
     ),
     Method(
         name="token-merge",

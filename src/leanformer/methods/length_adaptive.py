@@ -16,26 +16,19 @@ from the dense model on held-out rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
-from leanformer.methods.pace import MARGIN, Heat, Pace, race
+from leanformer.methods.lengths import ladder, winner_of
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import LEAVING_RATE, build_space, recovered
-from leanformer.search.evaluate import ZERO_SHOT, Judge
-from leanformer.search.falling import TokenRealiser, timed_token_space
-from leanformer.search.process_engine import shared_journal
-from leanformer.search.space import Candidate, Space
-from leanformer.search.strategies import Outcome, Proposal, Rung, Search, overall
+from leanformer.search.space import Space
 from leanformer.structure.masks import Masks
 from leanformer.structure.tokens import check_tokens, with_kept_tokens
-from leanformer.tasks.split import few_rows
+from leanformer.tasks.heads import load_model
 from leanformer.training.lengths import Sandwich
 
 if TYPE_CHECKING:
@@ -43,14 +36,6 @@ if TYPE_CHECKING:
 
 DROP = 0.2
 """A layer drops this share of the tokens at most while training."""
-
-CANDIDATES = 48
-JUDGING_ROWS = 512
-ATTEMPTS = 6
-"""Searches under a budget of time: seconds each, for the model is trained once."""
-
-MOST_PLACES = 3
-"""Where choosing costs time, tokens leave at so many places at most, or in all layers."""
 
 
 def run(problem: Problem) -> Compressed:
@@ -66,7 +51,37 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
         ModelError: If the family's layers can not drop tokens.
     """
+    if folder := str(problem.options["trained"]):
+        return with_lengths(problem, problem.teacher, Compressed(taken_over(problem, Path(folder)), {}))
     return shortened(problem, problem.teacher, {})
+
+
+def taken_over(problem: Problem, folder: Path) -> PreTrainedModel:
+    """Return the model of an earlier run of this method, all of whose lengths are open again.
+
+    Args:
+        problem: The dense model and the task.
+        folder: The run directory, or its model.
+
+    Returns:
+        The model.
+
+    Raises:
+        BudgetError: If it is of another shape than the dense model, or no model of this method.
+        ModelError: If it can not be loaded, or answers something else.
+    """
+    path = folder / "model" if (folder / "model").is_dir() else folder
+    model, _, _ = load_model(str(path), problem.task, finetune=False)
+    view, dense = EncoderView(model), EncoderView(problem.teacher)
+    layers = range(view.n_layers)
+    if all(view.kept_tokens(layer) == 1.0 for layer in layers):
+        raise BudgetError(f"no token leaves {path}: give the folder of a run of length-adaptive")
+    if (view.n_layers, view.encoder_parameters()) != (dense.n_layers, dense.encoder_parameters()):
+        raise BudgetError(
+            f"{path} has other layers than the dense model: give the dense model that it was trained from, which "
+            "lies in the teacher folder of its run"
+        )
+    return with_kept_tokens(model, smallest(build_space(dense, problem), view.n_layers))
 
 
 def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compressed:
@@ -89,8 +104,26 @@ def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compres
     space: Any = build_space(view, problem)
     sandwich = Sandwich(smallest(space, view.n_layers), seed=problem.seed)
     model = with_kept_tokens(start, sandwich.least)
-    trained = recovered(problem, model, masks, sandwich=sandwich, rate=LEAVING_RATE)
-    found, winner, heats = winner_of(problem, view, trained.model)
+    return with_lengths(
+        problem, start, recovered(problem, model, masks, sandwich=sandwich, rate=LEAVING_RATE)
+    )
+
+
+def with_lengths(problem: Problem, start: PreTrainedModel, trained: Compressed) -> Compressed:
+    """Search the lengths that the budget allows.
+
+    Args:
+        problem: The dense model, and what is asked for; granularity "token".
+        start: The model before any token left: the dense one, or a pruned one.
+        trained: What it became, trained for all lengths, and what was kept of its units.
+
+    Returns:
+        The model with the lengths that were found; its masks hold both.
+
+    Raises:
+        BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
+    """
+    found, winner, heats = winner_of(problem, EncoderView(start), trained.model)
     realiser, outcome = found.judge.realiser, found.outcome
     facts: dict[str, Any] = {
         "candidates": outcome.facts(realiser.space, winner),
@@ -100,131 +133,8 @@ def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compres
         "heats": [asdict(heat) for heat in heats],
         "limits": outcome.limits(winner),
     }
-    kept = {**masks, **realiser.masks(winner)}
+    kept = {**trained.masks, **realiser.masks(winner)}
     return replace(trained, model=realiser.build(winner, "none"), masks=kept, search=facts)
-
-
-@dataclass(frozen=True)
-class Searched:
-    """One search.
-
-    Attributes:
-        judge: Who measured.
-        outcome: What was found.
-    """
-
-    judge: Judge
-    outcome: Outcome
-
-    @property
-    def standing(self) -> tuple[float, float]:
-        """By how much its best candidate breaks the limits on changes, and how far its answers are from the dense."""
-        best, watch = self.outcome.ranked[0], self.outcome.watch
-        beyond = 0.0 if watch is None else float(watch.excess(self.outcome.harms[best]))
-        return beyond, overall(self.outcome.scores[best])
-
-
-def spaces(view: EncoderView, problem: Problem) -> Iterator[Space]:
-    """Yield what can be searched: lengths of all layers; once choosing tokens is known to cost time, of a few, too.
-
-    Args:
-        view: The model that was trained.
-        problem: Budget and pace.
-
-    Yields:
-        Spaces on the budget.
-
-    Raises:
-        BudgetError: If none can meet it.
-    """
-    price = None if problem.pace is None else problem.pace.price
-    if price is None or not price.choosing_ms:
-        yield build_space(view, problem)
-        return
-    refused: list[BudgetError] = []
-    costs = (price.costs, *price.shorter)
-    tried = spreads([layer for layer in range(view.n_layers) if view.heads(layer)])
-    for places in tried:
-        try:
-            yield timed_token_space(view, costs, price.deadline_ms, places, price.choosing_ms)
-        except BudgetError as error:
-            refused.append(error)
-    if len(refused) == len(tried):
-        raise refused[-1]
-
-
-def spreads(layers: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return places at which tokens may leave: all layers; and two or three, evenly from the first or second on.
-
-    Layers without heads, where nothing can leave, are not among those that are given. One place alone leaves a search
-    nothing to trade.
-    """
-    few = [
-        tuple(layers[int(place)] for place in np.linspace(start, len(layers), count, endpoint=False))
-        for count in range(2, min(MOST_PLACES, len(layers) - 1) + 1)
-        for start in (0, 1)
-    ]
-    return list(dict.fromkeys([tuple(layers), *few]))
-
-
-def repriced(pace: Pace, found: Searched, heat: Heat) -> Pace:
-    """Return the pace in which choosing tokens costs what the clock found beyond the table, a place.
-
-    Args:
-        pace: The pace of the last search.
-        found: That search.
-        heat: What the clock said of its finalists.
-
-    Returns:
-        A higher price; a shorter deadline where choosing does not explain it.
-    """
-    short, price = min(heat.shortfalls), pace.price
-    realiser: Any = found.judge.realiser
-    shares = realiser.shares(heat.finalists[heat.shortfalls.index(short)])
-    places = sum(after < before for before, after in pairwise([1.0, *shares]))
-    reckoned = price.deadline_ms - price.choosing_ms * len(realiser.space.groups)  # by the table alone
-    choosing_ms = (price.deadline_ms * short / MARGIN - reckoned) / max(1, places)
-    if choosing_ms <= price.choosing_ms:
-        return pace.tightened(short)
-    return replace(pace, price=replace(price, choosing_ms=choosing_ms))
-
-
-def winner_of(
-    problem: Problem, view: EncoderView, trained: PreTrainedModel
-) -> tuple[Searched, Candidate, list[Heat]]:
-    """Return the best lengths under the budget; under a budget of time that has a clock, the best that it passes.
-
-    Args:
-        problem: Budget, rows and seed.
-        view: The model that was trained, before any token left.
-        trained: The model that knows all lengths.
-
-    Returns:
-        The search (the last one), the winner, and what the clock said of the finalists.
-
-    Raises:
-        BudgetError: If no candidate is fast enough.
-    """
-
-    def search(problem: Problem) -> Searched:
-        found = []
-        for space in spaces(view, problem):
-            judge = judge_of(problem, space, trained)
-            found.append(Searched(judge, searched(problem, judge)))
-        return min(found, key=lambda one: one.standing)
-
-    if problem.pace is None or problem.pace.clock is None:
-        found = search(problem)
-        return found, found.outcome.ranked[0], []
-    return race(
-        problem.pace,
-        problem.folder / "heats.json",
-        lambda pace: search(replace(problem, pace=pace)),
-        lambda found: found.outcome.ranked,
-        lambda found, candidate: found.judge.realiser.build(candidate, "none"),
-        ATTEMPTS,
-        repriced,
-    )
 
 
 def smallest(space: Space, n_layers: int) -> tuple[float, ...]:
@@ -240,45 +150,3 @@ def smallest(space: Space, n_layers: int) -> tuple[float, ...]:
     needed = float(space.shares(space.uniform()).min())
     kept = min(1.0 - DROP, needed ** (2.0 / (n_layers + 1)))
     return tuple(kept ** (layer + 1) for layer in range(n_layers))
-
-
-def judge_of(problem: Problem, space: Space, trained: PreTrainedModel) -> Judge:
-    """Return who measures candidates.
-
-    Args:
-        problem: Rows and folder.
-        space: The space.
-        trained: The model that knows all lengths.
-
-    Returns:
-        The judge.
-    """
-    rows = few_rows(problem.held_out, problem.task, JUDGING_ROWS, problem.seed)
-    places = "".join(f"{group.layer}." for group in space.groups)
-    name = f"token-{space.pruning_ratio:g}-{places}-{problem.seed}"
-    journal = shared_journal(problem.journal or problem.folder / "journal.log", name)
-    realiser: Any = TokenRealiser(problem.teacher, trained, space)
-    kind, watch = problem.task.kind, problem.watch
-    return Judge(realiser, problem.tokenizer, rows, rows, journal, kind=kind, watch=watch, watched=ZERO_SHOT)
-
-
-def ladder(judge: Judge) -> tuple[Rung]:
-    """Return the only step of the evaluation: the answers on all judging rows."""
-    return (Rung(ZERO_SHOT, len(judge.held_out)),)
-
-
-def searched(problem: Problem, judge: Judge) -> Outcome:
-    """Search the lengths under the budget: evolution by swaps, from equal shares and from equal falls.
-
-    Args:
-        problem: Seed and engine.
-        judge: Who measures.
-
-    Returns:
-        The outcome.
-    """
-    space = judge.realiser.space
-    falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
-    seeds = [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
-    search = Search(judge, space, ladder(judge), problem.seed, problem.engine, problem.watch)
-    return search.evolve(seeds, CANDIDATES // 4 if problem.quick else CANDIDATES)
