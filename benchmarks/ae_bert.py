@@ -20,6 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ae_bert_study import CORRELATION_CANDIDATES, fine_tuned, judged
 from grid import RESULTS, SCRATCH, processor, run_cells, write_result
 from grid_on_ray import Luggage, run_cells_on_ray
 
@@ -27,7 +28,6 @@ FOLDER = RESULTS / "ae_bert"
 BASELINES = ("uniform-magnitude", "global-magnitude", "gradual-magnitude")
 SEARCHES = ("ae-bert-random", "ae-bert")
 ROWS_OF = {"sst-2": 10_000}  # first train rows; the other tasks are used whole
-CORRELATION_CANDIDATES = 12
 
 
 @dataclass(frozen=True)
@@ -289,45 +289,6 @@ def answers(cell: Cell, problem: Any, model: Any, splits: dict[str, Any]) -> dic
         "divergences": divergences,
         "encoder_parameters": EncoderView(model).encoder_parameters(),
     }
-
-
-def study(problem: Any, number: int) -> tuple[Any, Any]:
-    """Return the judge, and a candidate of the study: the search's seeds come first, then random ones."""
-    import numpy as np
-
-    from leanformer.methods.ae_bert import prepare as prepare_search
-
-    judge, seeds = prepare_search(problem)
-    generator = np.random.default_rng(1234)  # the same list in each cell
-    pool = [seed.candidate for seed in seeds]
-    while len(pool) < CORRELATION_CANDIDATES:
-        pool.append(judge.realiser.space.random(generator))
-    return judge, pool[number]
-
-
-def fine_tuned(problem: Any, number: int) -> Any:
-    """Repair and fine-tune a candidate of the study, whatever the cheap evaluations say."""
-    from leanformer.methods.steps import recovered
-    from leanformer.search.realise import START
-
-    judge, candidate = study(problem, number)
-    realiser = judge.realiser
-    found = recovered(problem, realiser.build(candidate, START), realiser.masks(candidate))
-    return replace(found, search={"candidate": list(candidate)})
-
-
-def judged(problem: Any, number: int) -> dict[str, Any]:
-    """Measure a candidate of the study by each cheap evaluation: a cell of its own, so that it can change alone."""
-    from leanformer.search.evaluate import FIDELITIES
-
-    judge, candidate = study(problem, number)
-    judge.dense_logits()  # shared by all candidates of a search: not part of an evaluation's cost
-    evaluations = {}
-    for fidelity in FIDELITIES:
-        started = time.perf_counter()
-        value = judge.measure(candidate, fidelity, len(problem.held_out))
-        evaluations[fidelity] = {"divergence": value, "seconds": time.perf_counter() - started}
-    return {"candidate": list(candidate), "evaluations": evaluations}
 
 
 def source(task: str, data: Path) -> Any:
