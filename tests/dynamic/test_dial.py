@@ -65,8 +65,10 @@ def test_settings_grow_bolder(heard):
     threshold = setting_that_saves(heard, 0.4)
     assert heard.saved(threshold) >= 0.4 > heard.saved(threshold - 0.01)
     assert setting_that_saves(heard, 0.9) is None
-    rows = curve(heard, [0.5] * len(saved), heard.thresholds())
+    rows = curve(heard, heard.thresholds(), [0.5] * len(saved))
     assert [row["saved"] for row in rows] == sorted({row["saved"] for row in rows})
+    assert all(row["score"] == 0.5 for row in rows)
+    assert all("score" not in row for row in curve(heard, heard.thresholds()))
 
 
 def test_the_interval_is_the_binomials_own():

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from leanformer.runtime.cascade import normalised_entropy
+
 GRID = 100
 """Thresholds between 0 and 1 that are looked at."""
 
@@ -40,7 +42,11 @@ class Heard:
         if self.policy == "patience":
             may = self._agreed() >= threshold
         else:
-            unsure = self.wrong if self.policy == "learned" and self.wrong is not None else self._entropy()
+            unsure = (
+                self.wrong
+                if self.policy == "learned" and self.wrong is not None
+                else normalised_entropy(self.logits[:-1])
+            )
             may = unsure < threshold
         may = np.concatenate([may, np.ones((1, rows), dtype=bool)])
         return np.where(may.any(axis=0), may.argmax(axis=0), exits)
@@ -61,13 +67,6 @@ class Heard:
         if last.shape[-1] == 1:
             return int((np.abs(given - last) >= 0.1).sum())
         return int((given.argmax(axis=-1) != last.argmax(axis=-1)).sum())
-
-    def _entropy(self) -> NDArray[np.float64]:
-        from scipy.special import log_softmax
-
-        logs = log_softmax(self.logits[:-1].astype(np.float64), axis=-1)
-        entropy: NDArray[np.float64] = -(np.exp(logs) * logs).sum(axis=-1) / np.log(logs.shape[-1])
-        return entropy
 
     def _agreed(self) -> NDArray[np.int64]:
         """How many times in a row each exit has confirmed the one before, (exits, rows)."""
@@ -128,22 +127,25 @@ def setting_that_agrees(heard: Heard, agreement: float, confidence: float) -> fl
     return passed
 
 
-def curve(heard: Heard, scores: Sequence[float], rows_thresholds: Sequence[float]) -> list[dict[str, float]]:
+def curve(
+    heard: Heard, settings: Sequence[float], scores: Sequence[float] | None = None
+) -> list[dict[str, float]]:
     """Return what the settings come to, for records.
 
     Args:
         heard: The answers.
-        scores: The score at each setting.
-        rows_thresholds: The settings.
+        settings: Thresholds, the safest first.
+        scores: The score at each of them, where labels are known.
 
     Returns:
-        One dictionary a setting that differs from the one before: "threshold", "saved", "agreement", "score".
+        One dictionary a setting that differs from the one before: "threshold", "saved", "agreement", and "score".
     """
     found: list[dict[str, float]] = []
     rows = heard.logits.shape[1]
-    for threshold, value in zip(rows_thresholds, scores, strict=True):
+    for number, threshold in enumerate(settings):
         saved = heard.saved(threshold)
         if not found or saved != found[-1]["saved"]:
             agreement = 1.0 - heard.changed(threshold) / rows
-            found.append({"threshold": threshold, "saved": saved, "agreement": agreement, "score": value})
+            told = {} if scores is None else {"score": scores[number]}
+            found.append({"threshold": threshold, "saved": saved, "agreement": agreement, **told})
     return found

@@ -114,7 +114,7 @@ def with_dial(problem: Problem, trained: Compressed, policy: str) -> Compressed:
         "saved": found.saved(threshold),
         "agreement": 1.0 - found.changed(threshold) / len(labels),
         "rows": len(labels),
-        "curve": curve(found, scores, settings),
+        "curve": curve(found, settings, scores),
     }
     saved = found.saved(threshold)
     return replace(trained, exits=facts, removed_share=saved, macs_share=1.0 - saved)

@@ -73,6 +73,7 @@ class Cascade:
     """Runs a text through as many parts of a model as it needs.
 
     Attributes:
+        path: The first part.
         layers: How many layers each text of the last batch used, (texts,).
         policy: "entropy", "patience" or "learned".
         threshold: Below which uncertainty a text leaves; for patience, how many exits in a row have to agree. It may
@@ -87,6 +88,7 @@ class Cascade:
         FileNotFoundError: If there is no chain at that path.
     """
 
+    path: Path
     layers: np.ndarray
     policy: str
     threshold: float
@@ -98,7 +100,7 @@ class Cascade:
                 f"{first} is no chain of parts: there is no {description(first).name} beside it"
             )
         told = json.loads(description(first).read_text(encoding="utf-8"))
-        self.policy, self.threshold = str(told["policy"]), float(told["threshold"])
+        self.path, self.policy, self.threshold = first, str(told["policy"]), float(told["threshold"])
         self.depths = [int(depth) for depth in told["layers"]]
         self.parts = [open_session(file, threads, precision) for file in chain_files(first)]
 
@@ -136,6 +138,33 @@ class Cascade:
         if answers is None:
             raise ValueError("A chain without parts can not answer.")
         return answers
+
+    def heard(self, batch: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Ask every part for its answer to all texts; nobody leaves.
+
+        Args:
+            batch: What the tokenizer made, as for a call.
+
+        Returns:
+            Logits, (parts, texts, labels); and how likely each part but the last says that it is wrong,
+            (parts - 1, texts), where it does.
+        """
+        logits, wrong, inputs = [], [], dict(batch)
+        for part in self.parts:
+            out = part(inputs)
+            logits.append(out["logits"])
+            if part is not self.parts[-1]:
+                wrong += [out["wrong"]] if "wrong" in out else []
+                inputs = {"inputs_embeds": out["states"], "attention_mask": batch["attention_mask"]}
+        return np.stack(logits), np.stack(wrong) if wrong else None
+
+    def keep_dial(self) -> None:
+        """Write the threshold beside the parts: whoever opens them next begins with it."""
+        file = description(self.path)
+        told = json.loads(file.read_text(encoding="utf-8")) | {"threshold": self.threshold}
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(told), encoding="utf-8")
+        partial.replace(file)
 
     def _leaves(self, out: Arrays, agreed: np.ndarray) -> np.ndarray:
         """Which texts may leave, (texts,)."""
