@@ -21,6 +21,8 @@ def chain(tiny_model, tiny_tokenizer, mood_held_out, tmp_path):
         model = with_exits(
             tiny_model("bert", layers=4).eval(), [0, 1, 2], size=16, judges=policy == "learned"
         )
+        exits = model.bert.encoder.exits
+        exits["1"].load_state_dict(exits["0"].state_dict())  # untrained exits seldom agree; these two may
         set_policy(model, policy, 3 if policy == "patience" else 0.0)
         save_model(model, tiny_tokenizer, tmp_path / "model")
         texts = mood_held_out.select(range(24)).remove_columns("label")
@@ -36,7 +38,7 @@ def test_the_chain_does_what_the_dial_foretold(chain, policy):
     cascade, plan = chain(policy)
     before = cascade.threshold
     whole = np.concatenate([cascade(batch) for batch in plan])
-    asked = 0.02 if policy == "patience" else 0.2  # untrained exits seldom agree
+    asked = 0.05
     rows = tune(cascade, plan, saved=asked)
     assert cascade.threshold != before
     answers, layers = [], []
