@@ -39,16 +39,26 @@ class NoAttention(nn.Module):
         return hidden_states, None
 
 
+def by_head_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Multiply (batch, heads, rows, inner) by (batch, heads, inner, columns).
+
+    By `bmm`, for `@` is traced with an expand of both before it, which OpenVINO computes: a copy of each.
+    """
+    batch, heads = left.shape[:2]
+    return torch.bmm(left.flatten(0, 1), right.flatten(0, 1)).unflatten(0, (batch, heads))
+
+
 def _probabilities(
     query: torch.Tensor, key: torch.Tensor, attention_mask: torch.Tensor | None, scaling: float | None
 ) -> torch.Tensor:
     """Return to what share each query attends to each key, (batch, heads, queries, keys)."""
-    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = by_head_product(query, key.transpose(-1, -2))
+    scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    elif attention_mask is not None:
-        scores = scores + attention_mask
-    return scores.softmax(dim=-1)
+        # added, not filled in: ONNX Runtime adds (batch, 1, 1, keys) to all scores six times as fast
+        hidden = torch.zeros_like(attention_mask, dtype=scores.dtype)
+        attention_mask = hidden.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    return (scores if attention_mask is None else scores + attention_mask).softmax(dim=-1)
 
 
 def eager_attention(
@@ -64,7 +74,7 @@ def eager_attention(
     """Attend by separate operators; arguments and what is returned are those of `hard_attention`."""
     probabilities = _probabilities(query, key, attention_mask, scaling)
     probabilities = nn.functional.dropout(probabilities, dropout, module.training)
-    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
+    return by_head_product(probabilities, value).transpose(1, 2).contiguous(), probabilities
 
 
 def hard_attention(
@@ -97,7 +107,7 @@ def hard_attention(
     least = padded.topk(module.hard_top, dim=-1).values[..., -1:]
     probabilities = probabilities * (probabilities >= least)
     probabilities = nn.functional.dropout(probabilities, dropout, module.training)
-    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
+    return by_head_product(probabilities, value).transpose(1, 2).contiguous(), probabilities
 
 
 transformers.AttentionInterface.register(HARD_ATTENTION, hard_attention)

@@ -31,6 +31,16 @@ def lengths_of(real: torch.Tensor) -> torch.Tensor:
     return real.cumsum(dim=1)[:, -1:]
 
 
+def rows_of(states: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Take (batch, fewer tokens) of (batch, tokens, hidden), each text its own.
+
+    Whole rows of one table: `gather` asks for an index of every number, and OpenVINO writes all of them out.
+    """
+    batch, tokens = states.shape[:2]
+    places = index + tokens * torch.arange(batch, device=index.device)[:, None]
+    return states.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, (batch, index.shape[1]))
+
+
 class Tokens:
     """Which tokens of a batch are still there; one object for all layers of an encoder, set anew by each call.
 
@@ -131,7 +141,7 @@ class Tokens:
             rows = index[:, None, :, None].expand(-1, heads, -1, present)
             columns = index[:, None, None, :].expand(-1, heads, index.shape[1], -1)
             self.bias = self.bias.gather(2, rows).gather(3, columns)
-        return states.gather(1, index[..., None].expand(-1, -1, states.shape[2]))
+        return rows_of(states, index)
 
     def hide(self, kept: torch.Tensor, dtype: torch.dtype) -> None:
         """Let nobody attend to the tokens that are not kept, (batch, tokens): a training's way to drop them."""
@@ -175,9 +185,12 @@ def significance(probabilities: torch.Tensor, real: torch.Tensor) -> torch.Tenso
     Returns:
         (batch, tokens): the mean over heads of each column's sum, its own diagonal left out.
     """
+    mean = probabilities.mean(dim=1)  # heads first: less to multiply
+    asks = real.to(mean.dtype)
+    received = torch.bmm(asks[:, None], mean)[:, 0]
     place = torch.arange(real.shape[1], device=real.device)
-    others = (place[:, None] != place) & real[:, :, None]  # (batch, queries, keys)
-    return (probabilities.mean(dim=1) * others).sum(dim=1)  # heads first: less to multiply
+    own = mean.gather(2, place[:, None].expand(*mean.shape[:2], 1))[..., 0]
+    return received - own * asks
 
 
 def attend_and_note(module: Any, *given: Any, **named: Any) -> tuple[torch.Tensor, torch.Tensor]:
