@@ -34,6 +34,7 @@ def test_candidates_fall_and_meet_the_ratio(model, ratio):
         assert list(candidate) == sorted(candidate, reverse=True)
         if space.fits(candidate):
             assert pruning_ratio(view, realiser.masks(candidate), TOKEN) == pytest.approx(ratio, abs=0.011)
+            assert space.ratio(candidate) == pytest.approx(ratio, abs=0.011)  # as the report has it
     small = EncoderView(realiser.build(candidate))
     kept = [small.kept_tokens(layer) for layer in range(4)]
     assert kept == [level / 64 for level in candidate]

@@ -102,7 +102,7 @@ def token_space(view: EncoderView, ratio: float) -> FallingSpace:
             f"the first attention reads all tokens, so dropping them saves less than {reach:.2f} of the work: give a "
             "smaller --pruning-ratio, or a method that removes weights"
         )
-    return FallingSpace(groups, ratio / reach, least=1)
+    return FallingSpace(groups, ratio / reach, least=1, reach=reach)
 
 
 def timed_token_space(

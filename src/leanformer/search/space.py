@@ -71,6 +71,8 @@ class Space:
         least: Fewest levels that each group keeps.
         limits: Further constraints, each in a unit of its own; the tightest of all is met.
         tolerance: How far the tightest constraint may be missed, as a share of its total.
+        reach: What share of all that the budget counts the groups cost: tokens can not leave before the first
+            attention.
     """
 
     groups: tuple[Group, ...]
@@ -78,6 +80,7 @@ class Space:
     least: int = 0
     limits: tuple[Limit, ...] = ()
     tolerance: float = TOLERANCE
+    reach: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a ratio that no candidate can reach."""
@@ -109,8 +112,8 @@ class Space:
         return float(self.costs.spent(levels)[0])
 
     def ratio(self, candidate: Candidate) -> float:
-        """Return the share of the cost that a candidate removes."""
-        return 1.0 - self.cost(candidate) / self.total
+        """Return the share that a candidate removes of all that the budget counts."""
+        return self.reach * (1.0 - self.cost(candidate) / self.total)
 
     def fits(self, candidate: Candidate) -> bool:
         """Whether a candidate meets the tightest constraint within the tolerance."""
