@@ -7,11 +7,6 @@ league.json is kept as benchmarks/results/league/MODEL-TASK-RATIO.json, of which
 in docs/league.md. The curves of docs/dynamic.md are small leagues at several ratios:
 
     python benchmarks/league.py MODEL --data ../shared/data/glue --task mrpc --into dynamic --pruning-ratio 0.3
-
-Words with tags and questions have leagues of the methods that work for them:
-
-    python benchmarks/league.py MODEL --data ../shared/data/ner --task wnut-17 --into tagging
-    python benchmarks/league.py MODEL --data ../shared/data/qa --task squad --into questions
 """
 
 from __future__ import annotations
@@ -23,18 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grid import GLUE_FOLDERS, RESULTS, SCRATCH, write_result
-from league_data import TASKS, data_arguments
+from grid import GLUE_FOLDERS, RESULTS, SCRATCH, TRAIN_ROWS, write_result
 
-FOR_TOKENS = (
-    "one-shot",
-    "drop-layers",
-    "uniform-magnitude",
-    "ae-bert",
-    "power-bert",
-    "tr-bert",
-    "length-adaptive",
-)
 METHODS: dict[str, tuple[str, ...]] = {
     "league": (),  # all
     "dynamic": (
@@ -46,8 +31,6 @@ METHODS: dict[str, tuple[str, ...]] = {
         "patience",
         "learned-exit",
     ),
-    "tagging": FOR_TOKENS,
-    "questions": FOR_TOKENS,
 }
 OWN = (
     "command",
@@ -63,14 +46,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="a model folder without a task head")
-    parser.add_argument("--data", required=True, help="folder with the task's files")
-    parser.add_argument("--task", action="append", choices=TASKS, help="by default those of GLUE")
+    parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
+    parser.add_argument("--task", action="append", choices=GLUE_FOLDERS, help="by default all of them")
     parser.add_argument("--method", action="append", default=[], help="by default every method of --into")
     parser.add_argument("--into", choices=METHODS, default="league", help="folder of the results")
     parser.add_argument("--pruning-ratio", type=float, default=0.5)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="fewer epochs and candidates")
     parser.add_argument("--no-timing", action="store_true", help="scores alone, for a machine with a GPU")
     parser.add_argument("--lanes", type=int, default=1, help="cells that run side by side")
     parser.add_argument("--limit", type=float, help="seconds of timing a batch size; by default 30 a model")
@@ -92,16 +74,15 @@ def main() -> int:
 
 def command(options: argparse.Namespace, task: str) -> list[str]:
     """Return a league's command line, without its folder."""
-    parts = [sys.executable, "-m", "leanformer", "league", options.model]
-    parts += data_arguments(task, Path(options.data))
+    parts = [sys.executable, "-m", "leanformer", "league", options.model, "--data", task]
+    parts += ["--data-dir", str(Path(options.data) / GLUE_FOLDERS[task])]
     parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
     parts += ["--threads", str(options.threads), "--lanes", str(options.lanes)]
-    parts += ["--quick"] if options.quick else []
     parts += ["--no-timing"] if options.no_timing else []
     parts += [] if options.limit is None else ["--limit", f"{options.limit:g}"]
     for name in options.method or METHODS[options.into]:
         parts += ["--method", name]
-    return parts
+    return parts + (["--train-rows", str(TRAIN_ROWS[task])] if task in TRAIN_ROWS else [])
 
 
 def kept(record: dict[str, Any], model: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from markdown_tables import MISSING, RESULTS, Facts, read, source, table
@@ -77,8 +76,4 @@ def speed(speeds: dict[str, Any]) -> str:
     return words + (f"; int8 {speeds['int8']['ratio']:.2f}x" if "int8" in speeds else "")
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "league": league_table,
-    "tagging": partial(league_table, "tagging"),
-    "questions": partial(league_table, "questions"),
-}
+TABLES: dict[str, Callable[[], str]] = {"league": league_table}

@@ -24,7 +24,7 @@ from markdown_tables import ROOT
 
 PAGES = (
     *("ae-bert.md", "audit.md", "debias.md", "dynamic.md", "embeddings.md", "league.md", "pruning.md"),
-    *("speed.md", "tagging.md"),
+    "speed.md",
 )
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES))
 MODULES = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leanformer.runtime.cascade import normalised_entropy
+from leanformer.runtime.cascade import CLOSE, agreements, normalised_entropy
 
 GRID = 100
 """Thresholds between 0 and 1 that are looked at."""
@@ -65,20 +65,15 @@ class Heard:
         """Return how many rows leave with another answer than that of the last head; of values, one a tenth off."""
         given, last = self.answers(threshold), self.logits[-1]
         if last.shape[-1] == 1:
-            return int((np.abs(given - last) >= 0.1).sum())
+            return int((np.abs(given - last) >= CLOSE).sum())
         return int((given.argmax(axis=-1) != last.argmax(axis=-1)).sum())
 
-    def _agreed(self) -> NDArray[np.int64]:
+    def _agreed(self) -> NDArray[np.float64]:
         """How many times in a row each exit has confirmed the one before, (exits, rows)."""
-        exits = self.logits[:-1]
-        if exits.shape[-1] == 1:
-            same = np.abs(exits[1:, :, 0] - exits[:-1, :, 0]) < 0.1
-        else:
-            votes = exits.argmax(axis=-1)
-            same = votes[1:] == votes[:-1]
-        counts = [np.zeros(exits.shape[1], dtype=np.int64)]
-        for one in same:
-            counts.append(np.where(one, counts[-1] + 1, 0))
+        agreed, last, counts = np.zeros(self.logits.shape[1]), None, []
+        for logits in self.logits[:-1]:
+            agreed, last = agreements(logits, last, agreed)
+            counts.append(agreed)
         return np.stack(counts)
 
 

@@ -55,7 +55,7 @@ def _probabilities(
     scores = by_head_product(query, key.transpose(-1, -2))
     scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        # added, not filled in: ONNX Runtime adds (batch, 1, 1, keys) to all scores six times as fast
+        # added, not filled in: of 256 tokens ONNX Runtime adds it to all scores in less than half the time
         hidden = torch.zeros_like(attention_mask, dtype=scores.dtype)
         attention_mask = hidden.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     return (scores if attention_mask is None else scores + attention_mask).softmax(dim=-1)

@@ -67,7 +67,7 @@ def taken_over(problem: Problem, folder: Path) -> PreTrainedModel:
         The model.
 
     Raises:
-        BudgetError: If it is of another shape than the dense model, or no model of this method.
+        BudgetError: If it is of another shape than the dense model, or no token leaves it.
         ModelError: If it can not be loaded, or answers something else.
     """
     path = folder / "model" if (folder / "model").is_dir() else folder

@@ -125,7 +125,7 @@ class Cascade:
             answers[rows] = logits  # the last word of those who leave; of the others only until the next part
             if number == len(self.parts) - 1:
                 break
-            agreed, last = _agreement(logits, last, agreed)
+            agreed, last = agreements(logits, last, agreed)
             stays = ~self._leaves(out, agreed)
             self.layers[rows[~stays]] = depth
             if not stays.any():
@@ -174,10 +174,19 @@ class Cascade:
         return unsure < self.threshold
 
 
-def _agreement(
+def agreements(
     logits: np.ndarray, last: np.ndarray | None, agreed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How many exits in a row have agreed, and what the last of them said (PABEE, Zhou et al. 2020)."""
+    """Return how many exits in a row have agreed, and what the last of them said (PABEE, Zhou et al. 2020).
+
+    Args:
+        logits: Of the next exit, (texts, labels); of one label, values.
+        last: What the exit before said, (texts,); None before the first.
+        agreed: How many in a row had agreed by then, (texts,).
+
+    Returns:
+        Both, with the next exit, (texts,) each.
+    """
     answer = logits[:, 0] if logits.shape[-1] == 1 else logits.argmax(axis=-1)
     if last is None:
         return agreed, answer
