@@ -151,3 +151,11 @@ def test_a_method_that_goes_by_the_score_needs_no_ratio():
 def test_a_method_that_counts_weights_aims_at_nothing_else(budget):
     with pytest.raises(BudgetError, match="grain counts weights"):
         Job("bert", DataSpec("reviews"), method="grain", budget=budget)
+
+
+def test_a_folder_that_an_option_names_is_found_from_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "slow").mkdir()
+    monkeypatch.chdir(tmp_path)
+    job = Job("bert", DataSpec("reviews"), method="length-adaptive", options={"trained": "slow"})
+    assert job.resolved().options == {"trained": str(tmp_path / "slow")}
+    assert Job("bert", DataSpec("reviews"), method="length-adaptive").resolved().options == {"trained": ""}

@@ -85,7 +85,11 @@ class Job:
 
     def resolved(self) -> Job:
         """Return the job with absolute paths, so that it can be repeated from any folder."""
-        return replace(self, model=absolute(self.model), data=resolved_data(self.data))
+        folders = {option.name for option in find_method(self.method).options if option.is_folder}
+        options = {
+            name: absolute(str(value)) if name in folders else value for name, value in self.options.items()
+        }
+        return replace(self, model=absolute(self.model), data=resolved_data(self.data), options=options)
 
     def to_toml(self) -> str:
         """Return the text of job.toml; settings that are None are left out."""

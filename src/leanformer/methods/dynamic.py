@@ -62,6 +62,7 @@ DYNAMIC = (
                 "trained",
                 "",
                 "folder of an earlier run: its training is taken over, only lengths are searched",
+                is_folder=True,
             ),
         ),
     ),
