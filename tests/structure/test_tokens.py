@@ -132,8 +132,8 @@ def test_refusals(tiny_model):
         slice_units(with_kept_tokens(model, SHARES), {(0, "head"): torch.tensor([1.0, 0.0, 1.0, 1.0])})
 
 
-def test_scorers_rank_and_hiding_is_dropping(model, tmp_path):
-    """Tokens that nobody attends to are as good as gone, and what a share keeps are the scorer's best."""
+def test_scorers_rank_and_drawing_drops_the_same(model, tmp_path):
+    """A draw that takes the scorer's best is what a share keeps."""
     small = with_kept_tokens(model, SHARES, [0, 1], seed=3)
     batch = padded_texts([13, 8, 5])
     expected = logits(small, batch)
@@ -141,15 +141,15 @@ def test_scorers_rank_and_hiding_is_dropping(model, tmp_path):
     set_kept_tokens(soft, (1.0, 1.0))
     lengths = batch["attention_mask"].sum(dim=1, keepdim=True)
 
-    def best(layer, scores, real):
+    def best(layer, scores, tokens):
         kept = count_of(lengths, view.kept_tokens(layer))
-        scores = scores.masked_fill(~real, -torch.inf)
+        scores = scores.masked_fill(~tokens.real, -torch.inf)
         scores[:, 0] = torch.inf
-        return (scores.argsort(dim=1, descending=True).argsort(dim=1) < kept) & real
+        return (scores.argsort(dim=1, descending=True).argsort(dim=1) < kept) & tokens.real
 
     with tokens_drawn(EncoderView(soft), best):
-        hidden = logits(soft, batch)
-    torch.testing.assert_close(hidden, expected, atol=TOLERANCE, rtol=0)
+        drawn = logits(soft, batch)
+    torch.testing.assert_close(drawn, expected, atol=TOLERANCE, rtol=0)
     save_model(small, None, tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(logits(again, batch), expected, atol=TOLERANCE, rtol=0)

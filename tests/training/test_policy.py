@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 import torch
 
+from leanformer.encoders.carried_tokens import Tokens
 from leanformer.encoders.view import EncoderView
 from leanformer.structure.tokens import set_kept_tokens, tokens_drawn, with_kept_tokens
 from leanformer.training.objective import row_losses
@@ -20,12 +21,18 @@ def model(tiny_model):
     return found
 
 
+def tokens_of(real):
+    tokens = Tokens()
+    tokens.begin(torch.zeros(*real.shape, 1), real[:, None, None])
+    return tokens
+
+
 def test_tokens_are_drawn_as_often_as_the_policy_says():
     torch.manual_seed(0)
     logits = torch.tensor([[9.0, -1.0, 0.0, 2.0, 5.0]]).expand(4000, 5)
     real = torch.tensor([True, True, True, True, False]).expand(4000, 5)
     drawn = Drawn()
-    stays = drawn(0, logits, real)
+    stays = drawn(0, logits, tokens_of(real))
     assert not stays[:, 0].any()  # the first token is no action
     assert not stays[:, 4].any()  # padding is none either
     frequencies = stays[:, 1:4].float().mean(dim=0)
@@ -37,12 +44,22 @@ def test_tokens_are_drawn_as_often_as_the_policy_says():
 def test_the_surprise_is_that_of_the_actions():
     drawn = Drawn({0: torch.tensor([[0.0, 3.0, 1.0, 2.0]])})
     logits = torch.tensor([[0.0, 1.0, 0.5, -0.4]])
-    stays = drawn(0, logits, torch.ones(1, 4, dtype=torch.bool))
+    stays = drawn(0, logits, tokens_of(torch.ones(1, 4, dtype=torch.bool)))
     assert stays.tolist() == [[False, True, False, True]]  # p adds up to 1.75: two, the guide's best
     chances = logits[0].sigmoid()
     by_hand = -(chances[1].log() + (1 - chances[2]).log() + chances[3].log()) / 3
     assert float(drawn.surprises[0]) == pytest.approx(float(by_hand), rel=1e-5)
     assert float(drawn.kept[0]) == pytest.approx(3 / 4)
+
+
+def test_a_guide_is_asked_about_the_tokens_that_are_left():
+    tokens = tokens_of(torch.ones(1, 5, dtype=torch.bool))
+    states = tokens.only(torch.arange(5.0)[None, :, None], torch.tensor([[False, False, True, False, True]]))
+    assert states.flatten().tolist() == [0.0, 2.0, 4.0]  # the first stays in any case
+    drawn = Drawn({1: torch.tensor([[0.0, 9.0, 1.0, 9.0, 2.0]])})
+    stays = drawn(1, torch.tensor([[0.0, 0.0, 0.0]]), tokens)
+    assert stays.tolist() == [[False, False, True]]  # p adds up to one: the better of 1.0 and 2.0
+    assert float(drawn.kept[0]) == pytest.approx(2 / 5)
 
 
 def test_most_of_takes_so_many_of_the_free_ones():
@@ -57,7 +74,7 @@ def rewards_of(model, batch, labels, alpha):
 
     def reward(stays):
         wanted = torch.tensor([[True, *stays]])
-        with torch.no_grad(), tokens_drawn(EncoderView(model), lambda layer, logits, real: wanted):
+        with torch.no_grad(), tokens_drawn(EncoderView(model), lambda layer, logits, tokens: wanted):
             outputs = model(**batch)
         return -row_losses(outputs.logits, labels)[0] - alpha * wanted.float().mean()
 
@@ -74,7 +91,7 @@ def test_the_gradient_is_that_of_the_mean_reward(tiny_model):
     loss, _ = policy_loss(model, batch, labels, Trials(alpha, samples=300, imitated=0.0), progress=0.0)
     (found,) = torch.autograd.grad(loss, [bias])
     noted = {}
-    with tokens_drawn(EncoderView(model), lambda layer, logits, real: noted.setdefault(0, logits) > -99):
+    with tokens_drawn(EncoderView(model), lambda layer, logits, tokens: noted.setdefault(0, logits) > -99):
         model(**batch)
     chances = noted[0][0, 1:].sigmoid()
     mean = sum(

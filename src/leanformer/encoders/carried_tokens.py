@@ -123,12 +123,34 @@ class Tokens:
         Returns:
             (batch, fewer tokens, hidden), in the order of the text.
         """
-        present = states.shape[1]
         scores = scores.float().masked_fill(~self.real, -torch.inf)
         scores = torch.cat([torch.full_like(scores[:, :1], torch.inf), scores[:, 1:]], dim=1)
         order = scores.topk(count_of(self.width, share), dim=1).indices  # the best first
         wanted = torch.arange(order.shape[1], device=order.device) < count_of(self.lengths, share)
         kept = wanted & self.real.gather(1, order)
+        return self._taken(states, kept, order)
+
+    def only(self, states: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """Drop whatever is not kept: any number of tokens of each text, as while a policy is learned.
+
+        Args:
+            states: (batch, tokens, hidden).
+            kept: Which tokens, (batch, tokens); the first one stays in any case.
+
+        Returns:
+            (batch, tokens of the text that keeps most, hidden), in the order of the text.
+        """
+        place = torch.arange(states.shape[1], device=states.device)
+        kept = (kept & self.real) | (place == 0)
+        if self.mask is None:  # texts of the same length keep different numbers
+            self.mask = self._mask_like(states.new_zeros(0))
+        most = int(kept.sum(dim=1).max())
+        order = (~kept).byte().argsort(dim=1, stable=True)[:, :most]  # the kept ones first
+        return self._taken(states, kept.gather(1, order), order)
+
+    def _taken(self, states: torch.Tensor, kept: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        """Go on with the tokens at `order`, (batch, fewer tokens); those not `kept`, alike, are padding from now on."""
+        present = states.shape[1]
         # in the order of the text; what a shorter text does not keep lies behind it, as padding
         key = torch.where(kept, order, order + present).sort(dim=1).values
         self.real = key < present
@@ -142,12 +164,6 @@ class Tokens:
             columns = index[:, None, None, :].expand(-1, heads, index.shape[1], -1)
             self.bias = self.bias.gather(2, rows).gather(3, columns)
         return rows_of(states, index)
-
-    def hide(self, kept: torch.Tensor, dtype: torch.dtype) -> None:
-        """Let nobody attend to the tokens that are not kept, (batch, tokens): a training's way to drop them."""
-        self.real = self.real & kept
-        some = torch.zeros(0, dtype=dtype) if self.mask is None else self.mask
-        self.mask = self._mask_like(some)
 
     def _mask_like(self, mask: torch.Tensor) -> torch.Tensor:
         """Return what hides padding now, (batch, 1, 1, tokens), boolean or additive as the mask before."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from leanformer.encoders.carried_tokens import Tokens
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.gpu import borrowed
@@ -137,8 +138,8 @@ def kept_by_policy(problem: Problem, model: PreTrainedModel, places: list[int]) 
     found: dict[int, list[Tensor]] = {place: [] for place in places}
     lengths: list[Tensor] = []
 
-    def decide(layer: int, logits: Tensor, real: Tensor) -> Tensor:
-        stays = real & (logits >= 0)
+    def decide(layer: int, logits: Tensor, tokens: Tokens) -> Tensor:
+        stays = tokens.real & (logits >= 0)
         stays[:, 0] = True
         found[layer].append(stays.sum(dim=1).cpu())
         return stays

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leanformer.encoders.carried_tokens import PARTS, TokenScorer
+from leanformer.encoders.carried_tokens import PARTS, Tokens, TokenScorer
 from leanformer.encoders.lean import config_for, lean_class_for, rebuild
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
@@ -77,26 +77,25 @@ def _scorer_path(view: EncoderView, layer: int) -> str:
 
 
 @contextmanager
-def tokens_drawn(view: EncoderView, draw: Callable[[int, Tensor, Tensor], Tensor]) -> Iterator[None]:
+def tokens_drawn(view: EncoderView, draw: Callable[[int, Tensor, Tokens], Tensor]) -> Iterator[None]:
     """Let something else than a share say which tokens go on behind the scored layers, in a `with` block.
 
     Args:
         view: A model with scorers, set to keep all tokens.
-        draw: From the layer, the scorer's logits (batch, tokens) and which tokens are still there (batch, tokens) to
-            which go on; the first token always does. Logits have a gradient to the scorer alone, whatever else has
-            one.
+        draw: From the layer, the scorer's logits (batch, tokens) and the tokens that are still there to which of them
+            go on, (batch, tokens); the first token always does. Logits have a gradient to the scorer alone, whatever
+            else has one.
 
     Yields:
         Nothing.
     """
 
-    def hook_of(layer: int, scorer: TokenScorer) -> Callable[..., None]:
-        def hook(norm: Any, given: Any, normed: Tensor) -> None:
+    def hook_of(layer: int, scorer: TokenScorer) -> Callable[..., Tensor]:
+        def hook(norm: Any, given: Any, normed: Tensor) -> Tensor:
+            tokens: Tokens = norm.tokens
             with torch.enable_grad():
-                kept = draw(layer, scorer(normed.detach()).float(), norm.tokens.real)
-            first = torch.zeros_like(kept)
-            first[:, 0] = True
-            norm.tokens.hide(kept | first, normed.dtype)
+                kept = draw(layer, scorer(normed.detach()).float(), tokens)
+            return tokens.only(normed, kept)
 
         return hook
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from leanformer.encoders.carried_tokens import Tokens
+
 
 @dataclass(frozen=True)
 class Trials:
@@ -30,32 +32,29 @@ class Drawn:
     """What one pass drew, place by place.
 
     Attributes:
-        guides: By layer, the score of each token by which the most are kept that the policy expects to; empty where
-            tokens are drawn by their own probability.
+        guides: By layer, the score of each token of the whole text, (batch, tokens), by which the most are kept that
+            the policy expects to; empty where tokens are drawn by their own probability.
         kept: Share of each text's tokens that went on, (batch,), of each place.
         surprises: -1/n sum_i log pi(a_i) of each text, (batch,), of each place; the first token is no action.
-        lengths: Tokens of each text before any left, (batch,); noted at the first place.
     """
 
     guides: Mapping[int, Tensor] = field(default_factory=dict)
     kept: list[Tensor] = field(default_factory=list)
     surprises: list[Tensor] = field(default_factory=list)
-    lengths: Tensor | None = None
 
-    def __call__(self, layer: int, logits: Tensor, real: Tensor) -> Tensor:
+    def __call__(self, layer: int, logits: Tensor, tokens: Tokens) -> Tensor:
         """Draw; see `leanformer.structure.tokens.tokens_drawn`."""
-        if self.lengths is None:
-            self.lengths = real.sum(dim=1)
-        free = real.clone()
+        free = tokens.real.clone()
         free[:, 0] = False
         chances = logits.detach().sigmoid()
         if layer in self.guides:
-            stays = most_of(self.guides[layer], (chances * free).sum(dim=1).round(), free)
+            guide = self.guides[layer].gather(1, tokens.positions)  # of the tokens that are still there
+            stays = most_of(guide, (chances * free).sum(dim=1).round(), free)
         else:
             stays = torch.bernoulli(chances).bool() & free
         logs = torch.where(stays, functional.logsigmoid(logits), functional.logsigmoid(-logits))
         self.surprises.append(-(logs * free).sum(dim=1) / free.sum(dim=1).clamp_min(1))
-        self.kept.append((1 + stays.sum(dim=1)) / self.lengths.clamp_min(1))
+        self.kept.append((1 + stays.sum(dim=1)) / tokens.lengths[:, 0].clamp_min(1))
         return stays
 
 
