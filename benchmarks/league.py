@@ -6,7 +6,8 @@ MODEL is a folder without a task head. A league goes on where it stopped: it is 
 league.json is kept as benchmarks/results/league/MODEL-TASK-RATIO.json, of which benchmarks/tables.py makes the table
 in docs/league.md. The curves of docs/dynamic.md are small leagues at several ratios:
 
-    python benchmarks/league.py MODEL --data ../shared/data/glue --task mrpc --into dynamic --pruning-ratio 0.3
+    python benchmarks/league.py MODEL --data ../shared/data/glue --into dynamic --pruning-ratio 0.7
+    python benchmarks/league.py MODEL --data ../shared/data/glue --into dynamic --pruning-ratio 0.3 --trained-at 0.7
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-timing", action="store_true", help="scores alone, for a machine with a GPU")
     parser.add_argument("--lanes", type=int, default=1, help="cells that run side by side")
+    parser.add_argument("--trained-at", type=float, help="take over what was trained at this ratio")
     parser.add_argument("--limit", type=float, help="seconds of timing a batch size; by default 30 a model")
     options = parser.parse_args()
     for task in options.task or GLUE_FOLDERS:
-        name = f"{Path(options.model).name}-{task}-{options.pruning_ratio:g}"
-        name += "-scores" if options.no_timing else ""
+        name = name_of(options, task, options.pruning_ratio)
         out = SCRATCH / options.into / name
         done = subprocess.run([*command(options, task), "--out", str(out), "--resume"], check=False)
         if done.returncode:
@@ -72,6 +73,12 @@ def main() -> int:
     return 0
 
 
+def name_of(options: argparse.Namespace, task: str, ratio: float) -> str:
+    """Return what a league's folder and its JSON are called."""
+    name = f"{Path(options.model).name}-{task}-{ratio:g}"
+    return f"{name}-scores" if options.no_timing else name
+
+
 def command(options: argparse.Namespace, task: str) -> list[str]:
     """Return a league's command line, without its folder."""
     parts = [sys.executable, "-m", "leanformer", "league", options.model, "--data", task]
@@ -79,6 +86,8 @@ def command(options: argparse.Namespace, task: str) -> list[str]:
     parts += ["--pruning-ratio", f"{options.pruning_ratio:g}", "--seeds", options.seeds]
     parts += ["--threads", str(options.threads), "--lanes", str(options.lanes)]
     parts += ["--no-timing"] if options.no_timing else []
+    if options.trained_at is not None:
+        parts += ["--trained", str(SCRATCH / options.into / name_of(options, task, options.trained_at))]
     parts += [] if options.limit is None else ["--limit", f"{options.limit:g}"]
     for name in options.method or METHODS[options.into]:
         parts += ["--method", name]

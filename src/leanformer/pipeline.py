@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.costing import check_reachable, pace_of, price_facts, price_from, serving_of
+from leanformer.errors import RunError
 from leanformer.job import AUTO, Job
 from leanformer.methods.kinds import check_kind
 from leanformer.methods.registry import find_method
@@ -109,22 +110,26 @@ def run_job(
         return read_result(run.folder)
 
 
-def fine_tune_dense(job: Job, out: Path, resume: bool = False) -> Facts:
+def fine_tune_dense(job: Job, out: Path, resume: bool = False, other: Path | None = None) -> Facts:
     """Do the first part of a job alone: its dense model, fine-tuned where it needs it.
 
     Args:
         job: The resolved job.
         out: The run directory; the model is its `teacher`.
         resume: Whether to go on with the run that `out` holds, if any.
+        other: A run of the same model and data under another budget, whose dense model is copied; None fine-tunes it
+            here.
 
     Returns:
         The facts of that stage: whether it was fine-tuned; if so, seconds, epochs and curve.
 
     Raises:
-        LeanformerError: As `run_job` does.
+        LeanformerError: As `run_job` does, and if the other run has no such dense model.
     """
     with Run.create(out, job, resume) as run:
         noted = run.finished(TEACHER_STAGE)
+        if noted is None and other is not None:
+            return _copy_teacher(run, Run.open(other))
         return _fine_tune_teacher(run, _prepare(run, default_engine())) if noted is None else noted
 
 
@@ -266,6 +271,25 @@ def _fine_tune_teacher(run: Run, material: Material) -> Facts:
     if processes.leads():
         shutil.rmtree(checkpoints, ignore_errors=True)
     return facts
+
+
+def _copy_teacher(run: Run, other: Run) -> Facts:
+    """Take the dense model of another run over."""
+    noted = other.finished(TEACHER_STAGE)
+    if noted is None:
+        raise RunError(f"{other.folder} has no dense model yet: go on with it by --resume first")
+    unlike = [line for line in run.job.differences(other.job) if not line.startswith("budget.")]
+    if unlike:
+        raise RunError(
+            f"the dense model of {other.folder} is not the one that is asked for, it differs in {', '.join(unlike)}: "
+            "give the same settings, but for the ratio"
+        )
+
+    def work(target: Path) -> Facts:
+        shutil.copytree(other.artefact("teacher"), target)
+        return noted
+
+    return run.stage(TEACHER_STAGE, work, "teacher")
 
 
 def _train_teacher(problem: Problem, checkpoints: Path) -> Facts:

@@ -140,6 +140,32 @@ def test_a_league_of_refusals_is_an_error(league, tmp_path):
         play(replace(league, methods=(REFUSED,)), tmp_path / "league")
 
 
+def test_a_league_at_another_ratio_takes_over_what_was_trained(league, tmp_path):
+    first = replace(league, methods=("fastbert", "uniform-magnitude"), timing=False)
+    first = replace(first, job=replace(first.job, budget=Budget(0.4)))
+    high = play(first, tmp_path / "high")
+    job = replace(league.job, budget=Budget(0.2))
+    second = league_of(job, first.methods, timing=False, trained=tmp_path / "high")
+    low = play(second, tmp_path / "low")
+    options = {
+        cell.method.name: cell.job.options for cell in second.cells(tmp_path / "low" / "dense" / "teacher")
+    }
+    assert options["fastbert"]["trained"] == str(tmp_path / "high" / "cells" / "fastbert-0.4-0")
+    assert "trained" not in options["uniform-magnitude"]
+    models = [tmp_path / one / "dense" / "teacher" / "model.safetensors" for one in ("high", "low")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+    minutes = [
+        next(row["minutes"] for row in one["rows"] if row["method"] == "fastbert") for one in (high, low)
+    ]
+    assert minutes[1] > 0.5 * minutes[0]  # they hold the training that was taken over
+    assert f"--trained {tmp_path / 'high'}" in low["command"]
+    assert play(second, tmp_path / "low", resume=True)["rows"] == low["rows"]
+    slow = replace(second, job=replace(second.job, quick=False))
+    with pytest.raises(RunError, match="differs in quick"):
+        play(slow, tmp_path / "slow")
+    assert not (tmp_path / "slow").exists()
+
+
 def test_scores_alone_in_lanes_are_those_of_one_lane(league, tmp_path):
     alone = play(replace(league, timing=False), tmp_path / "alone")
     side = play(replace(league, timing=False), tmp_path / "side", lanes=2)

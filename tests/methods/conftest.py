@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from leanformer.budget import Budget
 from leanformer.methods import ae_bert, steps, tr_bert
-from leanformer.methods.problem import Problem
+from leanformer.methods.problem import Compressed, Problem
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +44,16 @@ def problem(
         return Problem(dense, tiny_tokenizer, *rows, granularity=granularity, folder=path, **given)
 
     return make
+
+
+@pytest.fixture
+def finished_run():
+    """finished_run(folder, method, found, case, seed=0): writes what a run of a method leaves of its training."""
+
+    def write(folder: Path, method: str, found: Compressed, case: Problem, seed: int = 0) -> None:
+        for part in (found.model, case.tokenizer):
+            part.save_pretrained(folder / "model")
+        (folder / "job.toml").write_text(f'method = "{method}"\nseed = {seed}\n')
+        (folder / "result.json").write_text(json.dumps({"training": found.training}))
+
+    return write

@@ -8,12 +8,11 @@ from fake_clock import FakeClock, pace
 
 from leanformer.budget import Budget
 from leanformer.encoders.view import EncoderView
-from leanformer.errors import BudgetError, ModelError
+from leanformer.errors import ModelError
 from leanformer.methods import length_adaptive, lengths
 from leanformer.methods.registry import METHODS
 from leanformer.search.falling import token_space
 from leanformer.structure.cost import pruning_ratio
-from leanformer.structure.tokens import with_kept_tokens
 
 METHOD = METHODS["length-adaptive"]
 
@@ -32,33 +31,19 @@ def test_the_ratio_is_met_and_the_model_drops_tokens(problem):
     assert len(found.search["candidates"]) > 3
 
 
-def test_one_training_serves_other_budgets(problem, tmp_path):
+def test_one_training_serves_other_budgets(problem, finished_run, tmp_path):
     case = problem("token", ratio=0.4, options=METHOD.settings({}))
     slow = METHOD.run(case)
-    for part in (slow.model, case.tokenizer):
-        part.save_pretrained(tmp_path / "slow" / "model")
+    finished_run(tmp_path / "slow", "length-adaptive", slow, case)
     options = METHOD.settings({"trained": str(tmp_path / "slow")})
     fast = METHOD.run(problem("token", ratio=0.6, folder="fast", options=options))
-    assert fast.training == {}
+    seconds = slow.training["recovery_seconds"]
+    taken_over = {"run": str(tmp_path / "slow"), "seconds": seconds}
+    assert fast.training == {**slow.training, "taken_over": taken_over}
     assert pruning_ratio(EncoderView(case.teacher), fast.masks, "token") == pytest.approx(0.6, abs=0.011)
     weights = slow.model.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in fast.model.state_dict().items())
     assert fast.search["candidates"]
-
-
-def test_a_training_is_taken_over_from_a_run_of_this_method_and_this_dense_model(
-    problem, tiny_model, tmp_path
-):
-    case = problem("token", ratio=0.4, options=METHOD.settings({"trained": str(tmp_path / "dense")}))
-    for part in (case.teacher, case.tokenizer):
-        part.save_pretrained(tmp_path / "dense")
-    with pytest.raises(BudgetError, match="no token leaves"):
-        METHOD.run(case)
-    wider = with_kept_tokens(tiny_model("bert", hidden=16, heads=4, width=64), [1.0, 0.5])
-    for part in (wider, case.tokenizer):
-        part.save_pretrained(tmp_path / "dense")
-    with pytest.raises(BudgetError, match="other layers than the dense model"):
-        METHOD.run(case)
 
 
 def test_the_smallest_is_no_larger_than_the_budget_needs(tiny_model):

@@ -56,6 +56,12 @@ def league(
     no_timing: Annotated[
         bool, typer.Option("--no-timing", help="Scores alone; a later --resume without it times the models.")
     ] = False,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            help="A league at another ratio: its dense model is taken, and what it trained for every ratio."
+        ),
+    ] = None,
     lanes: Annotated[
         int,
         typer.Option(
@@ -92,7 +98,9 @@ def league(
 
     A method that loses more and is slower than a simpler one is named in one sentence. One that can not meet the
     budget is a row with its reason. It takes as long as all the methods together: hours for a small model on two
-    cores. What is finished is skipped by --resume, which may also add methods and seeds to a league.
+    cores. What is finished is skipped by --resume, which may also add methods and seeds to a league. For a curve play
+    it at several ratios, from the highest on, the others with --trained: a method that trains once for every ratio
+    is then only set to this one, and its minutes hold that training.
 
     leanformer league bert-folder --data reviews/ --pruning-ratio 0.5 --out league
 
@@ -113,7 +121,8 @@ def league(
         "trust_remote_code": bool(trust_remote_code),
     }
     job = _job(model, data, pruning_ratio, settings)
-    asked = league_of(job, tuple(method or ()), _seeds(seeds), not no_int8, limit, not no_timing)
+    names = tuple(method or ())
+    asked = league_of(job, names, _seeds(seeds), not no_int8, limit, not no_timing, trained)
     if lanes > 1 and engine != IN_PROCESS:
         raise RunError(
             "--lanes runs whole cells side by side, --engine their candidates: give one of the two"

@@ -149,7 +149,7 @@ class Tokens:
         return self._taken(states, kept.gather(1, order), order)
 
     def _taken(self, states: torch.Tensor, kept: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-        """Go on with the tokens at `order`, (batch, fewer tokens); those not `kept`, alike, are padding from now on."""
+        """Go on with the tokens at `order`, (batch, fewer tokens); those not `kept` are padding."""
         present = states.shape[1]
         # in the order of the text; what a shorter text does not keep lies behind it, as padding
         key = torch.where(kept, order, order + present).sort(dim=1).values

@@ -8,8 +8,11 @@ from pathlib import Path
 from leanformer.budget import Budget
 from leanformer.errors import BudgetError, RunError
 from leanformer.job import Job
-from leanformer.methods.method import Method
+from leanformer.methods.method import TRAINED, Method, Value
 from leanformer.methods.registry import METHODS, find_method
+
+DENSE, CELLS = "dense", "cells"
+"""In a league's folder: the dense model's run, and one run a cell."""
 
 SIMPLEST = "uniform-magnitude"
 """What every method has to beat: the smallest magnitudes, the same share everywhere."""
@@ -47,6 +50,8 @@ class League:
         int8: Whether int8 of ONNX Runtime is timed beside fp32.
         limit_s: Seconds of timing a batch size; None takes what suits the number of models.
         timing: Whether the models are timed; without, their rows have no speed.
+        trained: The folder of a league of the same model and data at another ratio, whose dense model is taken over,
+            and what its methods have trained for every ratio; None trains everything here.
 
     Raises:
         LeanformerError: If a method or seed is unknown or named twice, or a method has no place in a league.
@@ -58,6 +63,7 @@ class League:
     int8: bool = True
     limit_s: float | None = None
     timing: bool = True
+    trained: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can not be compared."""
@@ -90,12 +96,19 @@ class League:
             model=str(dense),
             method=method.name,
             granularity="",
-            options={},
+            options=self._taken_over(method, seed),
             budget=budget,
             seed=seed,
             finetune=False,
         )
         return Cell(method, seed, job)
+
+    def _taken_over(self, method: Method, seed: int) -> dict[str, Value]:
+        """Return the option that names the other league's run, of the highest ratio, of a method that trains once."""
+        if self.trained is None or not method.trains_once:
+            return {}
+        runs = [run.parent for run in (self.trained / CELLS).glob(f"{method.name}-*-{seed}/result.json")]
+        return {TRAINED: str(max(runs))} if runs else {}
 
 
 def league_of(
@@ -105,6 +118,7 @@ def league_of(
     int8: bool = True,
     limit_s: float | None = None,
     timing: bool = True,
+    trained: Path | None = None,
 ) -> League:
     """Return a league of a job's model, data and budget.
 
@@ -115,6 +129,7 @@ def league_of(
         int8: See `League`.
         limit_s: See `League`.
         timing: See `League`.
+        trained: See `League`.
 
     Returns:
         The league.
@@ -134,7 +149,8 @@ def league_of(
         exports=(),
         timing=False,
     )
-    return League(shared.resolved(), methods or contestants(), seeds, int8, limit_s, timing)
+    other = None if trained is None else trained.resolve()
+    return League(shared.resolved(), methods or contestants(), seeds, int8, limit_s, timing, other)
 
 
 def contestants() -> tuple[str, ...]:

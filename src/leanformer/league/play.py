@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from leanformer.errors import RunError
 from leanformer.league.cells import play_cells
-from leanformer.league.grid import League
+from leanformer.league.grid import CELLS, DENSE, League
 from leanformer.league.standing import standing
 from leanformer.league.timing import time_models
 from leanformer.pipeline import fine_tune_dense
@@ -19,7 +19,6 @@ from leanformer.training import processes
 if TYPE_CHECKING:
     from leanformer.search.engines import Engine
 
-DENSE, CELLS = "dense", "cells"  # the dense model's run, and one run a cell
 RECORD, PAGE = "league.json", "league.html"
 
 
@@ -50,7 +49,8 @@ def play(
     if processes.count() > 1:
         raise RunError("a league runs in one process: start it without a launcher")
     _check(out)
-    teaching = fine_tune_dense(league.job, out / DENSE, resume)
+    other = None if league.trained is None else league.trained / DENSE
+    teaching = fine_tune_dense(league.job, out / DENSE, resume, other)
     dense = (out / DENSE / "teacher").resolve()
     played = play_cells(league.cells(dense), out / CELLS, engine, lanes)
     if not any(one.record for one in played):

@@ -127,6 +127,7 @@ def command(league: League, out: Path) -> str:
         own += ["--method", name]
     own += [] if league.int8 else ["--no-int8"]
     own += [] if league.timing else ["--no-timing"]
+    own += [] if league.trained is None else ["--trained", str(league.trained)]
     own += [] if league.limit_s is None else ["--limit", f"{league.limit_s:g}"]
     return shlex.join(["leanformer", "league", *words[2:seed], *own, *words[seed + 2 :]])
 
@@ -194,8 +195,10 @@ def _test(records: Sequence[Facts]) -> Facts | None:
 
 
 def _seconds(record: Facts) -> float:
-    """Return what a cell cost: its search and its training; scores are no part of the method."""
-    return float(next(stage["seconds"] for stage in record["stages"] if stage["name"] == COMPRESS_STAGE))
+    """Return what a cell cost: its search and its training, also one that it took over; scores are no part."""
+    own = next(stage["seconds"] for stage in record["stages"] if stage["name"] == COMPRESS_STAGE)
+    trainings = (record["training"], record["training"].get("policy", {}))
+    return float(own + sum(one.get("taken_over", {}).get("seconds", 0.0) for one in trainings))
 
 
 def _has(timing: Timing, precision: str) -> bool:

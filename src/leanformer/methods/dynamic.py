@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from leanformer.methods.method import Method, Option
+from leanformer.methods.method import TRAINED, Method, Option
 
+_TRAINED = Option(
+    TRAINED,
+    "",
+    "folder of an earlier run of this method: what it has trained for every budget is taken over",
+    is_folder=True,
+)
 _DIAL = (
+    _TRAINED,
     Option(
         "agreement",
         0.0,
@@ -44,6 +51,7 @@ DYNAMIC = (
         options=(
             Option("alpha", 1.0, "what a reward loses if all tokens stay, in units of the loss"),
             Option("samples", 8, "how often a batch's tokens are drawn"),
+            _TRAINED,
         ),
         counts_weights=True,
     ),
@@ -57,14 +65,7 @@ DYNAMIC = (
         trains="distilled from the dense model with all tokens, and from itself with fewer",
         cost="one recovery of four passes a step, and a search of 48 candidates without training",
         entry="leanformer.methods.length_adaptive:run",
-        options=(
-            Option(
-                "trained",
-                "",
-                "folder of an earlier run: its training is taken over, only lengths are searched",
-                is_folder=True,
-            ),
-        ),
+        options=(_TRAINED,),
     ),
     Method(
         name="token-merge",

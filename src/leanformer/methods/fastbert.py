@@ -13,7 +13,7 @@ since its classifier reads no other; the speed is set on held-out rows by what t
 from __future__ import annotations
 
 from leanformer.errors import BudgetError
-from leanformer.methods.leaving import unseen, with_dial, with_new_exits
+from leanformer.methods.leaving import once_trained, unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import trained_exits
 
@@ -33,4 +33,7 @@ def run(problem: Problem) -> Compressed:
     """
     if problem.task.kind == "regression":
         raise BudgetError("values have no entropy: choose --method patience or --method learned-exit")
-    return with_dial(problem, trained_exits(unseen(problem), with_new_exits(problem)), "entropy")
+    trained = once_trained(
+        problem, "fastbert", lambda: trained_exits(unseen(problem), with_new_exits(problem))
+    )
+    return with_dial(problem, trained, "entropy")

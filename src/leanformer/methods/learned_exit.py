@@ -11,7 +11,7 @@ model stays what it was; each exit judges itself, by what its own branch has poo
 
 from __future__ import annotations
 
-from leanformer.methods.leaving import unseen, with_dial, with_new_exits
+from leanformer.methods.leaving import once_trained, unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import trained_exits
 
@@ -29,5 +29,7 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If no threshold does what is asked for.
         ModelError: If texts can not leave between the layers of the family.
     """
-    model = with_new_exits(problem, judges=True)
-    return with_dial(problem, trained_exits(unseen(problem), model), "learned")
+    trained = once_trained(
+        problem, "learned-exit", lambda: trained_exits(unseen(problem), with_new_exits(problem, judges=True))
+    )
+    return with_dial(problem, trained, "learned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.gpu import borrowed
 from leanformer.methods.problem import Compressed, Problem
+from leanformer.methods.taken_over import earlier_run
 from leanformer.progress import track
 from leanformer.structure.exits import answers_between, exits_of, set_policy, with_exits
 from leanformer.tasks.encode import batches
@@ -52,6 +54,28 @@ def with_new_exits(problem: Problem, judges: bool = False) -> PreTrainedModel:
 def unseen(problem: Problem) -> Problem:
     """Return the problem with the held-out rows kept out of all training: the dial is set on them."""
     return replace(problem, judges_trained=True)
+
+
+def once_trained(problem: Problem, method: str, train: Callable[[], Compressed]) -> Compressed:
+    """Return a model with trained exits: an earlier run's, where the option `trained` names one.
+
+    Args:
+        problem: The options.
+        method: Whose exits they are.
+        train: Trains them anew.
+
+    Returns:
+        The model, by whose exits no text leaves yet.
+
+    Raises:
+        LeanformerError: If the earlier run can not be used.
+    """
+    earlier = earlier_run(problem, method)
+    if earlier is None:
+        return train()
+    set_policy(earlier.model, "", 0.0)
+    facts = earlier.training | earlier.facts(earlier.training["recovery_seconds"])
+    return Compressed(earlier.model, {}, training=facts)
 
 
 @torch.no_grad()

@@ -17,18 +17,16 @@ from the dense model on held-out rows.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.view import EncoderView
-from leanformer.errors import BudgetError
 from leanformer.methods.lengths import ladder, winner_of
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import LEAVING_RATE, build_space, recovered
+from leanformer.methods.taken_over import Earlier, earlier_run
 from leanformer.search.space import Space
 from leanformer.structure.masks import Masks
 from leanformer.structure.tokens import check_tokens, with_kept_tokens
-from leanformer.tasks.heads import load_model
 from leanformer.training.lengths import Sandwich
 
 if TYPE_CHECKING:
@@ -51,37 +49,24 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
         ModelError: If the family's layers can not drop tokens.
     """
-    if folder := str(problem.options["trained"]):
-        return with_lengths(problem, problem.teacher, Compressed(taken_over(problem, Path(folder)), {}))
+    if earlier := earlier_run(problem, "length-adaptive"):
+        return with_lengths(problem, problem.teacher, taken_over(problem, earlier))
     return shortened(problem, problem.teacher, {})
 
 
-def taken_over(problem: Problem, folder: Path) -> PreTrainedModel:
+def taken_over(problem: Problem, earlier: Earlier) -> Compressed:
     """Return the model of an earlier run of this method, all of whose lengths are open again.
 
     Args:
-        problem: The dense model and the task.
-        folder: The run directory, or its model.
+        problem: The dense model and the budget.
+        earlier: The run.
 
     Returns:
-        The model.
-
-    Raises:
-        BudgetError: If it is of another shape than the dense model, or no token leaves it.
-        ModelError: If it can not be loaded, or answers something else.
+        The model and the facts of its training.
     """
-    path = folder / "model" if (folder / "model").is_dir() else folder
-    model, _, _ = load_model(str(path), problem.task, finetune=False)
-    view, dense = EncoderView(model), EncoderView(problem.teacher)
-    layers = range(view.n_layers)
-    if all(view.kept_tokens(layer) == 1.0 for layer in layers):
-        raise BudgetError(f"no token leaves {path}: give the folder of a run of length-adaptive")
-    if (view.n_layers, view.encoder_parameters()) != (dense.n_layers, dense.encoder_parameters()):
-        raise BudgetError(
-            f"{path} has other layers than the dense model: give the dense model that it was trained from, which "
-            "lies in the teacher folder of its run"
-        )
-    return with_kept_tokens(model, smallest(build_space(dense, problem), view.n_layers))
+    least = smallest(build_space(EncoderView(problem.teacher), problem), EncoderView(earlier.model).n_layers)
+    facts = earlier.training | earlier.facts(earlier.training["recovery_seconds"])
+    return Compressed(with_kept_tokens(earlier.model, least), {}, training=facts)
 
 
 def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compressed:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Value = str | int | float
 """Of an option."""
 
+TRAINED = "trained"
+"""The option that names an earlier run, of methods that train once for every budget."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -115,6 +118,11 @@ class Method:
             there = f"choose from {', '.join(known)}" if known else "it has none"
             raise BudgetError(f"{self.name} has no option '{unknown[0]}': {there}")
         return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
+
+    @property
+    def trains_once(self) -> bool:
+        """Whether what is trained serves other budgets, too: an earlier run can be taken over."""
+        return any(option.name == TRAINED for option in self.options)
 
     def ended_by(self, settings: Mapping[str, Value]) -> str | None:
         """Return the option that says how far to go, where one is given; None: the budget says it.

@@ -12,7 +12,7 @@ budget asks for, and values agree within a tenth.
 
 from __future__ import annotations
 
-from leanformer.methods.leaving import unseen, with_dial, with_new_exits
+from leanformer.methods.leaving import once_trained, unseen, with_dial, with_new_exits
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import LEAVING_RATE, recovered
 
@@ -30,6 +30,9 @@ def run(problem: Problem) -> Compressed:
         BudgetError: If no patience does what is asked for.
         ModelError: If texts can not leave between the layers of the family.
     """
-    model = with_new_exits(problem)
-    trained = recovered(unseen(problem), model, {}, exits="weighted", rate=LEAVING_RATE)
-    return with_dial(problem, trained, "patience")
+
+    def train() -> Compressed:
+        model = with_new_exits(problem)
+        return recovered(unseen(problem), model, {}, exits="weighted", rate=LEAVING_RATE)
+
+    return with_dial(problem, once_trained(problem, "patience", train), "patience")

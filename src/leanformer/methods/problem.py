@@ -99,7 +99,8 @@ class Compressed:
         model: The compressed model, trained, in eval mode.
         masks: What was kept, by (layer, kind): 1 keeps, 0 removes.
         search: The "search" facts of result.json; None where the method does not search.
-        training: The "training" facts of result.json: recovery_seconds, epochs, curve.
+        training: The "training" facts of result.json: recovery_seconds, epochs, curve; "taken_over" has the folder of
+            an earlier run, and seconds, where its training was taken over.
         ladder: The "ladder" facts of result.json; None where the method climbs none.
         serve: Runtime, precision and form in which the model is to be served, where the method has measured that.
         heads: The "heads" facts of result.json, of methods that rank heads.

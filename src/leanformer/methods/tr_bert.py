@@ -27,6 +27,7 @@ from leanformer.errors import BudgetError
 from leanformer.gpu import borrowed
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import LEAVING_RATE, apart, build_space, recovered, recovery_config, trained
+from leanformer.methods.taken_over import earlier_run
 from leanformer.progress import track
 from leanformer.search.falling import FallingSpace, TokenRealiser
 from leanformer.search.space import Group
@@ -67,13 +68,13 @@ def run(problem: Problem) -> Compressed:
     falls = [1 - sum(place <= layer for place in places) / 64 for layer in range(view.n_layers)]
     model = with_kept_tokens(problem.teacher, falls, places, problem.seed)
     set_kept_tokens(model, [1.0] * view.n_layers)
-    taught = policy_taught(problem, model)
+    taught = policy_taught_once(problem, model)
     wished = kept_by_policy(problem, model, places)
     candidate = space.project(np.array(wished))
     realiser = TokenRealiser(problem.teacher, model, space)
     again = apart(problem, "hard")
     found = recovered(again, realiser.build(candidate), {}, rate=LEAVING_RATE)
-    facts = {**found.training, "kept_by_policy": wished, "policy": taught.training}
+    facts = {**found.training, "kept_by_policy": wished, "policy": taught}
     return replace(found, masks=realiser.masks(candidate), training=facts)
 
 
@@ -106,6 +107,36 @@ def space_of(problem: Problem, view: EncoderView) -> FallingSpace:
         for place, group in ((place, every.groups[0]) for place in places)
     )
     return FallingSpace(groups, every.pruning_ratio, least=1)
+
+
+def policy_taught_once(problem: Problem, model: PreTrainedModel) -> dict[str, Any]:
+    """Teach a model's scorers, or take them over from the run that the option `trained` names.
+
+    Args:
+        problem: Rows, seed and options.
+        model: A model with scorers that keeps all tokens, changed in place.
+
+    Returns:
+        The facts of the policy's training.
+
+    Raises:
+        LeanformerError: If the earlier run can not be used, or ranks tokens at other places.
+    """
+    earlier = earlier_run(problem, "tr-bert")
+    if earlier is None:
+        return policy_taught(problem, model).training
+    view, known = EncoderView(model), EncoderView(earlier.model)
+    for layer in range(view.n_layers):
+        own, other = view.token_scorer(layer), known.token_scorer(layer)
+        if own is not None and other is None:
+            raise BudgetError(
+                f"{earlier.folder} drops nothing behind layer {layer}, and has no policy for it any more: give the "
+                "run of a higher pruning ratio"
+            )
+        if own is not None and other is not None:
+            own.load_state_dict(other.state_dict())
+    facts: dict[str, Any] = earlier.training["policy"]
+    return facts | earlier.facts(facts["recovery_seconds"])
 
 
 def policy_taught(problem: Problem, model: PreTrainedModel) -> Compressed:
