@@ -153,9 +153,16 @@ def test_a_method_that_counts_weights_aims_at_nothing_else(budget):
         Job("bert", DataSpec("reviews"), method="grain", budget=budget)
 
 
-def test_a_folder_that_an_option_names_is_found_from_elsewhere(tmp_path, monkeypatch):
+def test_what_an_option_names_is_found_from_elsewhere(tmp_path, monkeypatch):
     (tmp_path / "slow").mkdir()
+    (tmp_path / "a,b").mkdir()
     monkeypatch.chdir(tmp_path)
     job = Job("bert", DataSpec("reviews"), method="length-adaptive", options={"trained": "slow"})
     assert job.resolved().options == {"trained": str(tmp_path / "slow")}
     assert Job("bert", DataSpec("reviews"), method="length-adaptive").resolved().options == {"trained": ""}
+    for given, expected in (
+        ("rte@slow, stsb-folder,slow", f"rte@{tmp_path / 'slow'},stsb-folder,{tmp_path / 'slow'}"),
+        ("a,b", str(tmp_path / "a,b")),
+    ):
+        job = Job("bert", DataSpec("reviews"), method="multitask", options={"with": given})
+        assert job.resolved().options["with"] == expected

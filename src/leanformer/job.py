@@ -85,10 +85,7 @@ class Job:
 
     def resolved(self) -> Job:
         """Return the job with absolute paths, so that it can be repeated from any folder."""
-        folders = {option.name for option in find_method(self.method).options if option.is_folder}
-        options = {
-            name: absolute(str(value)) if name in folders else value for name, value in self.options.items()
-        }
+        options = located(find_method(self.method), self.options)
         return replace(self, model=absolute(self.model), data=resolved_data(self.data), options=options)
 
     def to_toml(self) -> str:
@@ -206,6 +203,20 @@ def resolved_data(spec: DataSpec) -> DataSpec:
     """
     names = [name for name in _PATHS_OF_DATA if not (name == "source" and spec.data_dir)]
     return replace(spec, **{name: absolute(getattr(spec, name)) for name in names})
+
+
+def located(method: Method, options: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a method's options with absolute paths."""
+    paths = {option.name for option in method.options if option.is_path}
+    return {name: _all_absolute(str(value)) if name in paths else value for name, value in options.items()}
+
+
+def _all_absolute(text: str) -> str:
+    """Return one path, or those between commas, as absolute ones; NAME@ before a path stays."""
+    if Path(text).exists():
+        return str(absolute(text))
+    parts = [part.strip().rpartition("@") for part in text.split(",")]
+    return ",".join(f"{name}{at}{absolute(path)}" for name, at, path in parts)
 
 
 def flag(name: str, value: Any) -> list[str]:

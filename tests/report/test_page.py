@@ -160,6 +160,14 @@ def test_a_result_that_lacks_a_figure_names_it(tmp_path: Path, result: dict[str,
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.parametrize("part", ["training", "policy"])
+def test_what_was_trained_elsewhere_is_said(result: dict[str, Any], part: str) -> None:
+    assert "where it took" not in render(result)
+    taken_over = {"taken_over": {"run": "/runs/slow", "seconds": 720.0}}
+    result["training"] |= {"policy": taken_over} if part == "policy" else taken_over
+    assert f"The {part} is that of slow, where it took 12.0 min." in render(result)
+
+
 def test_flips_say_who_was_right(result: dict[str, Any]) -> None:
     base = {"row": 1, "text": "t", "text_pair": None, "dense_probability": 0.9, "lean_probability": 0.6}
     task = {"kind": "classification", "labels": ["no", "yes", "maybe"]}

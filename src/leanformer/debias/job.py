@@ -12,7 +12,7 @@ from typing import cast
 from leanformer import __version__
 from leanformer.errors import BudgetError, DataError, RunError
 from leanformer.export.cpu import usable_threads
-from leanformer.job import LARGEST_SEED, absolute, check_limits, flag, resolved_data
+from leanformer.job import LARGEST_SEED, absolute, check_limits, flag, located, resolved_data
 from leanformer.job_file import built, read_toml, settings_apart, toml_text
 from leanformer.methods.debias_registry import MOVEMENT, find_debias_method
 from leanformer.methods.method import Value
@@ -121,9 +121,7 @@ class DebiasJob:
         """Return the job with absolute paths, so that it can be repeated from any folder."""
         data = None if self.data is None else resolved_data(self.data)
         paths = {name: absolute(getattr(self, name)) for name in ("model", "corpus", "groups", "suite_data")}
-        options = {**self.options}
-        if options.get("words"):
-            options["words"] = absolute(str(options["words"]))
+        options = located(find_debias_method(self.method), self.options)
         return replace(self, data=data, options=options, **paths)
 
     def to_toml(self) -> str:

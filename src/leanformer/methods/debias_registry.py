@@ -41,7 +41,12 @@ DEBIAS_METHODS: dict[str, Method] = {
                 Option(
                     "sentences", 2000, "read from the text: half with target words, a quarter of each gender"
                 ),
-                Option("words", "", "JSON file with male, female and target words; our own lists without it"),
+                Option(
+                    "words",
+                    "",
+                    "JSON file with male, female and target words; our own lists without it",
+                    is_path=True,
+                ),
             ),
         ),
         Method(

@@ -8,7 +8,7 @@ _TRAINED = Option(
     TRAINED,
     "",
     "folder of an earlier run of this method: what it has trained for every budget is taken over",
-    is_folder=True,
+    is_path=True,
 )
 _DIAL = (
     _TRAINED,

@@ -33,7 +33,8 @@ class Option:
         text: What it decides, for people.
         choices: The values that there are; empty where any of the type will do.
         ends_work: Whether a value other than the default says how far to go, in place of a pruning ratio.
-        is_folder: Whether it names a folder, which a job that is repeated elsewhere has to find.
+        is_path: Whether it names files or folders, several between commas and each perhaps behind NAME@, which a job
+            that is repeated from elsewhere has to find.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Option:
     text: str
     choices: tuple[Value, ...] = ()
     ends_work: bool = False
-    is_folder: bool = False
+    is_path: bool = False
 
     def read(self, given: Value) -> Value:
         """Return a value as the option's type.

@@ -225,7 +225,7 @@ _ALL = (
         cost="a dense training for each further task, and one recovery on the rows of all",
         entry="leanformer.methods.multitask:run",
         options=(
-            Option("with", "", "the other tasks: DATA or NAME@FOLDER, separated by commas"),
+            Option("with", "", "the other tasks: DATA or NAME@FOLDER, separated by commas", is_path=True),
             Option("rows", 0, "training rows of each other task at most; 0: all"),
             Option(
                 "selection",

@@ -122,6 +122,7 @@ def _context(result: dict[str, Any]) -> dict[str, Any]:
         "fallen_points": FALLEN_POINTS,
         "flips": flip_views(flips, task),
         "changes": CHANGES,
+        "taken_over": _taken_over(result),
         "curve": curve_picture(curve) if len(curve) > 1 else None,
         "stages": _stages(result.get("stages") or []),
         "doors": doors(result, f"{run}/model") + export_doors(result, run),
@@ -185,6 +186,17 @@ def _stages(stages: list[dict[str, Any]]) -> list[tuple[str, str, float]]:
         (stage["name"], numbers.seconds(stage["seconds"]), 100 * stage["seconds"] / longest)
         for stage in stages
     ]
+
+
+def _taken_over(result: dict[str, Any]) -> str:
+    """Say what was not trained here; nothing where all of it was."""
+    training = result.get("training") or {}
+    parts = {"training": training, "policy": training.get("policy", {})}
+    return " ".join(
+        f"The {name} is that of {numbers.place(one['run'])}, where it took {numbers.seconds(one['seconds'])}."
+        for name, facts in parts.items()
+        if (one := facts.get("taken_over"))
+    )
 
 
 def _facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
