@@ -12,6 +12,7 @@ REFUSALS = [
     (("bert", "--data", "reviews", "--seeds", "one"), "--seeds 'one' is no list of numbers"),
     (("bert", "--data", "reviews", "--pruning-ratio", "1.5"), "the pruning ratio 1.5 lies outside"),
     (("bert", "--data", "nowhere"), "nowhere"),
+    (("bert", "--data", "reviews", "--trained", "no-league"), "no-league/dense is not a run of leanformer"),
 ]
 
 

@@ -68,6 +68,12 @@ def test_one_method_says_what_its_paper_states_and_what_is_ours(call, name):
     assert "Ours:" in text
 
 
+def test_an_option_without_a_usual_path_asks_for_one(call):
+    text = " ".join(call("methods", "fastbert").stdout.split())
+    assert "--option trained=PATH: folder" in text
+    assert "--option confidence=0.95: that" in text
+
+
 def test_a_method_as_json_has_its_account(call):
     record = json.loads(call("methods", "movement", "--json").stdout)
     assert record["cost"].startswith("one recovery")

@@ -52,7 +52,8 @@ def _name(method: Method) -> str:
 
 def _removes(method: Method) -> str:
     """Say what a method removes, at which granularities, and which settings it has."""
-    options = [f"--option {one.name}={one.default}: {one.text}" for one in method.options]
+    usual = {one.name: "PATH" if one.is_path and not one.default else one.default for one in method.options}
+    options = [f"--option {one.name}={usual[one.name]}: {one.text}" for one in method.options]
     return "\n".join([f"{method.removes} (granularity {' or '.join(method.granularities)})", *options])
 
 
