@@ -1,7 +1,7 @@
 """What makes a ticket robust, and what undoes it? The parts of the method one by one, under the same attack.
 
-    python benchmarks/robust_why.py DENSE --data ../shared/data/glue/SST-2
-    python benchmarks/robust_why.py DENSE --data ../shared/data/glue/SST-2 --drawn
+    python benchmarks/robust_why.py DENSE --data ../shared/data/glue
+    python benchmarks/robust_why.py DENSE --data ../shared/data/glue --drawn
 
 DENSE is a model that was fine-tuned on the task. Attacked are: the dense model; the same trained on under the
 adversary, without any pruning; the ticket as drawn; the ticket retrained on the labels, as the paper does; and the
@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from glue_problem import SEED, glue_problem
 from grid import RESULTS, TRAIN_ROWS, write_result
 from leanformer.audit.attack import attack
 from leanformer.budget import Budget
@@ -29,14 +30,11 @@ from leanformer.methods.problem import Problem
 from leanformer.methods.robust_tickets import ATTACKED_ROWS, gates_of, recipe, ticket
 from leanformer.methods.steps import trained
 from leanformer.structure.masks import Masks, make_permanent
-from leanformer.tasks.encode import encode, model_max_tokens
-from leanformer.tasks.heads import load_model
-from leanformer.tasks.load import DataSpec, load_data
-from leanformer.tasks.split import few_rows, split_held_out
+from leanformer.tasks.split import few_rows
 from leanformer.training.adversary import Adversary
 from leanformer.training.objective import Objective
 
-TASK, RATIO, SEED = "sst-2", 0.3, 0
+TASK, RATIO = "sst-2", 0.3
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
@@ -46,13 +44,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="a fine-tuned model folder")
-    parser.add_argument("--data", required=True, help="the task's folder")
+    parser.add_argument("--data", required=True, help="folder with the GLUE tasks")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--drawn", action="store_true", help="tickets of several sizes, none retrained")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        problem = problem_of(options.model, options.data, Path(scratch))
+        rows_read = TRAIN_ROWS[TASK]
+        problem = glue_problem(options.model, Path(options.data), TASK, rows_read, Path(scratch), RATIO)
+        problem = replace(problem, granularity="weight", judges_trained=True)
         rows = few_rows(problem.held_out, problem.task, ATTACKED_ROWS, SEED)
         attacked = {
             name: asdict(attack(model, rows, problem.tokenizer, name))
@@ -63,28 +63,6 @@ def main() -> int:
     figures = {"task": TASK, "ratio": RATIO, "attacked": attacked}
     write_result(RESULTS / "pruning" / name, figures, SEED, options.threads, said)
     return 0
-
-
-def problem_of(model: str, data_dir: str, folder: Path) -> Problem:
-    """Return the method's problem: the dense model, and the rows that a run has."""
-    data = load_data(DataSpec(TASK, data_dir=data_dir, train_rows=TRAIN_ROWS[TASK]))
-    dense, tokenizer, _ = load_model(model, data.task, False)
-    longest = model_max_tokens(dense, tokenizer)
-    train, validation = (encode(rows, tokenizer, longest, True) for rows in (data.train, data.validation))
-    train, held_out = split_held_out(train, validation, data.task, SEED)
-    return Problem(
-        dense.eval(),
-        tokenizer,
-        data.task,
-        train,
-        held_out,
-        Budget(RATIO),
-        "weight",
-        SEED,
-        folder,
-        False,
-        judges_trained=True,
-    )
 
 
 def models(problem: Problem) -> Iterator[tuple[str, Any]]:
