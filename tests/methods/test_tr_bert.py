@@ -64,6 +64,20 @@ def test_deeper_models_drop_twice(problem, tiny_model):
     assert float(space.groups[1].costs[-1]) > float(space.groups[0].costs[-1])
 
 
+def test_where_tokens_leave_is_judged_on_held_out_rows(problem, tiny_model):
+    """The policy's own shares are among the candidates, and what is chosen diverges no more than they do."""
+    teacher = tiny_model("bert", hidden=16, heads=4, width=48, layers=6)
+    found = METHOD.run(case_of(problem, teacher=teacher))
+    candidates = found.search["candidates"]
+    assert {"policy", "later"} <= {one["origin"] for one in candidates}
+    (rung,) = found.search["rungs"]
+    divergence = {one["origin"]: one["scores"][rung] for one in candidates if one["origin"] == "policy"}
+    (chosen,) = [one for one in candidates if one["chosen"]]
+    assert chosen["scores"][rung] <= divergence["policy"]
+    view = EncoderView(found.model)
+    assert chosen["kept"] == pytest.approx([view.kept_tokens(0), view.kept_tokens(2)], abs=1e-4)
+
+
 def test_time_is_refused(problem):
     with pytest.raises(BudgetError, match="length-adaptive"):
         METHOD.run(case_of(problem, budget=Budget(speedup=2.0)))

@@ -124,6 +124,12 @@ def test_random_candidates_differ_and_spread(name):
     assert min(spreads) < 0.1 < max(spreads)
 
 
+def test_a_single_group_has_one_candidate() -> None:
+    space = Space((Group(0, "token", 64, 64, 1.0),), 0.5)
+    (only,) = {space.uniform(), space.random(np.random.default_rng(0))}
+    assert space.swap(only, np.random.default_rng(0)) == only
+
+
 def test_same_seed_same_candidates():
     space = Space(unit_groups(12), 0.7)
 

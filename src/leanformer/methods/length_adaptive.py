@@ -16,11 +16,11 @@ from the dense model on held-out rows.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from leanformer.encoders.view import EncoderView
-from leanformer.methods.lengths import ladder, winner_of
+from leanformer.methods.lengths import winner_of
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import LEAVING_RATE, build_space, recovered
 from leanformer.methods.taken_over import Earlier, earlier_run
@@ -109,17 +109,11 @@ def with_lengths(problem: Problem, start: PreTrainedModel, trained: Compressed) 
         BudgetError: If dropping tokens can not save so much, or no candidate is fast enough.
     """
     found, winner, heats = winner_of(problem, EncoderView(start), trained.model)
-    realiser, outcome = found.judge.realiser, found.outcome
-    facts: dict[str, Any] = {
-        "candidates": outcome.facts(realiser.space, winner),
-        "seconds": found.judge.journal.seconds,
-        "rungs": [rung.name for rung in ladder(found.judge)],
-        "evaluation_rows": len(found.judge.held_out),
-        "heats": [asdict(heat) for heat in heats],
-        "limits": outcome.limits(winner),
-    }
+    realiser = found.judge.realiser
     kept = {**trained.masks, **realiser.masks(winner)}
-    return replace(trained, model=realiser.build(winner, "none"), masks=kept, search=facts)
+    return replace(
+        trained, model=realiser.build(winner, "none"), masks=kept, search=found.facts(winner, heats)
+    )
 
 
 def smallest(space: Space, n_layers: int) -> tuple[float, ...]:

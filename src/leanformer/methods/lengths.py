@@ -8,7 +8,7 @@ the clock says of the best candidates.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,17 @@ class Searched:
 
     judge: Judge
     outcome: Outcome
+
+    def facts(self, winner: Candidate, heats: Sequence[Heat] = ()) -> dict[str, Any]:
+        """Return the "search" facts of result.json."""
+        return {
+            "candidates": self.outcome.facts(self.judge.realiser.space, winner),
+            "seconds": self.judge.journal.seconds,
+            "rungs": [rung.name for rung in ladder(self.judge)],
+            "evaluation_rows": len(self.judge.held_out),
+            "heats": [asdict(heat) for heat in heats],
+            "limits": self.outcome.limits(winner),
+        }
 
     @property
     def standing(self) -> tuple[float, float]:
@@ -144,7 +155,7 @@ def winner_of(
         found = []
         for space in spaces(view, problem):
             judge = judge_of(problem, space, trained)
-            found.append(Searched(judge, searched(problem, judge)))
+            found.append(Searched(judge, searched(problem, judge, even_seeds(space))))
         return min(found, key=lambda one: one.standing)
 
     if problem.pace is None or problem.pace.clock is None:
@@ -186,18 +197,24 @@ def ladder(judge: Judge) -> tuple[Rung]:
     return (Rung(ZERO_SHOT, len(judge.held_out)),)
 
 
-def searched(problem: Problem, judge: Judge) -> Outcome:
-    """Search the lengths under the budget: evolution by swaps, from equal shares and from equal falls.
+def even_seeds(space: Space) -> list[Proposal]:
+    """Return where a search of lengths starts: equal shares, and equal falls."""
+    falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
+    return [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
+
+
+def searched(problem: Problem, judge: Judge, seeds: Sequence[Proposal], count: int = CANDIDATES) -> Outcome:
+    """Search the lengths under the budget: evolution by swaps.
 
     Args:
         problem: Seed and engine.
         judge: Who measures.
+        seeds: Where it starts.
+        count: Candidates in all.
 
     Returns:
         The outcome.
     """
     space = judge.realiser.space
-    falls = np.linspace(1.0, 0.0, len(space.groups) + 2)[1:-1]
-    seeds = [Proposal(space.uniform(), "uniform"), Proposal(space.project(falls), "falling")]
     search = Search(judge, space, ladder(judge), problem.seed, problem.engine, problem.watch)
-    return search.evolve(seeds, CANDIDATES // 4 if problem.quick else CANDIDATES)
+    return search.evolve(seeds, count // 4 if problem.quick else count)

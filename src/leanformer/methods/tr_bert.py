@@ -6,15 +6,18 @@ loss and minus alpha times the share of tokens that stay, its baseline the mean 
 that training one of the eight is not drawn, but what a guide says: the tokens whose later states add most to the
 answer, |dL/dh_9 . (h_9 - h_l)|, as many as the policy expects to keep. Then all weights are distilled.
 
-Ours: the policy ranks, and each place keeps the share of a text's own length that the policy kept on average of the
-training rows (p >= 0.5), so that the model is exported like any other; both shares are shifted alike until the
-pruning ratio is exact, where in the paper alpha alone says how much is saved. Tokens leave behind the attention of
-the first layer and of the one before the middle, half a layer before the paper's places. The last stage trains the
-model as it will be served: the policy stands still, where the paper goes on drawing.
+Ours: the policy ranks, and each place keeps a share of a text's own length, so that the model is exported like any
+other and meets the pruning ratio exactly, where in the paper p >= 0.5 and alpha alone say how much is saved. Which
+share at which place is judged on held-out rows, by the divergence from the dense model: those that the policy kept
+on average of the training rows, shifted alike, or others that leave more to the second place; a policy that is taught
+at one price lets nearly all leave at the first, which a light ratio does not ask for. Tokens leave behind the
+attention of the first layer and of the one before the middle, half a layer before the paper's places. The last stage
+trains the model as it will be served: the policy stands still, where the paper goes on drawing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +28,14 @@ from leanformer.encoders.carried_tokens import Tokens
 from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.gpu import borrowed
+from leanformer.methods.lengths import Searched, judge_of, searched
 from leanformer.methods.problem import Compressed, Problem
 from leanformer.methods.steps import LEAVING_RATE, apart, build_space, recovered, recovery_config, trained
 from leanformer.methods.taken_over import earlier_run
 from leanformer.progress import track
-from leanformer.search.falling import FallingSpace, TokenRealiser
-from leanformer.search.space import Group
+from leanformer.search.falling import FallingSpace
+from leanformer.search.space import Group, Space
+from leanformer.search.strategies import Proposal
 from leanformer.structure.masks import TOKEN
 from leanformer.structure.tokens import check_tokens, set_kept_tokens, tokens_drawn, with_kept_tokens
 from leanformer.tasks.encode import batches
@@ -46,6 +51,8 @@ LEARNING_RATE = (
     1e-3  # of the policy, whose two small matrices start from nothing; the paper's 3e-5 is for long runs
 )
 CALIBRATION_ROWS = 512
+SPLITS = 12
+"""Of what leaves between the two places: candidates of a search with one degree of freedom."""
 
 
 def run(problem: Problem) -> Compressed:
@@ -70,12 +77,12 @@ def run(problem: Problem) -> Compressed:
     set_kept_tokens(model, [1.0] * view.n_layers)
     taught = policy_taught_once(problem, model)
     wished = kept_by_policy(problem, model, places)
-    candidate = space.project(np.array(wished))
-    realiser = TokenRealiser(problem.teacher, model, space)
-    again = apart(problem, "hard")
-    found = recovered(again, realiser.build(candidate), {}, rate=LEAVING_RATE)
+    judge = judge_of(problem, space, model)
+    split = Searched(judge, searched(problem, judge, splits(space, wished), SPLITS))
+    winner, realiser = split.outcome.ranked[0], judge.realiser
+    found = recovered(apart(problem, "hard"), realiser.build(winner, "none"), {}, rate=LEAVING_RATE)
     facts = {**found.training, "kept_by_policy": wished, "policy": taught}
-    return replace(found, masks=realiser.masks(candidate), training=facts)
+    return replace(found, masks=realiser.masks(winner), search=split.facts(winner), training=facts)
 
 
 def space_of(problem: Problem, view: EncoderView) -> FallingSpace:
@@ -107,6 +114,23 @@ def space_of(problem: Problem, view: EncoderView) -> FallingSpace:
         for place, group in ((place, every.groups[0]) for place in places)
     )
     return FallingSpace(groups, every.pruning_ratio, least=1)
+
+
+def splits(space: Space, wished: Sequence[float]) -> list[Proposal]:
+    """Return ways to meet the ratio: the policy's own shares, shifted alike; and ever more left to the second place.
+
+    Args:
+        space: The space of both places.
+        wished: What share of a text's tokens the policy kept on average, place by place.
+
+    Returns:
+        Candidates on the budget.
+    """
+    later = [np.linspace(1.0, 1.0 - fall, len(wished)) for fall in np.linspace(0.1, 0.6, 6)]
+    return [
+        Proposal(space.project(np.array(wished)), "policy"),
+        *(Proposal(space.project(shares), "later") for shares in later),
+    ]
 
 
 def policy_taught_once(problem: Problem, model: PreTrainedModel) -> dict[str, Any]:

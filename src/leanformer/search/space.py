@@ -196,8 +196,10 @@ class Space:
             generator: The source of randomness.
 
         Returns:
-            Another candidate under the constraint.
+            Another candidate under the constraint; the same one where there is a single group.
         """
+        if len(self.groups) < 2:
+            return candidate
         levels, top = np.array(candidate), self.levels
         for _ in range(int(min(generator.integers(1, 4), generator.integers(1, 4)))):
             giver, taker = generator.choice(len(self.groups), size=2, replace=False)
