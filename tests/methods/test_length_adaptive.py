@@ -11,6 +11,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import ModelError
 from leanformer.methods import length_adaptive, lengths
 from leanformer.methods.registry import METHODS
+from leanformer.report.pictures.search import ORIGINS
 from leanformer.search.falling import token_space
 from leanformer.structure.cost import pruning_ratio
 
@@ -29,6 +30,7 @@ def test_the_ratio_is_met_and_the_model_drops_tokens(problem):
     assert chosen[0]["kept"] == pytest.approx(kept, abs=1e-4)
     assert found.training["curve"]
     assert len(found.search["candidates"]) > 3
+    assert {"uniform", "falling"} <= {one["origin"] for one in found.search["candidates"]} <= ORIGINS.keys()
 
 
 def test_one_training_serves_other_budgets(problem, finished_run, tmp_path):

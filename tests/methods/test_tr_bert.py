@@ -8,6 +8,7 @@ from leanformer.encoders.view import EncoderView
 from leanformer.errors import BudgetError
 from leanformer.methods import tr_bert
 from leanformer.methods.registry import METHODS
+from leanformer.report.pictures.search import ORIGINS
 from leanformer.structure.cost import pruning_ratio
 from leanformer.structure.tokens import set_kept_tokens, with_kept_tokens
 
@@ -69,12 +70,15 @@ def test_where_tokens_leave_is_judged_on_held_out_rows(problem, tiny_model):
     teacher = tiny_model("bert", hidden=16, heads=4, width=48, layers=6)
     found = METHOD.run(case_of(problem, teacher=teacher))
     candidates = found.search["candidates"]
-    assert {"policy", "later"} <= {one["origin"] for one in candidates}
+    assert (
+        {"policy", "later"} <= {one["origin"] for one in candidates} <= ORIGINS.keys()
+    )  # the page names them
     (rung,) = found.search["rungs"]
     divergence = {one["origin"]: one["scores"][rung] for one in candidates if one["origin"] == "policy"}
     (chosen,) = [one for one in candidates if one["chosen"]]
     assert chosen["scores"][rung] <= divergence["policy"]
     view = EncoderView(found.model)
+    assert chosen["ratio"] == pytest.approx(0.4, abs=0.011)
     assert chosen["kept"] == pytest.approx([view.kept_tokens(0), view.kept_tokens(2)], abs=1e-4)
 
 

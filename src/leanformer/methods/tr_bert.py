@@ -113,7 +113,7 @@ def space_of(problem: Problem, view: EncoderView) -> FallingSpace:
         Group(place, TOKEN, group.units, group.levels, costs[place])
         for place, group in ((place, every.groups[0]) for place in places)
     )
-    return FallingSpace(groups, every.pruning_ratio, least=1)
+    return FallingSpace(groups, every.pruning_ratio, least=1, reach=every.reach)
 
 
 def splits(space: Space, wished: Sequence[float]) -> list[Proposal]:

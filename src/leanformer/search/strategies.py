@@ -49,7 +49,7 @@ class Proposal:
 
     Attributes:
         candidate: Levels kept, one a group.
-        origin: "uniform", "global", "reconstruction", "random", "swap" or "blend".
+        origin: "random", "swap" or "blend"; else the name of a seed, such as "uniform" or "global".
         generation: 0 for the first pool, then the round of evolution.
     """
 

@@ -15,13 +15,17 @@ ORIGINS = {
     "uniform": ("square", "seed-uniform", "uniform allocation (seed)"),
     "global": ("diamond", "seed-global", "global magnitude (seed)"),
     "reconstruction": ("triangle", "seed-reconstruction", "least reconstruction error (seed)"),
+    "falling": ("diamond", "seed-global", "falling by equal steps (seed)"),
+    "policy": ("diamond", "seed-global", "what the policy kept (seed)"),
+    "later": ("triangle", "seed-reconstruction", "more at the second place (seed)"),
     "random": ("circle", "origin-random", "random under the constraint"),
     "swap": ("circle", "origin-swap", "swapped from a better one"),
     "blend": ("triangle", "origin-swap", "blended from two better ones"),
 }
 RECONSTRUCTION = "reconstruction"
 MARGIN = 44.0
-SEEDS = ("uniform", "global", "reconstruction")
+SEEDS = ("uniform", "global", "reconstruction", "falling", "policy")
+"""Allocations that the chosen one is compared with in words."""
 _OTHER = ("circle", "origin-random", "other")
 Places = dict[tuple[str, str], tuple[float, float]]
 
