@@ -19,7 +19,7 @@ from leanformer.report.pictures.plane import Plane
 from markdown_tables import RESULTS, ROOT, Facts, read
 
 PATH = ROOT / "docs" / "dynamic-curves.svg"
-GAP, HEIGHT, EDGE_POINTS = 40.0, 330.0, 8.0
+GAP, HEIGHT, EDGE_POINTS = 40.0, 330.0, 12.0
 LOOKS = {
     "drop-layers": ("square", "rung-other", "dense"),
     "power-bert": ("circle", "rung-ae-bert", "accent"),
