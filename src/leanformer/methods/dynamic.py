@@ -46,7 +46,7 @@ DYNAMIC = (
         "share of the products of tokens with weights that is saved",
         trains="the policy by trying (REINFORCE), then the weights without what has left, distilled from the dense "
         "model",
-        cost="one recovery, before it one of the policy with nine passes a step, and a dozen candidates without training",
+        cost="one recovery, before it one of the policy with nine passes a step, and a dozen candidates",
         entry="leanformer.methods.tr_bert:run",
         options=(
             Option("alpha", 1.0, "what a reward loses if all tokens stay, in units of the loss"),
