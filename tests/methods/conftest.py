@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from leanformer.budget import Budget
+from leanformer.job_file import toml_text
 from leanformer.methods import ae_bert, steps, tr_bert
 from leanformer.methods.problem import Compressed, Problem
 
@@ -53,7 +54,8 @@ def finished_run():
     def write(folder: Path, method: str, found: Compressed, case: Problem, seed: int = 0) -> None:
         for part in (found.model, case.tokenizer):
             part.save_pretrained(folder / "model")
-        (folder / "job.toml").write_text(f'method = "{method}"\nseed = {seed}\n')
+        settings = {"method": method, "seed": seed, "options": dict(case.options)}
+        (folder / "job.toml").write_text(toml_text("", settings))
         (folder / "result.json").write_text(json.dumps({"training": found.training}))
 
     return write

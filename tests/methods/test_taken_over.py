@@ -44,7 +44,10 @@ def test_a_policy_is_taken_over_and_the_rest_is_distilled(problem, finished_run,
     method = METHODS["tr-bert"]
     slow = method.run(case := problem("token", ratio=0.4, options=method.settings({"samples": 3})))
     finished_run(tmp_path / "slow", "tr-bert", slow, case)
-    options = method.settings({"trained": str(tmp_path / "slow")})
+    other = method.settings({"trained": str(tmp_path / "slow"), "samples": 4})
+    with pytest.raises(BudgetError, match="taught with samples=3"):
+        method.run(problem("token", ratio=0.4, folder="other", options=other))
+    options = method.settings({"trained": str(tmp_path / "slow"), "samples": 3})
     fast = method.run(problem("token", ratio=0.4, folder="fast", options=options))
     weights = slow.model.state_dict()  # the same policy, and then the same distillation
     assert all(torch.equal(tensor, weights[key]) for key, tensor in fast.model.state_dict().items())

@@ -74,8 +74,7 @@ def once_trained(problem: Problem, method: str, train: Callable[[], Compressed])
     if earlier is None:
         return train()
     set_policy(earlier.model, "", 0.0)
-    facts = earlier.training | earlier.facts(earlier.training["recovery_seconds"])
-    return Compressed(earlier.model, {}, training=facts)
+    return Compressed(earlier.model, {}, training=earlier.facts(earlier.training))
 
 
 @torch.no_grad()

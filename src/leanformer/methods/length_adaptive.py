@@ -65,8 +65,8 @@ def taken_over(problem: Problem, earlier: Earlier) -> Compressed:
         The model and the facts of its training.
     """
     least = smallest(build_space(EncoderView(problem.teacher), problem), EncoderView(earlier.model).n_layers)
-    facts = earlier.training | earlier.facts(earlier.training["recovery_seconds"])
-    return Compressed(with_kept_tokens(earlier.model, least), {}, training=facts)
+    model = with_kept_tokens(earlier.model, least)
+    return Compressed(model, {}, training=earlier.facts(earlier.training))
 
 
 def shortened(problem: Problem, start: PreTrainedModel, masks: Masks) -> Compressed:

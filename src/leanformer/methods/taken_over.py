@@ -25,27 +25,29 @@ class Earlier:
     Attributes:
         model: Its model, in eval mode.
         training: The "training" facts of its result.json.
+        options: Those of its job, by name.
         folder: Its run directory.
     """
 
     model: PreTrainedModel
     training: dict[str, Any]
+    options: dict[str, Any]
     folder: Path
 
-    def facts(self, seconds: float) -> dict[str, Any]:
-        """Return the "taken_over" facts of a training.
+    def facts(self, training: dict[str, Any]) -> dict[str, Any]:
+        """Return the facts of a training that is taken over, which say from where and what it had cost.
 
         Args:
-            seconds: What the part that was taken over had cost.
+            training: Those of `self.training`, or of a part of it.
 
         Returns:
-            The run's folder, and the seconds.
+            The same, and "taken_over".
         """
-        return {"taken_over": {"run": str(self.folder), "seconds": seconds}}
+        return training | {"taken_over": {"run": str(self.folder), "seconds": training["recovery_seconds"]}}
 
 
 def earlier_run(problem: Problem, method: str) -> Earlier | None:
-    """Return the run that the option `trained` names.
+    """Return the run that the option `trained` names. That it was trained on the same data is not looked at.
 
     Args:
         problem: The dense model, the task, the seed and the options.
@@ -78,4 +80,4 @@ def earlier_run(problem: Problem, method: str) -> Earlier | None:
             f"{folder} has other layers than the dense model: give the dense model that it was trained from, which "
             "lies in the run's teacher folder"
         )
-    return Earlier(model, training, folder)
+    return Earlier(model, training, job.get("options", {}), folder)

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 LEARNING_RATE = (
     1e-3  # of the policy, whose two small matrices start from nothing; the paper's 3e-5 is for long runs
 )
+TAUGHT_BY = ("alpha", "samples")
+"""Options that the policy follows from."""
+
 CALIBRATION_ROWS = 512
 SPLITS = 12
 """Of what leaves between the two places: candidates of a search with one degree of freedom."""
@@ -144,11 +147,16 @@ def policy_taught_once(problem: Problem, model: PreTrainedModel) -> dict[str, An
         The facts of the policy's training.
 
     Raises:
-        LeanformerError: If the earlier run can not be used, or ranks tokens at other places.
+        LeanformerError: If the earlier run can not be used, was taught otherwise, or ranks tokens at other places.
     """
     earlier = earlier_run(problem, "tr-bert")
     if earlier is None:
         return policy_taught(problem, model).training
+    for name in TAUGHT_BY:
+        if (other := earlier.options.get(name)) != problem.options[name]:
+            raise BudgetError(
+                f"the policy of {earlier.folder} was taught with {name}={other}: give the same option"
+            )
     view, known = EncoderView(model), EncoderView(earlier.model)
     for layer in range(view.n_layers):
         own, other = view.token_scorer(layer), known.token_scorer(layer)
@@ -159,8 +167,7 @@ def policy_taught_once(problem: Problem, model: PreTrainedModel) -> dict[str, An
             )
         if own is not None and other is not None:
             own.load_state_dict(other.state_dict())
-    facts: dict[str, Any] = earlier.training["policy"]
-    return facts | earlier.facts(facts["recovery_seconds"])
+    return earlier.facts(earlier.training["policy"])
 
 
 def policy_taught(problem: Problem, model: PreTrainedModel) -> Compressed:
